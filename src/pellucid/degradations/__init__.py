@@ -1,0 +1,57 @@
+"""Degradations, one file each, and their composition.
+
+``degrade(image, word, severity, rng)`` applies one of the ten degradations of DA-CLIP by its
+official word. Severity 0 leaves (almost) nothing, 0.5 is medium (noise sigma 25, JPEG quality 10, a
+quarter masked), 1 is as bad as it gets. For one state of ``rng`` the scene (streaks, flakes,
+trajectory ...) stays the same and only its strength changes, so PSNR falls with severity.
+"""
+
+import numpy as np
+
+from .blur import motion_blurry
+from .haze import hazy
+from .jpeg import jpeg_compressed
+from .low_light import low_light
+from .mask import uncompleted
+from .noise import noisy
+from .rain import rainy
+from .raindrop import raindrop
+from .shadow import shadowed
+from .snow import snowy
+
+CLEAN = "clean"
+DEGRADATIONS = {
+    "motion-blurry": motion_blurry,
+    "hazy": hazy,
+    "jpeg-compressed": jpeg_compressed,
+    "low-light": low_light,
+    "noisy": noisy,
+    "raindrop": raindrop,
+    "rainy": rainy,
+    "shadowed": shadowed,
+    "snowy": snowy,
+    "uncompleted": uncompleted,
+}
+WORDS = tuple(DEGRADATIONS)  # the official order
+CLASSES = (*WORDS, CLEAN)
+
+
+def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Degrade ``(H, W, 3)`` float32 RGB in [0, 1]; the result has the same shape, type and range.
+
+    Raises ``ValueError`` for an unknown word or a severity outside [0, 1]. ``clean`` returns the
+    image as it is.
+    """
+    if not 0 <= severity <= 1:
+        raise ValueError(f"severity {severity} is outside [0, 1]")
+    if word == CLEAN:
+        return image
+    if word not in DEGRADATIONS:
+        raise ValueError(f"unknown degradation '{word}'; known: {', '.join(CLASSES)}")
+    return DEGRADATIONS[word](image, severity, rng).astype(np.float32, copy=False)
+
+
+from .compose import chain, sample  # noqa: E402  (needs the table above)
+from .wild import wild  # noqa: E402
+
+__all__ = ["CLASSES", "CLEAN", "DEGRADATIONS", "WORDS", "chain", "degrade", "sample", "wild"]
