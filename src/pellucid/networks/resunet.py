@@ -1,0 +1,223 @@
+"""A plain residual-convolution U-Net with DA-CLIP conditioning: the fast network for CPUs.
+
+Ours; no paper describes it. It is built from what CPU matrix units like (dense 3x3 convolutions on
+64 or more channels, no normalisation, no attention, no depthwise convolution), works on 2x2 pixel
+blocks (pixel-unshuffle, as FFDNet does) and predicts the residual to its input. The conditioning
+follows DA-CLIP (ICLR 2024, sections 3.3 and 3.4 and the official U-Net): the degradation embedding
+selects from a learned prompt and modulates every block by scale and shift, together with the time
+embedding in the diffusion version; the content embedding enters the deeper levels by cross-
+attention over one token, which is a bias per image. Both start at zero, so the untrained
+conditioning changes nothing.
+
+Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ResUNetConfig:
+    """Sizes of a ``ResUNet``; level ``i`` works at 1 / 2^(i+1) of the image's resolution."""
+
+    widths: tuple[int, ...] = (64, 96, 128, 192)
+    encoder_blocks: tuple[int, ...] = (2, 2, 2)
+    middle_blocks: int = 2
+    decoder_blocks: tuple[int, ...] = (2, 2, 2)  # same order as the encoder: level 0 first
+    context_dim: int = 256  # length of the DA-CLIP embeddings
+    embed_dim: int = 128
+    content_levels: int = 2  # how many of the deepest levels receive the content embedding
+
+
+class Context(NamedTuple):
+    """What conditions the network, computed once per image by :meth:`ResUNet.context`."""
+
+    embedding: Tensor  # (B, embed_dim)
+    content: tuple[Tensor, ...]  # one (B, C, 1, 1) bias per content level, deepest last
+
+
+class ResBlock(nn.Module):
+    """``x + conv(silu(modulate(conv(x))))``; the second convolution starts at zero."""
+
+    def __init__(self, channels: int, embed_dim: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(embed_dim, 2 * channels)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = torch.addcmul(shift, self.conv1(x), 1 + scale)
+        return x + self.conv2(F.silu(h, inplace=not torch.is_grad_enabled()))
+
+
+class OneTokenCrossAttention(nn.Module):
+    """Cross-attention over a single token: softmax over one key is 1, so only value and output
+    remain."""
+
+    def __init__(self, context_dim: int, channels: int):
+        super().__init__()
+        self.to_v = nn.Linear(context_dim, channels, bias=False)
+        self.to_out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(self, content: Tensor) -> Tensor:
+        return self.to_out(self.to_v(content))[:, :, None, None]
+
+
+class Prompt(nn.Module):
+    """DA-CLIP's prompt module: the degradation embedding weighs a learned prompt (official U-Net
+    code)."""
+
+    def __init__(self, context_dim: int, embed_dim: int):
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.Linear(context_dim, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim)
+        )
+        self.prompt = nn.Parameter(torch.randn(embed_dim))
+        self.out = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, degradation: Tensor) -> Tensor:
+        # Multiplied by its length, the softmax has mean 1 and the prompt keeps its scale.
+        weights = self.weigh(degradation).softmax(dim=-1) * self.prompt.numel()
+        return self.out(weights * self.prompt)
+
+
+class ResUNet(nn.Module):
+    """Deterministic restorer: ``net(image, context)`` with image ``(B, 3, H, W)`` in [0, 1], any H,
+    W >= 1."""
+
+    in_channels = 3
+
+    def __init__(self, config: ResUNetConfig | None = None):
+        super().__init__()
+        self.config = config = config or ResUNetConfig()
+        widths, embed = config.widths, config.embed_dim
+        levels = len(widths) - 1
+        self.multiple = 2 ** (levels + 1)
+        self.overlap = 2 * self._reach()
+
+        def blocks(count: int, width: int) -> nn.ModuleList:
+            return nn.ModuleList(ResBlock(width, embed) for _ in range(count))
+
+        self.prompt = Prompt(config.context_dim, embed)
+        self.cross_attention = nn.ModuleList(
+            OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
+        )
+        self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(
+            blocks(n, w) for n, w in zip(config.encoder_blocks, widths, strict=False)
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
+        )
+        self.middle = blocks(config.middle_blocks, widths[-1])
+        self.up = nn.ModuleList(
+            nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in range(levels)
+        )
+        self.decoder = nn.ModuleList(
+            blocks(n, w) for n, w in zip(config.decoder_blocks, widths, strict=False)
+        )
+        self.head = nn.Conv2d(widths[0], 12, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def _reach(self) -> int:
+        """Receptive field on one side, in px: how far a pixel can influence another."""
+        c = self.config
+        convs = [2 * (e + d) for e, d in zip(c.encoder_blocks, c.decoder_blocks, strict=True)]
+        convs[0] += 2  # stem and head
+        convs.append(2 * c.middle_blocks)
+        # a 2x2 strided convolution and the pixel-shuffle add at most one block of their level
+        return sum((n + 1) * 2 ** (level + 1) for level, n in enumerate(convs))
+
+    def context(self, degradation: Tensor | None, content: Tensor | None) -> Context:
+        """Condition on DA-CLIP's embeddings, each ``(B, context_dim)`` un-normalised or None for
+        none."""
+        given = degradation if degradation is not None else content
+        batch = 1 if given is None else len(given)
+        reference = self.stem.weight
+        if degradation is None:
+            embedding = reference.new_zeros(batch, self.config.embed_dim)
+        else:
+            embedding = self.prompt(degradation)
+        if content is None:
+            biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
+        else:
+            biases = tuple(attend(content) for attend in self.cross_attention)
+        return Context(embedding, biases)
+
+    def forward(self, image: Tensor, context: Context) -> Tensor:
+        return image + self.body(image, context.embedding, context.content)
+
+    def body(self, x: Tensor, embedding: Tensor, content: tuple[Tensor, ...]) -> Tensor:
+        """From ``(B, in_channels, H, W)`` to a residual ``(B, 3, H, W)``."""
+        h, w = x.shape[-2:]
+        x = self.stem(F.pixel_unshuffle(pad_to_multiple(x, self.multiple), 2))
+        first = len(self.encoder) + 1 - len(content)  # the first level with content
+        skips = []
+        for level, (blocks, down) in enumerate(zip(self.encoder, self.down, strict=True)):
+            if level >= first:
+                x = x + content[level - first].to(x.dtype)
+            for block in blocks:
+                x = block(x, embedding)
+            skips.append(x)
+            x = down(x)
+        if content:
+            x = x + content[-1].to(x.dtype)
+        for block in self.middle:
+            x = block(x, embedding)
+        for level in reversed(range(len(self.decoder))):
+            x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
+            for block in self.decoder[level]:
+                x = block(x, embedding)
+        return F.pixel_shuffle(self.head(x), 2)[..., :h, :w]
+
+
+class DiffusionResUNet(ResUNet):
+    """Denoiser of the mean-reverting SDE: ``net(x, mu, t, context)`` predicts the clean image x0.
+
+    Input ``[x - mu, mu]`` as in the official DA-CLIP U-Net; ``t`` is ``(B,)`` in steps, 1..T. The
+    output is ``mu + body``, so the weights of a trained ``ResUNet`` are a good start.
+    """
+
+    in_channels = 6
+
+    def __init__(self, config: ResUNetConfig | None = None):
+        super().__init__(config)
+        embed = self.config.embed_dim
+        self.time = nn.Sequential(nn.Linear(64, embed), nn.SiLU(), nn.Linear(embed, embed))
+
+    def forward(self, x: Tensor, mu: Tensor, t: Tensor, context: Context) -> Tensor:
+        time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
+        return mu + self.body(torch.cat([x - mu, mu], 1), context.embedding + time, context.content)
+
+
+def sinusoidal(t: Tensor, dim: int) -> Tensor:
+    """Sinusoidal embedding ``(B, dim)`` of ``t`` ``(B,)``, sines first (Transformer; official U-Net
+    code)."""
+    half = dim // 2
+    exponent = torch.arange(half, device=t.device, dtype=torch.float32) / (half - 1)
+    angles = t.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Pad right and bottom to a multiple, by reflection where the image is large enough, else by
+    its edge."""
+    h, w = x.shape[-2:]
+    bottom, right = -h % multiple, -w % multiple
+    if not (bottom or right):
+        return x
+    mode = "reflect" if bottom < h and right < w else "replicate"
+    return F.pad(x, (0, right, 0, bottom), mode=mode)
