@@ -1,0 +1,48 @@
+"""Windows of pictures: where to cut, how to fill up what is too small, which way to turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Extend ``(H, W, C)`` to at least ``(height, width)`` by reflection to the right and below.
+
+    The edge itself is not repeated; a much smaller picture is reflected several times.
+    """
+    down, right = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
+    if not (down or right):
+        return picture
+    mode = "reflect" if min(picture.shape[:2]) > 1 else "edge"
+    return np.pad(picture, ((0, down), (0, right), (0, 0)), mode=mode)
+
+
+def random_window(
+    height: int, width: int, side: int, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Rows and columns of a square of ``side`` px, or of all there are where that is less."""
+    top = int(rng.integers(max(0, height - side) + 1))
+    left = int(rng.integers(max(0, width - side) + 1))
+    return slice(top, top + side), slice(left, left + side)
+
+
+def turned(picture: np.ndarray, turn: int) -> np.ndarray:
+    """One of the square's eight symmetries; bits of ``turn``: left-right, up-down, transposed."""
+    if turn & 1:
+        picture = picture[:, ::-1]
+    if turn & 2:
+        picture = picture[::-1]
+    return picture.swapaxes(0, 1) if turn & 4 else picture
+
+
+def as_tensor(picture: np.ndarray) -> Tensor:
+    """Float32 ``(3, H, W)`` in [0, 1] of float ``(H, W, 3)`` in [0, 1] or of uint8."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+
+
+def eight_bit(picture: np.ndarray) -> np.ndarray:
+    """Round float values in [0, 1] to the 256 levels that a file would hold."""
+    return np.rint(picture * np.float32(255)) / np.float32(255)

@@ -1,0 +1,201 @@
+"""Folders of pairs in the official layout ``<type>/{LQ,GT}``, and the table of their captions.
+
+`PairedFolders` feeds restoration networks (aligned crops), `CaptionedPairs` the controller (what
+CLIP sees, and a caption). Pictures are read when asked for; mind the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from pellucid.data.crops import as_tensor, filled, random_window, turned
+from pellucid.data.files import GT, LQ, Pair, pairs, read_pixels, types_of
+from pellucid.data.table import read_captions
+from pellucid.errors import ImageError, UsageError
+
+UNKNOWN = float("nan")  # the severity of pairs that were not generated
+CHECK = "`pellucid data check` lists every such file"
+
+
+class PairedFolders(Dataset):
+    """Pairs of ``root/<type>/{LQ,GT}``; a sample is a function of (seed, index) and the files.
+
+    A sample is a dict: `lq`, `gt` float32 (3, H, W) in [0, 1]; `word`, the name of the type;
+    `severity`, NaN; `index`.
+
+    Args:
+        root: folder of the types, or one type's folder.
+        words: types to take; empty = all. The official words come first, in the official order.
+        crop: side of the window in px, the same in both pictures; smaller pictures are extended by
+            reflection (the official code stops). None = whole pictures, of any size.
+        seed: another seed gives other samples throughout.
+        draw: "balanced": type `index % n`, any of its pairs, for training as in the official code;
+            "each": every pair once, the types in turn, for validation.
+        turns: mirror, turn and transpose, both pictures alike.
+
+    Raises:
+        UsageError: the folder has not this layout, a type is missing, or no pair is found in it.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        words: Sequence[str] = (),
+        crop: int | None = 256,
+        seed: int = 0,
+        draw: Literal["balanced", "each"] = "balanced",
+        turns: bool = True,
+    ):
+        self.crop, self.seed, self.draw, self.turns = crop, seed, draw, turns
+        found = types_of(root)
+        if not found:
+            raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
+        if missing := [word for word in words if word not in found]:
+            raise UsageError(f"{root}: no '{missing[0]}' in it; there are: {', '.join(found)}")
+        self.words = tuple(words) or tuple(found)
+        self.pairs = {word: pairs(found[word])[0] for word in self.words}
+        if empty := [word for word, listed in self.pairs.items() if not listed]:
+            raise UsageError(f"{found[empty[0]]}: no pairs in it; {CHECK}")
+        longest = max(len(listed) for listed in self.pairs.values())
+        self._turns = [
+            (word, listed[i])
+            for i in range(longest)
+            for word, listed in self.pairs.items()
+            if i < len(listed)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __getitem__(self, index: int) -> dict:
+        index = int(index)
+        rng = np.random.default_rng((self.seed, index))
+        if self.draw == "balanced":
+            word = self.words[index % len(self.words)]
+            pair = self.pairs[word][rng.integers(len(self.pairs[word]))]
+        else:
+            word, pair = self._turns[index % len(self)]
+        lq, gt = read_pair(pair)
+        if self.crop is not None:
+            window = random_window(*gt.shape[:2], self.crop, rng)
+            lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
+        turn = int(rng.integers(8)) if self.turns else 0
+        lq, gt = (as_tensor(turned(p, turn)) for p in (lq, gt))
+        return {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+
+
+class CaptionedPairs(Dataset):
+    """Pairs and captions for the controller; a sample is a function of (seed, index), too.
+
+    A sample is a dict: `lq`, `gt` float32 (3, size, size) in [0, 1], the same window of both, not
+    normalised; `caption`; `word`; `severity`, NaN; `index`.
+
+    Args:
+        table: the CSV of `captions`: paths of damaged pictures (relative to the CSV's folder or
+            absolute) in ``<type>/LQ``, their clean ones in ``<type>/GT``.
+        size: side of CLIP's input in px.
+        seed: another seed gives other samples throughout.
+        clip_view: "image": CLIP sees the whole picture, as in the paper; "patch": in
+            80 % of the samples a random square of at least 64 px first (official option
+            ``--crop``).
+        scale: share of the view's area that is kept by the random resized crop (aspect 3/4 .. 4/3);
+            (1, 1): the whole view without distortion, its centre square (evaluation).
+        balanced: type `index % n`, any of its rows; False: row `index % len`.
+
+    Raises:
+        UsageError: the table cannot be used.
+    """
+
+    def __init__(
+        self,
+        table: str | Path,
+        size: int = 224,
+        seed: int = 0,
+        clip_view: Literal["image", "patch"] = "image",
+        scale: tuple[float, float] = (0.9, 1.0),
+        balanced: bool = False,
+    ):
+        self.size, self.seed, self.clip_view, self.scale = size, seed, clip_view, scale
+        self.balanced = balanced
+        table = Path(table)
+        self.rows = []  # (pair, caption, word)
+        partners: dict[Path, dict[Path, Pair]] = {}
+        for path, caption, word in read_captions(table):
+            lq = table.parent / path
+            folder = next((above.parent for above in lq.parents if above.name == LQ), lq.parent)
+            if folder not in partners:
+                partners[folder] = {pair.lq: pair for pair in pairs(folder)[0]}
+            if lq not in partners[folder]:
+                raise UsageError(f"{table}: {path} is not one of a pair in {folder}; {CHECK}")
+            self.rows.append((partners[folder][lq], caption, word))
+        if not self.rows:
+            raise UsageError(f"{table}: there are no captions in it")
+        self._by_word: dict[str, list] = {}
+        for row in self.rows:
+            self._by_word.setdefault(row[2], []).append(row)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        index = int(index)
+        rng = np.random.default_rng((self.seed, index))
+        rows = self.rows
+        if self.balanced:
+            rows = list(self._by_word.values())[index % len(self._by_word)]
+            pair, caption, word = rows[rng.integers(len(rows))]
+        else:
+            pair, caption, word = rows[index % len(rows)]
+        lq, gt = read_pair(pair)
+        if self.clip_view == "patch" and rng.random() < 0.8:
+            shortest = min(gt.shape[:2])
+            side = int(rng.integers(min(64, shortest), shortest + 1))
+            window = random_window(*gt.shape[:2], side, rng)
+            lq, gt = lq[window], gt[window]
+        box = resized_crop_box(*gt.shape[:2], self.scale, rng)
+        lq, gt = (as_tensor(view(picture, box, self.size)) for picture in (lq, gt))
+        sample = {"lq": lq, "gt": gt, "caption": caption, "word": word}
+        return sample | {"severity": UNKNOWN, "index": index}
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
+    lq, gt = read_pixels(pair.lq), read_pixels(pair.gt)
+    if lq.shape != gt.shape:
+        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (lq, gt))
+        raise ImageError(f"{pair.lq} and {pair.gt} differ in size ({sizes}); {CHECK}")
+    return lq, gt
+
+
+def resized_crop_box(
+    height: int, width: int, scale: tuple[float, float], rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a random crop as in CLIP's training.
+
+    Area share and aspect (3/4 .. 4/3) are drawn until the box fits, ten times at most; then, and
+    for a scale of (1, 1), the centre square.
+    """
+    if tuple(scale) != (1, 1):
+        for _ in range(10):
+            area = height * width * rng.uniform(*scale)
+            aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+            w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                top = int(rng.integers(height - h + 1))
+                left = int(rng.integers(width - w + 1))
+                return left, top, left + w, top + h
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def view(picture: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
+    """The box of a uint8 picture as a square of ``size`` px (bicubic, antialiased)."""
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))

@@ -1,0 +1,76 @@
+"""Write damaged copies of clean photographs in the official layout ``<type>/{LQ,GT}``."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pellucid.data.files import GT, LQ, pictures
+from pellucid.degradations import CLASSES, chain
+from pellucid.errors import UsageError
+from pellucid.imaging import io
+
+
+def generate(
+    clean: str | Path,
+    out: str | Path,
+    words: Sequence[str],
+    severity: tuple[float, float] = (0.5, 0.5),
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Write ``out/<word>/{LQ,GT}/<name>.png``, 8 bit, for every picture below `clean` and word.
+
+    A chain is named "rainy+noisy" and applied in that order. What is drawn for a picture depends on
+    the seed, the word and the picture's name alone, so more pictures or words leave the rest as it
+    was.
+
+    Args:
+        clean: folder of clean pictures.
+        out: folder to write to; files in it are never replaced.
+        words: degradations or chains of them.
+        severity: lowest and highest, in [0, 1]; drawn evenly in between, for every link of a chain.
+        seed: another seed gives other damage.
+        progress: called with (files written, files in all) after each pair.
+
+    Returns:
+        Number of pairs by word.
+
+    Raises:
+        UsageError: an unknown word, a severity out of range, or two pictures of one name.
+        ImageError: a picture cannot be read, or a file exists already.
+    """
+    chains = {word: word.split("+") for word in words}
+    for link in (link for links in chains.values() for link in links):
+        if link not in CLASSES:
+            raise UsageError(f"unknown degradation '{link}'; known: {', '.join(CLASSES)}")
+    low, high = severity
+    if not 0 <= low <= high <= 1:
+        raise UsageError(f"severity {low} to {high} is not a range within [0, 1]")
+    clean, out = Path(clean), Path(out)
+    names: dict[str, Path] = {}
+    for path in pictures(clean):
+        name = "-".join(path.relative_to(clean).with_suffix("").parts)
+        if name in names:
+            raise UsageError(f"{names[name]} and {path} would both be written as {name}.png")
+        names[name] = path
+    if not names:
+        raise UsageError(f"{clean}: there are no pictures in this folder")
+    if not chains:
+        raise UsageError("no degradation given")
+    done, total = 0, len(names) * len(chains)
+    for name, path in names.items():
+        photo = replace(io.read(path), bit_depth=8)
+        for word, links in chains.items():
+            rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
+            steps = [(link, float(rng.uniform(low, high))) for link in links]
+            damaged = replace(photo, pixels=chain(photo.pixels, steps, rng), grey=False)
+            io.write(damaged, out / word / LQ / f"{name}.png")
+            io.write(photo, out / word / GT / f"{name}.png")
+            done += 1
+            progress(done, total)
+    return dict.fromkeys(chains, len(names))

@@ -1,0 +1,141 @@
+"""Pairs made on the fly: a window of a clean photograph, and the same window damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from pellucid.data.crops import as_tensor, eight_bit, filled, random_window, turned
+from pellucid.data.photos import CleanPhotos
+from pellucid.degradations import CLASSES, CLEAN, WORDS, chain, sample
+from pellucid.errors import UsageError
+
+Steps = list[tuple[str, float]]  # (word, severity), in the order of application; [] = clean
+Plan = Callable[[int, np.random.Generator], Steps]
+
+# Pixels around the window that reach into it. The damage is done to a larger window and cut, or a
+# blurred border would show the reflection of the window instead of what is beside it.
+REACH = {"motion-blurry": 18, "raindrop": 8}
+JPEG_BLOCK = 8  # windows are cut at any place of the grid of blocks, as tiles of a real JPEG are
+
+
+@dataclass(frozen=True)
+class RandomPlan:
+    """Damage for training, drawn by `pellucid.degradations.sample`: light as often as heavy."""
+
+    words: Sequence[str] = WORDS
+    clean: float = 1 / 11
+    """Share of samples without damage."""
+    chains: float = 0.15
+    """Share of samples with two degradations."""
+
+    def __call__(self, index: int, rng: np.random.Generator) -> Steps:
+        """Draw the steps of a sample; the index plays no part."""
+        return sample(rng, self.clean, self.chains, tuple(self.words))
+
+
+@dataclass(frozen=True)
+class EvenPlan:
+    """Damage for validation: the classes in turn, one at a time, severities spread evenly in each.
+
+    The n-th sample of a class has the severity `low + (high - low) * frac(0.5 + n * golden ratio)`:
+    any number of samples covers the range, the first one its middle.
+    """
+
+    classes: Sequence[str] = CLASSES
+    low: float = 0.1
+    high: float = 0.9
+
+    def __call__(self, index: int, rng: np.random.Generator) -> Steps:
+        """Return the steps of sample `index`; nothing is random."""
+        turn, place = divmod(index, len(self.classes))
+        word = self.classes[place]
+        spread = (0.5 + turn * 0.6180339887498949) % 1
+        return [] if word == CLEAN else [(word, self.low + (self.high - self.low) * spread)]
+
+
+class GeneratedPairs(Dataset):
+    """Endless damaged windows; a sample is a function of (seed, index) and the photographs.
+
+    A sample is a dict: `lq`, `gt` float32 (3, crop, crop) in [0, 1], on the 256 levels of a file;
+    `word`, "noisy", "rainy+noisy" for a chain, or "clean"; `severity`, of a chain the largest, of a
+    clean window 0; `index`.
+
+    Args:
+        photos: clean photographs; those smaller than a window are extended by reflection.
+        crop: side of the window in px.
+        seed: another seed gives other samples throughout.
+        plan: which damage a sample gets.
+        by: photographs are drawn with equal chances ("photo") or in proportion to their pixels
+            ("pixels"), or taken in turn, number `index % n` ("turn", for validation).
+        shrink: windows are cut up to 1 / shrink times larger and reduced (Lanczos), so that one
+            photograph shows its details at several scales; 1 = never.
+        turns: mirror, turn and transpose windows (before they are damaged: rain still falls down).
+        length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
+    """
+
+    def __init__(
+        self,
+        photos: CleanPhotos,
+        crop: int = 128,
+        seed: int = 0,
+        plan: Plan = RandomPlan(),
+        by: Literal["photo", "pixels", "turn"] = "photo",
+        shrink: float = 1.0,
+        turns: bool = True,
+        length: int | None = None,
+    ):
+        if not 0 < shrink <= 1:
+            raise UsageError(f"shrink is {shrink}; it must be above 0 and at most 1")
+        self.photos, self.crop, self.seed, self.plan = photos, crop, seed, plan
+        self.by, self.shrink, self.turns = by, shrink, turns
+        self.length = len(photos) if length is None else length
+        pixels = photos.sizes.prod(axis=1).astype(float)
+        self._shares = np.cumsum(pixels) / pixels.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        index = int(index)
+        rng = np.random.default_rng((self.seed, index))
+        steps = self.plan(index, rng)
+        words = [word for word, _ in steps]
+        reach = sum(REACH.get(word, 0) for word in words)
+        blocks = JPEG_BLOCK - 1 if "jpeg-compressed" in words else 0
+        clean = self._window(self.crop + 2 * reach + blocks, index, rng)
+        image = clean.astype(np.float32) / 255
+        damaged = chain(image, steps, rng)
+        top, left = reach + rng.integers(blocks + 1, size=2)
+        cut = np.s_[top : top + self.crop, left : left + self.crop]
+        return {
+            "lq": as_tensor(eight_bit(damaged[cut])),
+            "gt": as_tensor(image[cut]),
+            "word": "+".join(words) or CLEAN,
+            "severity": max((severity for _, severity in steps), default=0.0),
+            "index": index,
+        }
+
+    def _window(self, side: int, index: int, rng: np.random.Generator) -> np.ndarray:
+        """A uint8 square of a photograph."""
+        photo = self.photos[self._choose(index, rng)]
+        height, width = photo.shape[:2]
+        scale = max(rng.uniform(self.shrink, 1), side / min(height, width))
+        window = photo[random_window(height, width, round(side / min(scale, 1)), rng)]
+        if window.shape[0] > side and window.shape[1] > side:
+            reduced = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
+            window = np.asarray(reduced)
+        window = filled(window, side, side)
+        return turned(window, int(rng.integers(8))) if self.turns else window
+
+    def _choose(self, index: int, rng: np.random.Generator) -> int:
+        if self.by == "turn":
+            return index % len(self.photos)
+        if self.by == "photo":
+            return int(rng.integers(len(self.photos)))
+        return min(int(np.searchsorted(self._shares, rng.random(), "right")), len(self.photos) - 1)

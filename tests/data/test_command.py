@@ -1,0 +1,45 @@
+import pytest
+
+from pellucid.data.command import data_command
+from pellucid.errors import UsageError
+
+from .making import dataset, photos
+
+
+def test_check_says_by_its_status_whether_all_is_well(tmp_path, capsys):
+    root = dataset(tmp_path, {"hazy": 2})
+    assert data_command(["check", str(root)]) == 0
+    (root / "hazy/LQ/000.png").unlink()
+    assert data_command(["check", str(root)]) == 1
+    assert "unpaired" in capsys.readouterr().out
+
+
+def test_generate_writes_pairs(tmp_path, capsys):
+    clean, out = photos(tmp_path / "clean"), tmp_path / "out"
+    words = ["--words", "noisy", "hazy", "--severity", "0.2", "0.4"]
+    assert data_command(["generate", str(clean), str(out), *words]) == 0
+    assert len(list(out.glob("*/LQ/*.png"))) == 6
+    assert "noisy: 3 pairs" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--severity"):
+        data_command(["generate", str(clean), str(out), "--severity", "0", "0.5", "1"])
+
+
+def test_captions_are_written_by_the_model_named(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def captioner(model, device):
+        asked.append((model, device))
+        return lambda pictures: ["a picture"] * len(pictures)
+
+    monkeypatch.setattr("pellucid.data.captions.BlipCaptioner", captioner)
+    root = dataset(tmp_path, {"hazy": 2})
+    assert data_command(["captions", str(root), "--model", "folder", "--batch", "1"]) == 0
+    assert asked == [("folder", "cpu")]
+    assert (root / "captions.csv").read_text().count("a picture: hazy") == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["check"], ["tidy"], ["check", "x", "--fast"]])
+def test_a_wrong_command_line_ends_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        data_command(arguments)
+    assert ended.value.code == 2
