@@ -31,18 +31,18 @@ class Example:
 
 
 EXAMPLES = (
-    Example("bridge-by-sander-klootwijk", "motion-blurry", 0.5, "Bridge"),
+    Example("sklearn-china", "motion-blurry", 0.5, "Summer Palace"),
     Example("picosdeeuropa-by-aitzol-berasategi", "hazy", 0.5, "Picos de Europa"),
-    Example("chelsea", "jpeg-compressed", 0.5, "Chelsea the cat"),
-    Example("coffee", "low-light", 0.5, "Coffee cup"),
-    Example("astronaut", "noisy", 1.0, "Eileen Collins"),
-    Example("china", "raindrop", 0.6, "Summer Palace"),
-    Example("greentock-by-peter-nerlich", "rainy", 0.5, "Greentock"),
-    Example("picture-0b-by-freespace", "shadowed", 0.6, "Picture 0B"),
+    Example("skimage-chelsea", "jpeg-compressed", 0.5, "Chelsea the cat"),
+    Example("skimage-coffee", "low-light", 0.5, "Coffee cup"),
+    Example("skimage-astronaut", "noisy", 1.0, "Eileen Collins"),
+    Example("greentock-by-peter-nerlich", "raindrop", 0.6, "Greentock"),
+    Example("dragonfly-by-bolly", "rainy", 0.5, "Dragonfly"),
+    Example("sklearn-flower", "shadowed", 0.6, "Dahlia"),
     Example("kleiber-by-lukas-baubkus", "snowy", 0.5, "Nuthatch"),
-    Example("flower", "uncompleted", 0.6, "Dahlia"),
-    Example("dragonfly-by-bolly", CLEAN, 0.0, "Dragonfly"),
-    Example("rocket", "as it is", 0.0, "Falcon 9 at dusk"),
+    Example("picture-0b-by-freespace", "uncompleted", 0.6, "Picture 0B"),
+    Example("bridge-by-sander-klootwijk", CLEAN, 0.0, "Bridge"),
+    Example("skimage-rocket", "as it is", 0.0, "Falcon 9 at dusk"),
 )
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     lines = [
         "# Example photographs",
         "",
-        "Held-out photographs (no network of this project was trained on them), reduced to "
+        "Held-out photographs (no restorer of this project was trained on them), reduced to "
         f"{LONG_SIDE} px and damaged",
         "by `scripts/make_examples.py`; each file stays under the licence of its photograph.",
         "",
