@@ -1,0 +1,135 @@
+"""How a picture is shown to an image tower.
+
+`thumbnail` is the preprocessing of CLIP and DA-CLIP: one small square of the whole. `windows` is
+ours, for the small tower: noise, fine rain and compression blocks vanish in a thumbnail, so it
+looks at squares of the picture at its own resolution. `embed` does what the model's config says.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from pellucid.vision_language.clip import CLIPConfig
+from pellucid.vision_language.controller import DaCLIP
+
+MOST_WINDOWS = 9
+
+
+def thumbnail(image: Image.Image | Tensor, size: int) -> Tensor:
+    """Show the whole picture as CLIP does: shorter side to `size` px, centre square.
+
+    Bit for bit the evaluation transform of open_clip and, for tensors, `clip_transform` of the
+    official DA-CLIP code: float pictures are truncated (not rounded) to 8 bit, then resized by
+    Pillow (bicubic, antialiased). Palette pictures become RGB before they are resized.
+
+    Args:
+        image: a PIL image of any mode, or float RGB (3, H, W) or (B, 3, H, W) in [0, 1].
+        size: side of the square in pixels.
+
+    Returns:
+        Float32 (B, 3, size, size) in [0, 1], not yet normalised, on the CPU.
+    """
+    if isinstance(image, Image.Image):
+        pictures = [image.convert("RGB") if image.mode == "P" else image]
+    else:
+        batch = image.detach().reshape(-1, *image.shape[-3:]).float().clamp(0, 1) * 255
+        arrays = batch.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        pictures = [Image.fromarray(array) for array in arrays]
+    squares = np.stack([np.asarray(_centre_square(p, size)) for p in pictures])
+    return torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
+
+
+def _centre_square(picture: Image.Image, size: int) -> Image.Image:
+    width, height = _fit(*picture.size, size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+    return resized.crop((left, top, left + size, top + size)).convert("RGB")
+
+
+def _fit(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height with the shorter side at `size`; the longer one is rounded down."""
+    if width <= height:
+        return size, int(size * height / width)
+    return int(size * width / height), size
+
+
+def windows(image: Tensor, size: int) -> Tensor:
+    """Show up to nine squares of the picture at its own resolution.
+
+    The squares lie on a regular grid from edge to edge: they overlap in a small picture and leave
+    gaps in a large one. A long picture gets a longer grid (up to 9 x 1). A picture narrower than a
+    square is first enlarged (bicubic) until its shorter side fits.
+
+    Args:
+        image: float RGB (B, 3, H, W) in [0, 1].
+        size: side of the squares in pixels.
+
+    Returns:
+        (B, V, 3, size, size), V <= 9, not yet normalised.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) < size:
+        width, height = _fit(width, height, size)
+        image = F.interpolate(image, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
+    rows, columns = grid(height, width, size)
+    views = [
+        image[..., y : y + size, x : x + size]
+        for y in _starts(height, size, rows)
+        for x in _starts(width, size, columns)
+    ]
+    return torch.stack(views, dim=1)
+
+
+def grid(height: int, width: int, size: int) -> tuple[int, int]:
+    """Rows and columns of `windows`: enough to cover the picture, or as many as nine allow."""
+    rows, columns = math.ceil(height / size), math.ceil(width / size)
+    most = math.isqrt(MOST_WINDOWS)
+    return (
+        min(rows, max(most, MOST_WINDOWS // columns)),
+        min(columns, max(most, MOST_WINDOWS // rows)),
+    )
+
+
+def _starts(length: int, size: int, count: int) -> list[int]:
+    """First pixels of `count` windows, evenly spread from edge to edge."""
+    if count == 1:
+        return [(length - size) // 2]
+    return [round(i * (length - size) / (count - 1)) for i in range(count)]
+
+
+def preprocess(image: Tensor, config: CLIPConfig) -> Tensor:
+    """Normalised views (B, V, 3, S, S) of float RGB pictures (B, 3, H, W) in [0, 1]."""
+    size = config.vision.image_size
+    views = windows(image, size) if config.views == "windows" else thumbnail(image, size)[:, None]
+    mean, std = (views.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+    return (views - mean) / std
+
+
+@torch.no_grad()
+def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Content and degradation embedding of pictures of any size.
+
+    All views of a picture go through the tower in one batch; their embeddings are averaged without
+    being normalised.
+
+    Args:
+        model: the tower; its device and dtype are used.
+        image: float RGB (B, 3, H, W) in [0, 1].
+
+    Returns:
+        `(content, degradation)`, each float32 (B, D) on the model's device.
+    """
+    views = preprocess(image, model.config)
+    batch, count = views.shape[:2]
+    pixels = views.flatten(0, 1).to(model.logit_scale.device, model.logit_scale.dtype)
+    content, degradation = model.encode_image(pixels, control=True)
+    return (
+        content.float().unflatten(0, (batch, count)).mean(dim=1),
+        degradation.float().unflatten(0, (batch, count)).mean(dim=1),
+    )

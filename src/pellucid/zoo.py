@@ -1,0 +1,184 @@
+"""The table of weights: what there is, where it comes from, under which licence.
+
+Importing this module is cheap; PyTorch is loaded only when weights are fetched.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pellucid.checkpoints.download import RemoteFile, fetch
+from pellucid.errors import CheckpointError, UsageError
+
+DEFAULT = "lite"
+SHIPPED = Path(__file__).parent / "weights"
+
+_DACLIP = (
+    "Luo et al., Controlling Vision-Language Models for Multi-Task Image Restoration, ICLR 2024"
+)
+_WILD = (
+    "Luo et al., Photo-Realistic Image Restoration in the Wild with Controlled Vision-Language "
+    "Models, CVPRW 2024"
+)
+_DACLIP_HUB = "weblzw/daclip-uir-ViT-B-32-irsde"
+
+
+@dataclass(frozen=True)
+class ShippedFile:
+    """A bundle inside the package."""
+
+    name: str
+    sha256: str | None = None
+    licence: str = "Apache-2.0"
+    paper: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return SHIPPED / self.name
+
+
+WeightFile = RemoteFile | ShippedFile
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One row: a restoration network and the tower that guides it.
+
+    `recipe` names the function in `pellucid.recipes` that trains it, where there is one; `scores`
+    are measured by this project, never copied from a paper.
+    """
+
+    name: str
+    summary: str
+    network: WeightFile
+    tower: WeightFile
+    recipe: str = ""
+    scores: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def licence(self) -> str:
+        """Of the network's weights."""
+        return self.network.licence
+
+    @property
+    def paper(self) -> str:
+        """The network's paper."""
+        return self.network.paper
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it works without a network connection from the start."""
+        return isinstance(self.network, ShippedFile) and isinstance(self.tower, ShippedFile)
+
+
+def _official(
+    name: str, paper: str, size: int | None = None, sha256: str | None = None
+) -> RemoteFile:
+    return RemoteFile(_DACLIP_HUB, name, size, sha256, licence="MIT", paper=paper)
+
+
+# Sizes and sha256 are those published; a file without one is checked by the hub's own size alone.
+DACLIP_B32 = _official(
+    "daclip_ViT-B-32.pt",
+    _DACLIP,
+    sha256="ea948854d4293f2d222ead043fd5b4090fba984c8e2db8656934d768dc4f8230",
+)
+DACLIP_B32_MIX = _official("daclip_ViT-B-32_mix.pt", _DACLIP)
+DACLIP_L14_WILD = _official(
+    "wild-daclip_ViT-L-14.pt",
+    _WILD,
+    size=5_661_040_338,
+    sha256="35db86f3cf74a42360b7346a124d3484605d24bcbdc33057e74449eab65fe246",
+)
+UNIVERSAL_IR = _official(
+    "universal-ir.pth",
+    _DACLIP,
+    sha256="87575b2559ca122d27b56fe7f24fe63d8099795cdd5b16af2bab41ecc2bb02a8",
+)
+UNIVERSAL_IR_MIX = _official("universal-ir-mix.pth", _DACLIP)
+WILD_IR = _official(
+    "wild-ir.pth",
+    _WILD,
+    size=197_969_027,
+    sha256="a8eea3b6945904de174123bc8220214990b67e85eac7214ad425f6b6ef46fdc5",
+)
+LITE_CLIP = ShippedFile("lite-clip.safetensors")
+
+MODELS = {
+    entry.name: entry
+    for entry in (
+        ModelEntry(
+            "lite",
+            "small and fast, one pass; works offline",
+            ShippedFile("lite.safetensors"),
+            LITE_CLIP,
+        ),
+        ModelEntry(
+            "lite-sde",
+            "small, samples with the mean-reverting SDE; works offline",
+            ShippedFile("lite-sde.safetensors"),
+            LITE_CLIP,
+        ),
+        ModelEntry(
+            "daclip",
+            "the official ten-degradation model (ViT-B/32, 100 steps)",
+            UNIVERSAL_IR,
+            DACLIP_B32,
+        ),
+        ModelEntry(
+            "daclip-mix",
+            "the official model retrained by its authors with mixed degradations",
+            UNIVERSAL_IR_MIX,
+            DACLIP_B32_MIX,
+        ),
+        ModelEntry(
+            "daclip-wild",
+            "the official model for photographs from the wild (ViT-L/14)",
+            WILD_IR,
+            DACLIP_L14_WILD,
+        ),
+    )
+}
+
+
+class Paths(NamedTuple):
+    """Bundles on this machine."""
+
+    network: Path
+    tower: Path
+
+
+def entry(name: str) -> ModelEntry:
+    """Return the row of a model.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise UsageError(f"unknown model {name!r}{hint} Known: {', '.join(MODELS)}")
+
+
+def resolve(name: str = DEFAULT) -> Paths:
+    """Return the local files of a model, fetched and converted if this is their first use.
+
+    Raises:
+        UsageError: unknown name.
+        CheckpointError: a file cannot be fetched, or is not what it should be.
+    """
+    row = entry(name)
+    return Paths(_local(row.network), _local(row.tower))
+
+
+def _local(file: WeightFile) -> Path:
+    if isinstance(file, RemoteFile):
+        return fetch(file)
+    if not file.path.exists():
+        raise CheckpointError(f"{file.path} is not in this installation; reinstall the package")
+    return file.path

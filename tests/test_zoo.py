@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import pytest
+
+from checkpoints.local_hub import LocalHub
+from checkpoints.official_files import save_tower, save_unet
+from pellucid import zoo
+from pellucid.checkpoints.bundle import read_meta
+from pellucid.checkpoints.download import RemoteFile
+from pellucid.errors import CheckpointError, UsageError
+
+
+def test_importing_the_table_is_cheap():
+    code = "import sys, pellucid.zoo; print(*sys.modules)"
+    env = {"PYTHONPATH": str(zoo.SHIPPED.parents[1])}
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    modules = set(run.stdout.split())
+    assert "pellucid.zoo" in modules
+    assert not modules & {"torch", "numpy", "safetensors", "huggingface_hub", "transformers"}
+
+
+def test_every_row_says_where_it_comes_from():
+    assert set(zoo.MODELS) == {"lite", "lite-sde", "daclip", "daclip-mix", "daclip-wild"}
+    assert zoo.DEFAULT in zoo.MODELS
+    for name, row in zoo.MODELS.items():
+        assert row.name == name and row.summary
+        assert row.shipped == name.startswith("lite")
+        for file in (row.network, row.tower):
+            assert file.licence
+            assert file.sha256 is None or len(bytes.fromhex(file.sha256)) == 32
+            if isinstance(file, RemoteFile):
+                assert file.paper and file.licence == "MIT"
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UsageError, match=r"unknown model 'daclp'.*did you mean daclip\?"):
+        zoo.resolve("daclp")
+    with pytest.raises(UsageError, match="Known: lite, lite-sde, daclip"):
+        zoo.resolve("restormer")
+
+
+def test_an_official_model_resolves_to_two_bundles(tmp_path, monkeypatch):
+    hub = LocalHub()
+    repo = "weblzw/daclip-uir-ViT-B-32-irsde"
+    hub.files[f"{repo}/daclip_ViT-B-32_mix.pt"] = save_tower(tmp_path / "a.pt").read_bytes()
+    hub.files[f"{repo}/universal-ir-mix.pth"] = save_unet(tmp_path / "b.pth").read_bytes()
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "cache"))
+    try:
+        paths = zoo.resolve("daclip-mix")
+        assert read_meta(paths.network)["kind"] == "irsde-unet"
+        assert read_meta(paths.tower)["kind"] == "daclip"
+        with pytest.raises(CheckpointError, match=r"universal-ir\.pth could not be downloaded"):
+            zoo.resolve("daclip")
+    finally:
+        hub.close()
+
+
+def test_a_shipped_model_is_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "SHIPPED", tmp_path)
+    with pytest.raises(CheckpointError, match="reinstall the package"):
+        zoo.resolve("lite")
+    for name in ("lite.safetensors", "lite-clip.safetensors"):
+        (tmp_path / name).touch()
+    assert zoo.resolve() == (tmp_path / "lite.safetensors", tmp_path / "lite-clip.safetensors")

@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from golden.fill import GOLDEN
+from pellucid.errors import CheckpointError
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
+
+# What open_clip's SimpleTokenizer gives between the start and the end token.
+OFFICIAL = {
+    "motion-blurry": [7860, 268, 21977],
+    "hazy": [32655],
+    "jpeg-compressed": [73, 11207, 268, 42359],
+    "low-light": [1042, 268, 1395],
+    "noisy": [33495],
+    "raindrop": [3128, 3387],
+    "rainy": [10222],
+    "shadowed": [15243, 538],
+    "snowy": [14191],
+    "uncompleted": [569, 5976],
+}
+
+
+@pytest.fixture(scope="module")
+def clip_words():
+    """CLIP's vocabulary, cut down to the pieces of the ten words; ids are the official ones."""
+    return Tokenizer.from_clip(GOLDEN / "clip_words")
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return Tokenizer.from_file(SHIPPED / "lite-tokenizer.json")
+
+
+def test_clip_ids_are_those_of_the_official_tokenizer(clip_words):
+    tokens = clip_words(list(OFFICIAL))
+    assert tokens.shape == (10, 77)
+    assert tokens.dtype == torch.long
+    for row, ids in zip(tokens.tolist(), OFFICIAL.values(), strict=True):
+        expected = [49406, *ids, 49407]
+        assert row == expected + [0] * (77 - len(expected))
+
+
+def test_case_spaces_and_html_do_not_matter(clip_words):
+    assert torch.equal(clip_words("  Low&amp;#45;LIGHT \n"), clip_words("low-light"))
+
+
+@pytest.mark.parametrize("tokenizer", ["clip_words", "lite"])
+def test_long_text_is_cut_and_keeps_its_end(tokenizer, request):
+    tokenizer = request.getfixturevalue(tokenizer)
+    row = tokenizer("rainy " * 200)[0]
+    assert row[0] == tokenizer.start
+    assert row[-1] == tokenizer.end
+    assert len(row) == tokenizer.context_length
+
+
+@pytest.mark.parametrize("tokenizer", ["clip_words", "lite"])
+def test_the_end_token_has_the_highest_id(tokenizer, request):
+    """The text tower reads its embedding there."""
+    tokenizer = request.getfixturevalue(tokenizer)
+    tokens = tokenizer(["", "noisy", "low-light rainy snowy"])
+    assert (tokens.max(dim=1).values == tokenizer.end).all()
+    assert tokens.argmax(dim=1)[0] == 1
+
+
+def test_the_lite_tokenizer_ships_with_the_package(lite):
+    tokens = lite(["a photo of a dog", "rainy"])
+    assert tokens.shape == (2, 32)
+    assert (tokens[:, 0] == 3998).all()
+    assert tokens.max() == 3999
+
+
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path):
+    (tmp_path / "words.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"words\.json is not a tokenizer file"):
+        Tokenizer.from_file(tmp_path / "words.json")
+
+
+def test_a_vocabulary_without_start_and_end_is_refused(tmp_path):
+    from tokenizers import Tokenizer as WordPieces
+    from tokenizers.models import BPE
+
+    path = tmp_path / "words.json"
+    WordPieces(BPE(vocab={"a": 0, "b": 1, "c": 2}, merges=[])).save(str(path))
+    with pytest.raises(CheckpointError, match="highest ids"):
+        Tokenizer.from_file(path)
+
+
+def test_a_missing_clip_vocabulary_says_what_to_do(tmp_path):
+    with pytest.raises(CheckpointError, match=r"fetch vocab\.json and merges\.txt"):
+        Tokenizer.from_clip(tmp_path / "nowhere")
