@@ -1,0 +1,40 @@
+"""What several networks share: padding, channel layer norm, time embedding."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Pad `(B, C, H, W)` on the right and at the bottom until both sides are multiples.
+
+    By reflection, as the official networks do; a side too short for that repeats its edge.
+    """
+    h, w = x.shape[-2:]
+    bottom, right = -h % multiple, -w % multiple
+    if not (bottom or right):
+        return x
+    mode = "reflect" if bottom < h and right < w else "replicate"
+    return F.pad(x, (0, right, 0, bottom), mode=mode)
+
+
+def channel_layer_norm(x: Tensor, gain: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    """Layer norm over the channels of each pixel of `(B, C, H, W)`, biased variance.
+
+    Computed in float32 whatever the precision of `x`, under autocast too; `gain` and `bias` hold C
+    numbers. In channels-last memory the permutations cost nothing.
+    """
+    pixels = x.permute(0, 2, 3, 1).float()
+    bias = None if bias is None else bias.flatten().float()
+    normed = F.layer_norm(pixels, pixels.shape[-1:], gain.flatten().float(), bias, eps)
+    return normed.permute(0, 3, 1, 2).to(x.dtype)
+
+
+def sinusoidal(t: Tensor, dim: int) -> Tensor:
+    """Embed times `(B,)` as `(B, dim)` float32: sines, then cosines, of frequencies 1 to 1e-4."""
+    half = dim // 2
+    k = torch.arange(half, device=t.device, dtype=torch.float32)
+    angles = t.float()[:, None] * torch.exp(k * -(math.log(10_000) / (half - 1)))
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
