@@ -53,7 +53,7 @@ def eight_bit(x: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def uncontrolled(tower: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """The frozen tower's own embedding (1, D), averaged over the same views as the controlled one."""
+    """The frozen tower's own embedding (1, D), averaged over the same views."""
     return tower.encode_image(preprocess(image, tower.config)[0]).mean(0, keepdim=True)
 
 

@@ -12,13 +12,14 @@ conditioning changes nothing.
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pellucid.networks.layers import pad_to_multiple, sinusoidal
 
 
 @dataclass(frozen=True)
@@ -201,23 +202,3 @@ class DiffusionResUNet(ResUNet):
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, context: Context) -> Tensor:
         time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
         return mu + self.body(torch.cat([x - mu, mu], 1), context.embedding + time, context.content)
-
-
-def sinusoidal(t: Tensor, dim: int) -> Tensor:
-    """Sinusoidal embedding ``(B, dim)`` of ``t`` ``(B,)``, sines first (Transformer; official U-Net
-    code)."""
-    half = dim // 2
-    exponent = torch.arange(half, device=t.device, dtype=torch.float32) / (half - 1)
-    angles = t.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Pad right and bottom to a multiple, by reflection where the image is large enough, else by
-    its edge."""
-    h, w = x.shape[-2:]
-    bottom, right = -h % multiple, -w % multiple
-    if not (bottom or right):
-        return x
-    mode = "reflect" if bottom < h and right < w else "replicate"
-    return F.pad(x, (0, right, 0, bottom), mode=mode)

@@ -1,0 +1,142 @@
+"""Measure time and memory on this machine; prints Markdown.
+
+    python benchmarks/speed.py [--models lite lite-sde] [--sizes 0.25 1 12] [--skip-official]
+
+For each shipped model and image size (megapixels, 4:3): seconds of one restoration with guidance and
+tiling, the best of a few, and the peak resident memory of a process that did nothing else. Then the
+official-size U-Net at 256 px with arbitrary weights: the paper's 100 float32 steps as the official
+code runs them (embeddings processed, one-token cross-attention evaluated in every step)
+against the preset `fast`. The slow one is timed over a few steps and multiplied.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+
+REPEATS = 3
+STEPS_TIMED = 4
+
+
+def cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            return next(line.split(":")[1].strip() for line in info if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def one(model: str, megapixels: float, preset: str | None) -> None:
+    """Child process: restore a synthetic photograph and print seconds and peak memory as JSON."""
+    import pellucid
+
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(height * 4 / 3)
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(1, 3, height // 16 + 1, width // 16 + 1, generator=generator)
+    image = torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+    restorer = pellucid.load(model)
+    options = {"preset": preset} if preset else {}
+    restorer.restore(image[..., :128, :128], **options)  # first call: threads, kernels
+    repeats = REPEATS if megapixels < 4 and not preset else 1
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        restorer.restore(image, **options)
+        seconds.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kB on Linux
+    print(json.dumps({"seconds": min(seconds), "pixels": height * width, "peak": peak}))
+
+
+def table(models: list[str], sizes: list[float]) -> None:
+    print("| model | image | seconds | seconds / MP | peak memory |\n|---|---|---|---|---|")
+    for model in models:
+        preset = "fast" if model.endswith("-sde") else None
+        name = f"{model} ({preset})" if preset else model
+        for size in sizes:
+            command = [sys.executable, __file__, "--one", model, str(size), preset or ""]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            row = json.loads(out.splitlines()[-1])
+            print(
+                f"| {name} | {size:g} MP | {row['seconds']:.2f} "
+                f"| {row['seconds'] / row['pixels'] * 1e6:.2f} | {row['peak'] / 2**30:.2f} GiB |",
+                flush=True,
+            )
+
+
+@torch.inference_mode()
+def official() -> None:
+    from pellucid.diffusion.denoiser import Denoiser
+    from pellucid.diffusion.presets import PRESETS
+    from pellucid.diffusion.sde import MeanRevertingSDE
+    from pellucid.hardware import resolve_dtype
+    from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet, TransformerBlock
+
+    torch.manual_seed(0)
+    net = ConditionalUNet(UNIVERSAL).eval()
+    mu = torch.rand(1, 3, 256, 256)
+    embeddings = torch.randn(1, 512), torch.randn(1, 512)
+    sde = MeanRevertingSDE()
+
+    def attend(block: TransformerBlock, args: tuple) -> None:
+        # What the official code computes besides: queries and keys of the one-token attention.
+        tokens, attn = args[0], block.attn2
+        q, k = attn.to_q(block.norm2(tokens)), attn.to_k(embeddings[1])[:, None]
+        (q @ k.mT).softmax(dim=-1) * attn.to_v(embeddings[1])[:, None]
+
+    hooks = [
+        m.register_forward_pre_hook(attend)
+        for m in net.modules()
+        if isinstance(m, TransformerBlock)
+    ]
+    x = sde.initial(mu, torch.randn_like(mu))
+    seconds = []
+    for t in range(100, 100 - STEPS_TIMED - 1, -1):
+        began = time.perf_counter()
+        denoise = Denoiser(sde, net, mu, net.context(*embeddings))
+        x = sde.posterior(x, mu, t, denoise(x, t))[0]
+        seconds.append(time.perf_counter() - began)
+    paper = 100 * sum(seconds[1:]) / STEPS_TIMED  # the first call warms up
+    for hook in hooks:
+        hook.remove()
+
+    net.to(memory_format=torch.channels_last)
+    dtype = resolve_dtype("auto", torch.device("cpu"))
+    mu = mu.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        context = net.context(*embeddings)
+        times = []
+        for seed in range(2):
+            began = time.perf_counter()
+            noise = torch.Generator().manual_seed(seed)
+            PRESETS["fast"].sample(sde, Denoiser(sde, net, mu, context), noise)
+            times.append(time.perf_counter() - began)
+    print("\n| official-size U-Net, 256 x 256 px | seconds |\n|---|---|")
+    print(f"| 100 steps, float32, as the official code ({STEPS_TIMED} timed) | {paper:.1f} |")
+    print(f"| `fast`, {PRESETS['fast'].evaluations} evaluations, {dtype} | {min(times):.2f} |")
+    print(f"\n`fast` is {paper / min(times):.0f} times faster.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", nargs="*", default=["lite", "lite-sde"])
+    parser.add_argument("--sizes", nargs="*", type=float, default=[0.25, 1, 12])
+    parser.add_argument("--skip-official", action="store_true")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        one(args.one[0], float(args.one[1]), args.one[2] or None)
+        return
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}\n")
+    table(args.models, args.sizes)
+    if not args.skip_official:
+        official()
+
+
+if __name__ == "__main__":
+    main()
