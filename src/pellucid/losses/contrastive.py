@@ -1,0 +1,94 @@
+"""Contrastive losses of DA-CLIP (ICLR 2024, section 3.2): pictures, captions, degradations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def contrastive(image: Tensor, text: Tensor, scale: Tensor, same: Tensor | None = None) -> Tensor:
+    """Return CLIP's symmetric cross-entropy over the pairs of a batch.
+
+    Args:
+        image, text: L2-normalised features (B, D); row i of one belongs to row i of the other.
+        scale: factor on the cosines (the exponential of the logit scale).
+        same: (B, B) boolean, True where rows i and j hold the same text. Such a pair is not a
+        negative
+            and leaves the sums (the diagonal is always the positive). None = every other row is a
+            negative, as in the official code, whatever it says.
+    """
+    logits = scale * image @ text.T
+    if same is not None:
+        other = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+        logits = logits.masked_fill(other, -torch.inf)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def daclip_loss(
+    content: Tensor,
+    caption: Tensor,
+    degradation: Tensor,
+    word: Tensor,
+    logit_scale: Tensor,
+    captions: Sequence[str] | None = None,
+    words: Sequence[str] | None = None,
+) -> dict[str, Tensor]:
+    """Return the two terms of DA-CLIP's loss, `content` and `degradation`; the loss is their sum.
+
+    Both share one logit scale. The official code (give neither `captions` nor `words`) treats rows
+    with the same text as negatives. With only ten degradation words its second term then has a
+    floor: for a batch of B with class shares p_c it cannot fall below sum p_c ln(B p_c), e.g. 6.5
+    for B = 3136. Given the texts, rows with an equal text are no negatives and the floor is 0;
+    where all texts differ the two versions are equal.
+
+    With several processes the batch is gathered, and the gradient, averaged over processes, is that
+    of one process with the whole batch (the official code's is smaller by the number of processes).
+
+    Args:
+        content, degradation: the controlled image embeddings (B, D); normalised here.
+        caption, word: text embeddings (B, D) of caption and degradation; normalised here.
+        logit_scale: logarithm of the factor on the cosines.
+        captions, words: the texts themselves, B strings each.
+    """
+    scale = logit_scale.exp()
+
+    def term(image: Tensor, text: Tensor, texts: Sequence[str] | None) -> Tensor:
+        pair = gathered(torch.cat([F.normalize(image.float()), F.normalize(text.float())], 1))
+        same = None
+        if texts is not None:
+            identity = gathered(torch.tensor([_number(t) for t in texts], device=image.device))
+            same = identity[:, None] == identity[None, :]
+        return contrastive(*pair.chunk(2, 1), scale, same)
+
+    return {
+        "content": term(content, caption, captions),
+        "degradation": term(degradation, word, words),
+    }
+
+
+def gathered(local: Tensor) -> Tensor:
+    """Concatenate a tensor over all processes (equal shapes); gradients reach the local part only.
+
+    They are multiplied by the number of processes, so that the average over processes of the
+    gradients of a loss, which each process computes on the whole batch, is the gradient of that
+    loss.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return local
+    world = dist.get_world_size()
+    parts = [torch.empty_like(local) for _ in range(world)]
+    dist.all_gather(parts, local.detach().contiguous())
+    if local.requires_grad:
+        parts[dist.get_rank()] = local.detach() + world * (local - local.detach())
+    return torch.cat(parts)
+
+
+def _number(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)  # the same in every process, unlike hash()

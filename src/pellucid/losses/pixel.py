@@ -1,0 +1,52 @@
+"""Losses between a restored and a clean picture, both float (B, 3, H, W), nominally in [0, 1].
+
+Each returns a scalar, computed in float32 whatever the precision of its inputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def l1(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute difference."""
+    return (restored.float() - clean.float()).abs().mean()
+
+
+def charbonnier(restored: Tensor, clean: Tensor, eps: float = 1e-3) -> Tensor:
+    """Mean of sqrt(difference ** 2 + eps ** 2): L1 with a round bottom."""
+    return ((restored.float() - clean.float()).square() + eps * eps).sqrt().mean()
+
+
+def log_l1(restored: Tensor, clean: Tensor, floor: float = 0.02) -> Tensor:
+    """Mean over the batch of log(mean absolute difference + floor).
+
+    A picture counts by the ratio its error shrinks by, not by its size, so that heavy damage does
+    not drown slight damage; below `floor` (5 levels of 8 bits) the loss goes over into plain L1, or
+    clean pictures would drown both.
+    """
+    return ((restored.float() - clean.float()).abs().flatten(1).mean(1) + floor).log().mean()
+
+
+def negative_psnr(restored: Tensor, clean: Tensor, eps: float = 1e-8) -> Tensor:
+    """Mean of 10 log10(mean squared error of a picture), i.e. -PSNR in dB; NAFNet's loss."""
+    error = (restored.float() - clean.float()).square().flatten(1).mean(1)
+    return 10 * (error + eps).log10().mean()
+
+
+def frequency_l1(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute difference of the orthonormal 2-D spectra, real and imaginary parts.
+
+    A periodic pattern or a lost edge is spread over all pixels but concentrated in few frequencies,
+    so next to `l1` (weight near 0.1) this keeps fine texture from being averaged away (MIMO-UNet's
+    loss, with the orthonormal scale that makes its weight independent of the crop).
+    """
+    difference = torch.fft.rfft2(restored.float() - clean.float(), norm="ortho")
+    return torch.view_as_real(difference).abs().mean()
+
+
+def psnr(restored: Tensor, clean: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture clamped to [0, 1]: (B,) in dB, at most 100."""
+    error = (restored.float().clamp(0, 1) - clean.float()).square().flatten(1).mean(1)
+    return -10 * error.clamp(min=1e-10).log10()

@@ -1,0 +1,36 @@
+"""Experiments as functions that return a complete config: published ones and our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pellucid.errors import UsageError
+from pellucid.recipes import daclip, lite, lite_towers
+from pellucid.training.config import TrainConfig
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        daclip.daclip_controller,
+        daclip.daclip_unified,
+        daclip.daclip_specific,
+        daclip.daclip_wild,
+        daclip.daclip_wild_controller,
+        lite_towers.lite_image_tower,
+        lite_towers.lite_text_tower,
+        lite.lite_controller,
+        lite.lite_restore,
+        lite.lite_sde,
+    )
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """Return the config of a recipe.
+
+    Raises:
+        UsageError: there is no recipe of this name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]()

@@ -1,0 +1,1 @@
+"""Training: configs, tasks, and one loop. Inference imports nothing from here."""

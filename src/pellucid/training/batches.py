@@ -1,0 +1,72 @@
+"""Batches without state: sample i of a run is a function of the seed and of i, nothing else.
+
+The data set is asked for index i = 0, 1, 2, ... without end and derives all its randomness from it,
+so a resumed run only has to start counting at the right place.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from pellucid.training.config import TrainConfig
+
+
+class StepSampler:
+    """Yield this process's index lists, one a micro-batch, from step `start` to the end.
+
+    Step s takes the indices s * G ... (s + 1) * G - 1, G = batch_size * accumulation * processes,
+    whichever way G is made up: accumulation and processes do not change what a step sees.
+    """
+
+    def __init__(self, config: TrainConfig, start: int, rank: int, world: int):
+        self.config, self.start, self.rank, self.world = config, start, rank, world
+
+    def __len__(self) -> int:
+        return (self.config.steps - self.start) * self.config.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size, accumulation = self.config.batch_size, self.config.accumulation
+        for step in range(self.start, self.config.steps):
+            for micro in range(accumulation):
+                first = ((step * accumulation + micro) * self.world + self.rank) * size
+                yield list(range(first, first + size))
+
+
+def _quiet_worker(worker: int) -> None:
+    torch.set_num_threads(1)  # the main process needs the cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for it too, which still needs batches
+
+
+def loader(config: TrainConfig, dataset: Dataset, start: int, rank: int, world: int) -> DataLoader:
+    """Return the loader of a process's micro-batches from step `start` on."""
+    return DataLoader(
+        dataset,
+        batch_sampler=StepSampler(config, start, rank, world),
+        num_workers=config.workers,
+        worker_init_fn=_quiet_worker,
+        prefetch_factor=4 if config.workers else None,
+        pin_memory=torch.cuda.is_available(),
+        # Its own generator: a loader draws a base seed, which must not move the global generator.
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+
+
+def seed_of(*key: int) -> int:
+    """Return a 63-bit seed that depends on all of the key's numbers."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def to_device(batch: dict, device: torch.device) -> dict:
+    """Move a batch's tensors; pictures become channels-last, the fast layout of convolutions."""
+    moved = {}
+    for name, value in batch.items():
+        if isinstance(value, torch.Tensor):
+            layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
+            value = value.to(device, non_blocking=True, memory_format=layout)
+        moved[name] = value
+    return moved

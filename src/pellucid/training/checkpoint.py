@@ -1,0 +1,57 @@
+"""Checkpoints of a run: weights, average, optimiser and step, in one file that is whole or absent.
+
+Everything else that a run needs is a function of the config and the step (see `batches`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+def folder(output: str | Path) -> Path:
+    """Return the folder of a run's checkpoints."""
+    return Path(output) / "checkpoints"
+
+
+def listed(output: str | Path) -> list[Path]:
+    """Return a run's complete checkpoints, oldest first."""
+    found = folder(output).glob("step-*.pt")
+    return sorted(path for path in found if NAME.fullmatch(path.name))
+
+
+def save(output: str | Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write a checkpoint, whole or not at all, and drop the oldest; returns its path."""
+    path = folder(output) / f"step-{step:08d}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    for old in listed(output)[: -max(1, keep)]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def clear(output: str | Path) -> None:
+    """Remove all checkpoints of a run."""
+    for path in listed(output):
+        path.unlink(missing_ok=True)
+
+
+def newest(output: str | Path) -> dict[str, Any] | None:
+    """Return the newest checkpoint that can be read, on the CPU; None if there is none."""
+    for path in reversed(listed(output)):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a disk that filled up, a copy that was cut short
+            print(f"skipped the unreadable checkpoint {path}: {error}")
+    return None

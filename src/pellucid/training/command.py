@@ -1,0 +1,78 @@
+"""`pellucid train RECIPE [--name value ...]`: flags made from the recipe's own dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from pellucid.recipes import RECIPES, recipe
+from pellucid.training.config import TrainConfig, read_yaml, updated
+from pellucid.training.start import run
+
+USAGE = """\
+usage: pellucid train RECIPE [--name value ...]
+       pellucid train RUN/config.yaml [--name value ...]
+
+`pellucid train RECIPE --help` lists what can be set. A run whose output folder holds a checkpoint
+goes on from it (--no-resume starts over). Several processes: accelerate launch -m pellucid train
+RECIPE ...
+
+recipes:"""
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """Run a training from command-line arguments (without `train`); returns the exit status.
+
+    A run that ended early (Ctrl-C, SIGTERM, `max_minutes`) has saved itself and returns 0.
+
+    Raises:
+        UsageError: unknown recipe, unreadable config, missing data.
+        SystemExit: `--help`, or a flag that does not exist (status 2).
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        for name, function in RECIPES.items():
+            print(f"  {name:24}{(function.__doc__ or '').strip().splitlines()[0]}")
+        return 0 if argv else 2
+    config, resume = parse(argv)
+    result = run(config, resume)
+    note = "" if result.stopped == "finished" else "; the same command goes on from there"
+    Console().print(
+        f"{result.stopped} at step {result.step} of {config.steps}, in {config.output}{note}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
+    """Return the config and whether to resume, of a recipe's name or a saved config, and flags."""
+    name, *flags = argv
+    base = from_values(read_yaml(name)) if name.endswith((".yaml", ".yml")) else recipe(name)
+    arguments = tyro.cli(
+        Arguments,
+        default=Arguments(base),
+        args=flags,
+        prog=f"pellucid train {name}",
+        description=RECIPES[base.recipe].__doc__,
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return arguments.config, arguments.resume
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line takes: the whole config, and whether to go on with an earlier run."""
+
+    config: Annotated[Any, tyro.conf.arg(name="")]
+    resume: bool = True
+    """Go on from the newest checkpoint in the output folder."""
+
+
+def from_values(values: dict) -> TrainConfig:
+    """Return a config from what `config.yaml` holds; types come from the recipe it names."""
+    return updated(recipe(str(values.get("recipe", ""))), values)

@@ -1,0 +1,171 @@
+"""What a training run is: nested frozen dataclasses, saved as YAML beside its checkpoints.
+
+A recipe (`pellucid.recipes`) is a function that returns a complete `TrainConfig`; the command line
+is generated from the same dataclasses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+import yaml
+
+from pellucid.errors import UsageError
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW or Lion with a cosine schedule, moved every step.
+
+    Weight decay is applied to matrices and kernels only: never to biases, gains and other tensors
+    of fewer than two dimensions, nor to `logit_scale`.
+    """
+
+    name: Literal["adamw", "lion"] = "adamw"
+    lr: float = 3e-4
+    lr_min: float = 1e-6
+    """Learning rate at the last step."""
+    warmup: int = 0
+    """Steps of linear warm-up from lr / warmup to lr."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Largest gradient norm; 0 = no clipping."""
+
+
+@dataclass(frozen=True)
+class EMAConfig:
+    """Moving average of the weights; validation and exported weights use it.
+
+    After `after` steps, every `every` steps: `average = d * average + (1 - d) * weights` with
+    `d = min(decay, 1 - (1 + n) ** -power)`, n = steps since `after`; before that, a plain copy.
+    """
+
+    decay: float = 0.999
+    """0 = no average: validation and export use the trained weights."""
+    every: int = 1
+    after: int = 0
+    power: float = 2 / 3
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pictures come from, and what is done to them before the network sees them."""
+
+    root: str = ""
+    """Folder of the training data."""
+    validation: str = ""
+    """Folder of held-out data of the same kind; empty = no validation."""
+    kind: Literal["generated", "wild", "pairs", "captions"] = "generated"
+    """`generated`: clean photographs, damaged on the fly; `wild`: the same, by the second-order
+    mixture of wild-IR; `pairs`: folders TYPE/LQ and TYPE/GT, every type as often as every other;
+    `captions`: a
+    table of such pictures with captions (`root` is the table)."""
+    crop: int = 128
+    """Side of the square training crop, in pixels."""
+    words: tuple[str, ...] = ()
+    """Degradations to train on; empty = all (pairs: all types that are there)."""
+    clean: float = 1 / 11
+    """Generated: share of samples without damage, so that good pictures are left alone."""
+    chains: float = 0.15
+    """Generated: share of samples with two degradations."""
+    by: Literal["photo", "pixels"] = "pixels"
+    """Generated: photographs are drawn with equal chances, or in proportion to their pixels."""
+    shrink: float = 0.5
+    """Generated: windows are cut up to 1 / shrink times larger and reduced; 1 = never."""
+    turns: bool = True
+    """Mirror, turn and transpose."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. `task` says what is trained and how; see `pellucid.training.tasks`."""
+
+    recipe: tyro.conf.Suppress[str] = ""
+    """Name in `pellucid.recipes.RECIPES`."""
+    task: Any = None
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    ema: EMAConfig = field(default_factory=EMAConfig)
+    seed: int = 0
+    steps: int = 10_000
+    batch_size: int = 16
+    """Of a micro-batch of a process; a contrastive loss sees one micro-batch of all processes."""
+    accumulation: int = 1
+    """Micro-batches a step: the step's batch is batch_size * accumulation * processes."""
+    precision: Literal["no", "bf16"] = "no"
+    workers: int = 1
+    output: str = "runs/default"
+    init_from: str = ""
+    """Weights bundle to start from; empty = random weights."""
+    init_strict: bool = True
+    """False: parameters that `init_from` lacks keep their initial values; see `training.start`."""
+    save_every: int = 1000
+    keep: int = 2
+    """Newest checkpoints kept on disk."""
+    validate_every: int = 1000
+    validation_samples: int = 64
+    log_every: int = 50
+    max_minutes: float = 0.0
+    """Stop with a checkpoint after this much wall time; 0 = no limit."""
+
+
+def to_dict(config: Any) -> dict:
+    """Return a config as plain dicts, lists and scalars (what YAML and JSON hold)."""
+    return _plain(dataclasses.asdict(config))
+
+
+def updated(config: Any, values: dict) -> Any:
+    """Return `config` with the nested `values` put in; types follow the values replaced.
+
+    Raises:
+        UsageError: a name that the config does not have.
+    """
+    changes = {}
+    names = {f.name for f in dataclasses.fields(config)}
+    for name, value in values.items():
+        if name not in names:
+            known = ", ".join(sorted(names))
+            raise UsageError(f"{type(config).__name__} has no {name!r}; it has: {known}")
+        current = getattr(config, name)
+        if dataclasses.is_dataclass(current) and isinstance(value, dict):
+            value = updated(current, value)
+        elif isinstance(value, list):
+            value = _tuples(value)
+        elif isinstance(current, float) and isinstance(value, int | str):
+            value = float(value)  # YAML 1.1 reads 1e-4 as text
+        changes[name] = value
+    return dataclasses.replace(config, **changes)
+
+
+def save_yaml(config: TrainConfig, path: str | Path) -> None:
+    """Write the config as YAML."""
+    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read what `save_yaml` wrote; put it into its recipe's config with `updated`."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the config {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds no settings; expected what `pellucid train` saves")
+    return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,118 @@
+"""From a `DataConfig` to the data sets of `pellucid.data`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from pellucid.data.crops import as_tensor
+from pellucid.data.folders import CaptionedPairs, PairedFolders
+from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan
+from pellucid.data.photos import CleanPhotos
+from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
+from pellucid.errors import UsageError
+from pellucid.training.config import TrainConfig
+
+LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)
+
+
+def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    """Open the training data (endless) and the validation data (None without `data.validation`).
+
+    A task whose options have a method `datasets(config)` opens its own. Validation pictures are not
+    augmented; generated ones show every class in turn, evenly spread over the severities.
+
+    Raises:
+        UsageError: no folder is given, or it does not hold what `data.kind` says.
+    """
+    if hasattr(config.task, "datasets"):
+        return config.task.datasets(config)
+    data = config.data
+    if not data.root:
+        what = "a table of captions" if data.kind == "captions" else "a folder"
+        raise UsageError(f"no training data: give {what} with --data.root")
+    opened = {"generated": _generated, "wild": _wild, "pairs": _pairs, "captions": _captions}
+    return opened[data.kind](config)
+
+
+def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data, seed = config.data, config.seed
+    plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
+    photos = CleanPhotos(data.root)
+    training = GeneratedPairs(photos, data.crop, seed, plan, data.by, data.shrink, data.turns)
+    if not data.validation:
+        return training, None
+    photos = CleanPhotos(data.validation)
+    even = EvenPlan((*data.words, CLEAN) if data.words else CLASSES)
+    settings = {"by": "turn", "turns": False, "length": config.validation_samples}
+    return training, GeneratedPairs(photos, data.crop, seed, even, **settings)
+
+
+def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data, seed = config.data, config.seed
+    settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns}
+    training = WildPairs(CleanPhotos(data.root), data.crop, seed, **settings)
+    if not data.validation:
+        return training, None
+    settings = {"by": "turn", "turns": False, "length": config.validation_samples}
+    return training, WildPairs(CleanPhotos(data.validation), data.crop, seed, **settings)
+
+
+def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data = config.data
+    training = PairedFolders(data.root, data.words, data.crop, config.seed, turns=data.turns)
+    if not data.validation:
+        return training, None
+    return training, PairedFolders(data.validation, data.words, None, draw="each", turns=False)
+
+
+def _captions(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data = config.data
+    training = Shuffled(CaptionedPairs(data.root, data.crop, config.seed), config.seed)
+    if not data.validation:
+        return training, None
+    return training, Shuffled(CaptionedPairs(data.validation, data.crop, scale=(1, 1)), 0)
+
+
+class WildPairs(GeneratedPairs):
+    """Samples as `GeneratedPairs` makes them, damaged by the second-order mixture of wild-IR.
+
+    `word` joins what was done ("blur+noise") and is "clean" if nothing was; `severity` is NaN. One
+    clean picture in ten is turned grey, as in the official code.
+    """
+
+    def __getitem__(self, index: int) -> dict:
+        rng = np.random.default_rng((self.seed, int(index)))
+        clean = self._window(self.crop, index, rng).astype(np.float32) / 255
+        if rng.random() < 0.1:
+            clean = np.repeat(clean @ LUMA, 3, axis=-1)
+        damaged, words = wild(clean, rng)
+        return {
+            "lq": as_tensor(damaged),
+            "gt": as_tensor(clean),
+            "word": "+".join(words) or CLEAN,
+            "severity": float("nan"),
+            "index": int(index),
+        }
+
+
+class Shuffled(Dataset):
+    """Go through a data set of known length in a new random order in each pass, without end."""
+
+    def __init__(self, dataset: Dataset, seed: int):
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        epoch, place = divmod(index, len(self))
+        # The pass goes into the index as well: the data set's own crops are new in each pass.
+        return self.dataset[epoch * len(self) + int(_order(self.seed, epoch, len(self))[place])]
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, length: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch, length)).permutation(length)

@@ -1,0 +1,174 @@
+"""The training loop: one for all tasks, from one CPU to many nodes (accelerate distributes it).
+
+A run that is killed at any moment and started again gives, on one CPU process, the same weights bit
+for bit as one that was not: each step's data and noise are functions of (seed, step), and the
+checkpoint holds the rest.
+
+Several processes are started by `torchrun` or `accelerate launch`; `config.output` must be a folder
+that all of them see. Sharding (FSDP) is set in accelerate's own config, with `fsdp_version: 2`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from pellucid.errors import PellucidError
+from pellucid.training import checkpoint, state
+from pellucid.training.batches import loader, seed_of, to_device
+from pellucid.training.config import TrainConfig, save_yaml
+from pellucid.training.optim import EMA, build_optimizer, learning_rate
+from pellucid.training.runlog import RunLog
+from pellucid.training.stopping import Stopping
+from pellucid.training.tasks import Task
+from pellucid.training.validation import validate
+
+MAX_BAD_STEPS = 20
+
+
+@dataclass
+class Result:
+    """How a run ended: the step it reached, why it stopped, the last averages and validation."""
+
+    step: int
+    stopped: str
+    """`finished`, or `time` (max_minutes) or `signal` (Ctrl-C, SIGTERM): run it again to go on."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    config: TrainConfig,
+    task: Task,
+    dataset: Dataset,
+    validation: Dataset | None = None,
+    resume: bool = True,
+) -> Result:
+    """Run a training, or go on with the one in `config.output`.
+
+    Args:
+        config: the run; written to `config.output/config.yaml`.
+        task: modules and objective.
+        dataset: map-style, index 0, 1, 2, ... without end -> dict, random only through the index.
+        validation: map-style, `len` samples -> dict.
+        resume: go on from the newest checkpoint in `config.output`; False starts anew, over it.
+
+    Writes checkpoints/, metrics.jsonl, tensorboard/, validation/*.png and weights.safetensors (the
+    averaged weights, what inference loads) to `config.output`.
+
+    Raises:
+        PellucidError: the loss was not finite for many steps on end.
+    """
+    accelerator = _accelerator(config)
+    device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
+    output = Path(config.output)
+
+    task.to(device, memory_format=torch.channels_last).train()
+    model, optimizer = accelerator.prepare(task, build_optimizer(config.optimizer, task))
+    state.make_callable_when_sharded(task, "validate")
+    ema = EMA(config.ema, model) if config.ema.decay else None
+    held = checkpoint.newest(output) if resume else None
+    step = state.restore(held, model, optimizer, ema) if held else 0
+    if accelerator.is_main_process:
+        output.mkdir(parents=True, exist_ok=True)
+        save_yaml(config, output / "config.yaml")
+        if not resume:
+            checkpoint.clear(output)
+    log = RunLog(output, config, step, enabled=accelerator.is_main_process)
+    batches = iter(loader(config, dataset, step, rank, world))
+    result, bad = Result(step, "finished"), 0
+
+    def save() -> None:
+        whole = state.collect(step, model, optimizer, ema)
+        with state.averaged(ema):
+            weights, meta = task.export()
+            weights = state.gathered(weights)
+        if accelerator.is_main_process:
+            checkpoint.save(output, step, whole, config.keep)
+            log.export(weights, meta, step)
+
+    with Stopping(config.max_minutes, accelerator) as stopping, log:
+        while step < config.steps:
+            lr = learning_rate(config.optimizer, step, config.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            values = gradients(config, model, batches, accelerator, step)
+            limit = config.optimizer.clip_norm or math.inf
+            norm = float(accelerator.clip_grad_norm_(model.parameters(), limit))
+            if math.isfinite(norm):
+                optimizer.step()
+                task.after_step()
+                bad = 0
+            else:
+                bad += 1
+                log.warn(f"step {step}: the gradient is not finite, weights left as they are")
+                _check_bad(bad, step)
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            if ema is not None:
+                ema.update(step)
+            log.add(step, values, lr, norm, config.batch_size * config.accumulation * world)
+
+            reason, done = stopping.reason(), step == config.steps
+            if reason and not done:
+                save()
+                result.stopped = reason
+                break
+            if validation is not None and (done or step % config.validate_every == 0):
+                with state.averaged(ema):
+                    result.validation = validate(config, task, validation, accelerator, step)
+                log.validation(step, result.validation)
+            if done or step % config.save_every == 0:
+                save()
+    result.step, result.metrics = step, log.last
+    accelerator.wait_for_everyone()
+    return result
+
+
+def gradients(
+    config: TrainConfig,
+    model: nn.Module,
+    batches: Iterator[dict],
+    accelerator: Accelerator,
+    step: int,
+) -> dict[str, Tensor]:
+    """Add up a step's gradients over its micro-batches; returns the means of what is logged."""
+    means: dict[str, Tensor] = {}
+    for micro in range(config.accumulation):
+        batch = to_device(next(batches), accelerator.device)
+        seed = seed_of(config.seed, step, accelerator.process_index, micro)
+        torch.manual_seed(seed)  # for dropout layers and the like
+        generator = torch.Generator(accelerator.device).manual_seed(seed)
+        last = micro == config.accumulation - 1
+        with nullcontext() if last else accelerator.no_sync(model):
+            loss, metrics = model(batch, generator)
+            accelerator.backward(loss / config.accumulation)
+        for name, value in {"loss": loss, **metrics}.items():
+            means[name] = means.get(name, 0) + value.detach().float() / config.accumulation
+    return means
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    AcceleratorState._reset_state()  # an earlier run in this process may have had other settings
+    torch.manual_seed(config.seed)
+    # A network trained without guidance leaves its conditioning parameters unused.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    cpu = not (torch.accelerator.is_available() and torch.accelerator.device_count())
+    return Accelerator(cpu=cpu, mixed_precision=config.precision, kwargs_handlers=[unused])
+
+
+def _check_bad(steps: int, step: int) -> None:
+    if steps == MAX_BAD_STEPS:
+        raise PellucidError(
+            f"the loss was not finite for {steps} steps on end (step {step}); "
+            "lower optimizer.lr, set optimizer.clip_norm, or use precision 'no'"
+        )

@@ -1,0 +1,62 @@
+"""From a config to a run: build the task, give it its first weights, open its data, train."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.checkpoints.load import load_into
+from pellucid.errors import CheckpointError
+from pellucid.training.config import TrainConfig
+from pellucid.training.data import datasets
+from pellucid.training.loop import Result, train
+from pellucid.training.tasks.networks import read_weights
+
+
+def run(config: TrainConfig, resume: bool = True) -> Result:
+    """Build everything that a config names and train it.
+
+    Raises:
+        UsageError: the config names no data, or data that is not there.
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+    torch.manual_seed(config.seed)
+    task = config.task.build()
+    if config.init_from:
+        initialise(task.trained(), config.init_from, config.init_strict)
+    dataset, validation = datasets(config)
+    return train(config, task, dataset, validation, resume)
+
+
+def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
+    """Load the weights of a file into a module; returns the names that kept their initial values.
+
+    Args:
+        module: what `Task.trained` returned.
+        path: a bundle, or an official checkpoint.
+        strict: False lets names be missing from the file, and input channels of a convolution: new
+            channels come first and start at zero (so a `ResUNet` becomes a `DiffusionResUNet`,
+            whose input is [x - mu, mu]).
+
+    Raises:
+        CheckpointError: a name or a shape that does not fit.
+    """
+    state, _ = read_weights(path)
+    if strict:
+        load_into(module, state, path)
+        return []
+    own = module.state_dict()
+    missing = [name for name in own if name not in state]
+    if len(missing) == len(own):
+        raise CheckpointError(f"{path} has nothing in common with {type(module).__name__}")
+    widened = {name: _widen(value, own.get(name)) for name, value in state.items()}
+    load_into(module, {name: own[name] for name in missing} | widened, path)
+    return missing
+
+
+def _widen(value: Tensor, like: Tensor | None) -> Tensor:
+    """Put zeros before a kernel's input channels, if that is all it takes to fit."""
+    if like is None or value.ndim != 4 or like.ndim != 4 or value.shape[1] >= like.shape[1]:
+        return value
+    new = value.new_zeros(value.shape[0], like.shape[1] - value.shape[1], *value.shape[2:])
+    return torch.cat([new, value], 1)

@@ -1,0 +1,101 @@
+"""The state of a run, taken from and put back into a model that may be wrapped or sharded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+
+from pellucid.training.optim import EMA
+
+# Whole tensors under plain names whatever the sharding; frozen parameters are rebuilt by the task.
+TAKE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+PUT = StateDictOptions(full_state_dict=True, strict=False)
+
+
+def collect(
+    step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA | None
+) -> dict[str, Any]:
+    """Return the state of a run after `step` steps, on the CPU. Every process must call it."""
+    optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
+    state = {
+        "step": step,
+        "model": _copies(get_model_state_dict(model, options=TAKE)),
+        "optimizer": get_optimizer_state_dict(model, optimizer, options=TAKE),
+    }
+    if ema is not None:
+        with averaged(ema):
+            state["ema"] = _copies(get_model_state_dict(model, options=TAKE))
+    return state
+
+
+def restore(
+    state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA | None
+) -> int:
+    """Put a state back; returns its step. An average that was not kept starts from the weights."""
+    optimizer = getattr(optimizer, "optimizer", optimizer)
+    moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
+    # (Copies: the functions below put shards into the dicts that they are given.)
+    held = {"state": moments, "param_groups": state["optimizer"]["param_groups"]}
+    set_optimizer_state_dict(model, optimizer, held, options=PUT)
+    # That gave moments to parameters which never had a gradient, too; they are to start when used.
+    for name, p in getattr(model, "module", model).named_parameters():
+        if name in state["model"] and name not in state["optimizer"]["state"]:
+            optimizer.state.pop(p, None)
+    if ema is not None:
+        with averaged(ema):
+            average = state.get("ema", state["model"])
+            set_model_state_dict(model, dict(average), options=PUT)
+    set_model_state_dict(model, dict(state["model"]), options=PUT)
+    return state["step"]
+
+
+@contextmanager
+def averaged(ema: EMA | None) -> Iterator[None]:
+    """Have the averaged weights in the model inside this block."""
+    if ema is None:
+        yield
+        return
+    ema.swap()
+    try:
+        yield
+    finally:
+        ema.swap()
+
+
+def gathered(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies of a state dict's tensors, whole ones for shards. Every process must call it.
+
+    What were two names of one tensor stay so.
+    """
+    copies: dict[int, Tensor] = {}
+    result = {}
+    for name, value in weights.items():
+        if isinstance(value, DTensor):
+            result[name] = value.full_tensor().detach()
+        else:
+            key = value.data_ptr()
+            result[name] = copies[key] = copies.get(key, value.detach().clone())
+    return result
+
+
+def _copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in state.items()}  # on a CPU these are the weights
+
+
+def make_callable_when_sharded(module: nn.Module, method: str) -> None:
+    """Let a method besides `forward` be called on a module that FSDP has sharded."""
+    if isinstance(module, FSDPModule):
+        register_fsdp_forward_method(module, method)

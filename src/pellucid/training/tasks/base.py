@@ -1,0 +1,29 @@
+"""The base of all tasks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Task(nn.Module):
+    """Modules and their objective. The package docstring says how to write one."""
+
+    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch (a scalar, a mean over samples) and scalars to be logged."""
+        raise NotImplementedError
+
+    def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return one value a sample for each metric, and restored pictures for the image grid."""
+        raise NotImplementedError
+
+    def trained(self) -> nn.Module:
+        """Return the module that weights bundles belong to."""
+        raise NotImplementedError
+
+    def export(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the state dict and the meta of the weights bundle that inference loads."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Run after each update of the weights (a clamp, for instance)."""

@@ -1,0 +1,175 @@
+"""DA-CLIP, stage 1: a controller on a frozen CLIP learns to name the damage and to see past it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pellucid.checkpoints.load import load_into
+from pellucid.degradations import CLASSES
+from pellucid.losses.contrastive import daclip_loss
+from pellucid.training.tasks.base import Task
+from pellucid.training.tasks.guidance import normalised
+from pellucid.training.tasks.networks import network_meta, read_weights
+from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
+from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class ControllerOptions:
+    """What a `ControllerTask` is made of; its arguments are explained there."""
+
+    model: CLIPConfig = VIT_B_32
+    clip: str = ""
+    """File with CLIP's weights (both towers, open_clip's names); empty = random ones."""
+    tokenizer: str = ""
+    """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    captions: bool = True
+    official_negatives: bool = False
+    content_l1: float = 0.0
+    words: tuple[str, ...] = CLASSES
+
+    def build(self) -> ControllerTask:
+        """Make the task: CLIP, and a controller that starts as its copy."""
+        model = DaCLIP(self.model)
+        if self.clip:
+            load_into(model.clip, read_weights(self.clip)[0], self.clip)
+            model.start_controller()
+        length = self.model.text.context_length
+        file = self.tokenizer
+        tokenize = Tokenizer.from_file(file, length) if file else _clip_tokens
+        options = self.captions, self.official_negatives, self.content_l1, self.words
+        return ControllerTask(model, tokenize, *options)
+
+
+class ControllerTask(Task):
+    """Train the controller of a `DaCLIP` (paper section 3.2); CLIP stays frozen.
+
+    Loss: contrastive between content embeddings and captions, plus contrastive between degradation
+    embeddings and the words of the damage, with one learned logit scale; see `losses.contrastive`.
+
+    Args:
+        model: `DaCLIP` with CLIP's weights in it; its `clip` is frozen here.
+        tokenize: texts -> token ids (B, context_length).
+        captions: True: the batch has `caption`, a text about the clean picture (the paper: by
+        BLIP).
+            False: CLIP's embedding of the clean picture stands in for the caption's.
+        official_negatives: True: rows with the same word are negatives of each other, as in the
+            official code; False: they are not.
+        content_l1: weight of the L1 distance between the content embedding and CLIP's embedding of
+        the
+            clean picture (wild DA-CLIP, arXiv 2404.09732).
+        words: the degradations that validation chooses among.
+    """
+
+    def __init__(
+        self,
+        model: DaCLIP,
+        tokenize: Callable[[list[str]], Tensor],
+        captions: bool = True,
+        official_negatives: bool = False,
+        content_l1: float = 0.0,
+        words: Sequence[str] = CLASSES,
+    ):
+        super().__init__()
+        model.lock_clip()
+        self.model = model
+        self.tokenize = tokenize
+        self.captions = captions
+        self.official_negatives = official_negatives
+        self.content_l1 = content_l1
+        self.words = tuple(words)
+        self._known: dict[str, Tensor] = {}  # embeddings of words, computed when first met
+
+    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch and its terms."""
+        config = self.model.config
+        lq = normalised(batch["lq"], config)
+        content, degradation = self.model.encode_image(lq, control=True)
+        clean = None
+        if self.content_l1 or not self.captions:
+            with torch.no_grad():
+                clean = self.model.encode_image(normalised(batch["gt"], config)).float()
+        if self.captions:
+            with torch.no_grad():
+                tokens = self.tokenize(list(batch["caption"])).to(batch["gt"].device)
+                caption = self.model.encode_text(tokens).float()
+        else:
+            caption = clean
+        texts: dict = {}
+        if not self.official_negatives:
+            named = batch["caption"] if self.captions else [str(int(i)) for i in batch["index"]]
+            texts = {"captions": named, "words": batch["word"]}
+        terms = daclip_loss(
+            content,
+            caption,
+            degradation,
+            self.embed(batch["word"]),
+            self.model.logit_scale,
+            **texts,
+        )
+        if self.content_l1:
+            terms["content_l1"] = self.content_l1 * (content.float() - clean).abs().mean()
+        return sum(terms.values()), terms
+
+    def validate(self, batch: dict) -> tuple[dict[str, Tensor], None]:
+        """Return how often the damage is named, and how near the content is to the clean one's.
+
+        `accuracy`: the nearest word is the damage (one of them, in a chain). `content`: cosine
+        between the content embedding and CLIP's of the clean picture; `content_clip`: that of CLIP
+        alone.
+        """
+        config = self.model.config
+        lq = normalised(batch["lq"], config)
+        content, degradation = self.model.encode_image(lq, control=True)
+        clean = self.model.encode_image(normalised(batch["gt"], config)).float()
+        anchors = F.normalize(self.embed(self.words), dim=1)
+        nearest = (F.normalize(degradation.float(), dim=1) @ anchors.T).argmax(1)
+        right = [
+            float(self.words[i] in word.split("+"))
+            for i, word in zip(nearest.tolist(), batch["word"], strict=True)
+        ]
+        plain = self.model.encode_image(lq).float()
+        return {
+            "accuracy": torch.tensor(right),
+            "content": F.cosine_similarity(content.float(), clean),
+            "content_clip": F.cosine_similarity(plain, clean),
+        }, None
+
+    @torch.no_grad()
+    def embed(self, words: Sequence[str]) -> Tensor:
+        """Return CLIP's embeddings (B, D) of degradations; "rainy+noisy" reads "rainy, noisy"."""
+        for word in words:
+            if word not in self._known:  # one by one: a resumed run must find the same rounding
+                tokens = self.tokenize([word.replace("+", ", ")]).to(self.model.logit_scale.device)
+                self._known[word] = self.model.encode_text(tokens)[0].float()
+        return torch.stack([self._known[word] for word in words])
+
+    def after_step(self) -> None:
+        """Keep the logit scale between 1 and 100, as CLIP does."""
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(0, math.log(100))
+
+    def trained(self) -> nn.Module:
+        """Return the DA-CLIP."""
+        return self.model
+
+    def export(self) -> tuple[dict[str, Tensor], dict]:
+        """Return all weights, CLIP's too, the config and the words told apart."""
+        return self.model.state_dict(), {**network_meta(self.model), "words": list(self.words)}
+
+
+def _clip_tokens(texts: list[str]) -> Tensor:
+    return _clip_tokenizer()(texts)
+
+
+@cache
+def _clip_tokenizer() -> Tokenizer:
+    return Tokenizer.from_clip()  # from the hub: only when a text is met

@@ -1,0 +1,125 @@
+"""Restoration by diffusion: a network for the mean-reverting SDE (IR-SDE; DA-CLIP section 3.4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.diffusion import PRESETS, Denoiser, MeanRevertingSDE
+from pellucid.losses import pixel
+from pellucid.networks.irsde_unet import UNetConfig
+from pellucid.networks.resunet import ResUNetConfig
+from pellucid.training.tasks.base import Task
+from pellucid.training.tasks.guidance import FrozenTower, guide
+from pellucid.training.tasks.networks import DIFFUSERS, load_tower, network_meta
+
+
+@dataclass(frozen=True)
+class SDEOptions:
+    """Sizes of a `MeanRevertingSDE`; the defaults are those of all official weights."""
+
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    steps: int = 100
+    eps: float = 0.005
+    max_sigma: float = 50 / 255
+
+
+@dataclass(frozen=True)
+class DiffusionOptions:
+    """What a `DiffusionTask` is made of; its arguments are explained there."""
+
+    network: UNetConfig | ResUNetConfig = field(default_factory=UNetConfig)
+    sde: SDEOptions = field(default_factory=SDEOptions)
+    tower: str = ""
+    """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    context_dropout: float = 0.0
+    predicts: Literal["epsilon", "x0"] = "epsilon"
+    loss: Literal["matching", "l1"] = "matching"
+    preset: str = "fast"
+
+    def build(self) -> DiffusionTask:
+        """Make the task: a network with random weights, and the tower."""
+        network, tower = DIFFUSERS[type(self.network)](self.network), load_tower(self.tower)
+        sde = MeanRevertingSDE(**dataclasses.asdict(self.sde))
+        options = self.context_dropout, self.predicts, self.loss, self.preset
+        return DiffusionTask(network, sde, tower, *options)
+
+
+class DiffusionTask(Task):
+    """Train `network(x_t, lq, t, context)` at random times of the SDE.
+
+    Args:
+        network: a diffusion network (`ConditionalUNet`, `DiffusionResUNet`).
+        sde: the process it is trained for.
+        tower: frozen DA-CLIP; None = no guidance.
+        context_dropout: share of samples whose embeddings are zeroed.
+        predicts: what the network returns; the official networks: epsilon.
+        loss: `matching` is the official objective: L1 between the reverse step taken and the best
+        one.
+            `l1` compares the prediction itself with the truth, the same weight at all times.
+        preset: how validation samples; a name in `pellucid.diffusion.PRESETS`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        sde: MeanRevertingSDE,
+        tower: FrozenTower | None = None,
+        context_dropout: float = 0.0,
+        predicts: Literal["epsilon", "x0"] = "epsilon",
+        loss: Literal["matching", "l1"] = "matching",
+        preset: str = "fast",
+    ):
+        super().__init__()
+        self.network = network
+        self.sde = sde
+        self.tower = tower
+        self.context_dropout = context_dropout
+        self.predicts = predicts
+        self.loss = loss
+        self.preset = preset
+
+    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch at random times, and the PSNR of the estimates of x0."""
+        mu, clean = batch["lq"], batch["gt"]
+        t = self.sde.random_times(len(mu), generator)
+        noise = torch.randn(mu.shape, generator=generator, device=mu.device)
+        x = self.sde.perturb(clean, mu, t, noise)
+        context = guide(self.network, self.tower, mu, self.context_dropout, generator)
+        prediction = self.network(x, mu, t, context).float()
+        if self.predicts == "epsilon":
+            target, epsilon = noise, prediction
+            estimate = self.sde.x0_from_epsilon(x, mu, t, epsilon.detach())
+        else:
+            target, epsilon = clean, self.sde.epsilon_from_x0(x, mu, t, prediction)
+            estimate = prediction.detach()
+        if self.loss == "matching":
+            loss = self.sde.matching_loss(x, mu, t, epsilon, clean).mean()
+        else:
+            loss = pixel.l1(prediction, target)
+        return loss, {"psnr": pixel.psnr(estimate, clean).mean()}
+
+    def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the PSNR of samples (seeded by the index) and of damaged pictures; the samples."""
+        mu, clean = batch["lq"], batch["gt"]
+        context = guide(self.network, self.tower, mu)
+        denoise = Denoiser(self.sde, self.network, mu, context, self.predicts)
+        generators = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
+        restored = PRESETS[self.preset].sample(self.sde, denoise, generators)
+        metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(mu, clean)}
+        return metrics, restored.clamp(0, 1)
+
+    def trained(self) -> nn.Module:
+        """Return the network."""
+        return self.network
+
+    def export(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the network's weights, its config, its SDE and what it predicts."""
+        fields = [f.name for f in dataclasses.fields(self.sde) if f.init]
+        sde = {name: getattr(self.sde, name) for name in fields}
+        meta = {**network_meta(self.network, self.tower), "sde": sde, "predicts": self.predicts}
+        return self.network.state_dict(), meta

@@ -1,0 +1,89 @@
+"""What tasks need around a vision-language tower: its input, and a frozen one as a guide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pellucid.vision_language.clip import CLIPConfig
+from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.preprocess import embed
+
+
+def normalised(pictures: Tensor, config: CLIPConfig) -> Tensor:
+    """Return a tower's input (B, 3, S, S) from crops (B, 3, H, W) in [0, 1].
+
+    As in the official code, in training the tower sees the crop that the network sees, in use the
+    picture. A crop of another size than the tower's is resized (bicubic, antialiased), its longer
+    side cut to a square.
+
+    Args:
+        pictures: float32 RGB.
+        config: of the tower.
+    """
+    size, (height, width) = config.vision.image_size, pictures.shape[-2:]
+    if (height, width) != (size, size):
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        pictures = pictures[..., top : top + side, left : left + side]
+        pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
+        pictures = pictures.clamp(0, 1)
+    mean, std = (pictures.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
+    return (pictures - mean) / std
+
+
+class FrozenTower(nn.Module):
+    """Give the content and degradation embeddings of damaged pictures; never trained.
+
+    In training (a crop) `forward` is called, in validation (a whole picture) `picture`, which is
+    what inference does.
+
+    """
+
+    def __init__(self, model: DaCLIP, path: str = ""):
+        super().__init__()
+        self.path = path  # of its file, for the meta of the network's weights
+        self.model = model.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FrozenTower:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, lq: Tensor) -> tuple[Tensor, Tensor]:
+        """Return float32 (content, degradation), each (B, D), of crops (B, 3, H, W) in [0, 1]."""
+        if self.model.config.views == "windows":
+            return embed(self.model, lq)
+        pixels = normalised(lq, self.model.config)
+        content, degradation = self.model.encode_image(pixels, control=True)
+        return content.float(), degradation.float()
+
+    def picture(self, lq: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same of whole pictures, with the tower's own views and resizing."""
+        return embed(self.model, lq)
+
+
+def guide(
+    network: nn.Module,
+    tower: FrozenTower | None,
+    lq: Tensor,
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Any:
+    """Return `network.context` for damaged pictures (B, 3, H, W); without a tower, of nothing.
+
+    Args:
+        dropout: share of samples whose two embeddings are zeroed, so that the network can also work
+            unguided.
+        generator: says that these are training crops, and draws which ones; None = whole pictures.
+    """
+    content = degradation = None
+    if tower is not None:
+        content, degradation = tower(lq) if generator is not None else tower.picture(lq)
+    if content is not None and dropout and generator is not None:
+        draw = torch.rand(len(content), 1, generator=generator, device=content.device)
+        content, degradation = (torch.where(draw < dropout, 0.0, e) for e in (content, degradation))
+    return network.context(degradation, content)

@@ -1,0 +1,95 @@
+"""Deterministic restoration: from the damaged picture to the clean one in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.losses import pixel
+from pellucid.networks.nafnet import NAFNetConfig
+from pellucid.networks.resunet import ResUNetConfig
+from pellucid.training.tasks.base import Task
+from pellucid.training.tasks.guidance import FrozenTower, guide
+from pellucid.training.tasks.networks import RESTORERS, load_tower, network_meta
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What a `RestoreTask` is made of; its arguments are explained there."""
+
+    network: ResUNetConfig | NAFNetConfig = field(default_factory=ResUNetConfig)
+    tower: str = ""
+    """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    context_dropout: float = 0.0
+    loss: Literal["l1", "charbonnier", "psnr", "log_l1"] = "l1"
+    frequency: float = 0.0
+
+    def build(self) -> RestoreTask:
+        """Make the task: a network with random weights, and the tower."""
+        network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
+        return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": pixel.l1,
+    "charbonnier": pixel.charbonnier,
+    "psnr": pixel.negative_psnr,
+    "log_l1": pixel.log_l1,
+}
+
+
+class RestoreTask(Task):
+    """Train `network(lq, context)` towards the clean picture.
+
+    Args:
+        network: a deterministic network (`ResUNet`, `NAFNet`).
+        tower: frozen DA-CLIP giving (content, degradation) of the damaged crop; None = no guidance.
+        context_dropout: share of samples whose two embeddings are zeroed, so that the network also
+            works unguided.
+        loss: name in `LOSSES`.
+        frequency: weight of `frequency_l1`, added to the loss.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tower: FrozenTower | None = None,
+        context_dropout: float = 0.0,
+        loss: str = "l1",
+        frequency: float = 0.0,
+    ):
+        super().__init__()
+        self.network = network
+        self.tower = tower
+        self.context_dropout = context_dropout
+        self.pixel_loss = LOSSES[loss]
+        self.frequency = frequency
+
+    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch and its mean PSNR in dB."""
+        lq, clean = batch["lq"], batch["gt"]
+        context = guide(self.network, self.tower, lq, self.context_dropout, generator)
+        restored = self.network(lq, context)
+        loss = self.pixel_loss(restored, clean)
+        if self.frequency:
+            loss = loss + self.frequency * pixel.frequency_l1(restored, clean)
+        return loss, {"psnr": pixel.psnr(restored.detach(), clean).mean()}
+
+    def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the PSNR of restored and of damaged pictures, and the restored pictures."""
+        lq, clean = batch["lq"], batch["gt"]
+        restored = self.network(lq, guide(self.network, self.tower, lq))
+        metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
+        return metrics, restored.clamp(0, 1)
+
+    def trained(self) -> nn.Module:
+        """Return the network."""
+        return self.network
+
+    def export(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the network's weights and its config."""
+        return self.network.state_dict(), network_meta(self.network, self.tower)

@@ -1,0 +1,101 @@
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from losses import gathered_gradient
+from pellucid.losses.contrastive import contrastive, daclip_loss
+
+
+def features(count: int, seed: int) -> torch.Tensor:
+    return torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def direct(image, text, scale, texts=None):
+    """The symmetric cross-entropy written out with sums, without softmax routines."""
+    total = 0.0
+    image, text = F.normalize(image.double()), F.normalize(text.double())
+    for i in range(len(image)):
+        for a, b in ((image, text), (text, image)):
+            rows = [j for j in range(len(image)) if j == i or not texts or texts[i] != texts[j]]
+            weights = {j: math.exp(scale * float(a[i] @ b[j])) for j in rows}
+            total -= math.log(weights[i] / sum(weights.values()))
+    return total / (2 * len(image))
+
+
+WORDS = ["noisy", "rainy", "noisy", "hazy", "noisy"]
+
+
+@pytest.mark.parametrize("words", [None, WORDS])
+def test_both_terms_equal_the_formula_written_out(words):
+    c, t, d, w = (features(5, seed) for seed in range(4))
+    logit_scale = torch.tensor(1.2)
+    terms = daclip_loss(c, t, d, w, logit_scale, words, words)
+    for name, (image, text) in {"content": (c, t), "degradation": (d, w)}.items():
+        assert float(terms[name]) == pytest.approx(direct(image, text, math.exp(1.2), words))
+
+
+def test_where_all_texts_differ_the_two_versions_are_equal():
+    arguments = [features(4, seed) for seed in range(4)] + [torch.tensor(2.0)]
+    official = daclip_loss(*arguments)
+    ours = daclip_loss(*arguments, captions=list("abcd"), words=list("efgh"))
+    assert {k: float(v) for k, v in ours.items()} == pytest.approx(
+        {k: float(v) for k, v in official.items()}
+    )
+
+
+def test_the_official_degradation_term_has_a_floor_and_ours_has_none():
+    shares = {"noisy": 6, "rainy": 3, "hazy": 3}
+    words = [word for word, count in shares.items() for _ in range(count)]
+    anchors = dict(zip(shares, torch.eye(3), strict=True))
+    perfect = torch.stack([anchors[word] for word in words])
+    scale = torch.tensor(100.0).log()
+    official = daclip_loss(perfect, perfect, perfect, perfect, scale)["degradation"]
+    ours = daclip_loss(perfect, perfect, perfect, perfect, scale, words=words)["degradation"]
+    floor = sum(n / 12 * math.log(12 * n / 12) for n in shares.values())
+    assert float(official) == pytest.approx(floor, abs=1e-5)
+    assert float(ours) == pytest.approx(0, abs=1e-5)
+
+
+def test_at_the_official_floor_nothing_is_left_to_learn():
+    words = torch.eye(3)[[0, 1, 0, 1, 0, 1]]
+    image = words.clone().requires_grad_()
+    loss = contrastive(F.normalize(image), words, torch.tensor(100.0))
+    (slope,) = torch.autograd.grad(loss, image)
+    assert loss.item() == pytest.approx(math.log(3), abs=1e-5)
+    assert slope.abs().max() < 1e-5
+
+
+def test_a_batch_of_one_word_gives_no_gradient_instead_of_chance_level():
+    image, text = features(4, 0).requires_grad_(), features(4, 1)
+    same = torch.ones(4, 4, dtype=torch.bool)
+    loss = contrastive(F.normalize(image), F.normalize(text), torch.tensor(10.0), same)
+    loss.backward()
+    assert loss == 0 and image.grad.abs().max() == 0
+
+
+def test_two_processes_have_the_gradient_of_one_with_the_whole_batch(tmp_path):
+    script = Path(gathered_gradient.__file__)
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2] / "src")}
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(script),
+                str(rank),
+                str(tmp_path / "store"),
+                str(tmp_path / "out"),
+            ],
+            env=environment,
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    whole = gathered_gradient.gradient(slice(None))
+    for ours, expected in zip(torch.load(tmp_path / "out"), whole, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,83 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from pellucid.errors import UsageError
+from pellucid.recipes import RECIPES, recipe
+from pellucid.training.config import read_yaml, save_yaml, updated
+from pellucid.training.optim import learning_rate
+
+
+def without_files(config):
+    """The same recipe with random weights in place of the files it starts from."""
+    files = {"tower", "clip", "tokenizer"} & {f.name for f in dataclasses.fields(config.task)}
+    files -= {name for name in files if not isinstance(getattr(config.task, name), str)}
+    if hasattr(config.task, "relation"):  # there `tower` is not a file
+        files.discard("tower")
+        files.discard("clip")
+    return dataclasses.replace(
+        config, task=dataclasses.replace(config.task, **dict.fromkeys(files, ""))
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_its_task(name):
+    config = without_files(recipe(name))
+    with torch.device("meta"):
+        task = config.task.build()
+    assert config.recipe == name
+    trained = [p for p in task.parameters() if p.requires_grad]
+    assert trained and all(p.device.type == "meta" for p in trained)
+    assert task.trained() is not None
+    assert 0 < learning_rate(config.optimizer, 0, config.steps) <= config.optimizer.lr
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_survives_its_yaml(name, tmp_path):
+    config = recipe(name)
+    save_yaml(config, tmp_path / "config.yaml")
+    assert updated(recipe(name), read_yaml(tmp_path / "config.yaml")) == config
+
+
+def test_the_published_networks_have_the_published_sizes():
+    counts = {
+        "daclip_unified": 48_975_747,
+        "daclip_specific": 48_975_747,
+        "daclip_wild": 49_470_467,
+    }
+    for name, count in counts.items():
+        with torch.device("meta"):
+            network = without_files(recipe(name)).task.build().network
+        # cross-attention queries and keys exist only for the checkpoints' sake
+        assert sum(p.numel() for p in network.parameters()) == count
+
+
+def test_the_controller_recipes_train_the_controller_and_the_scale_alone():
+    for name, count in (("daclip_controller", 94_936_321), ("daclip_wild_controller", 329_156_609)):
+        with torch.device("meta"):
+            task = without_files(recipe(name)).task.build()
+        assert sum(p.numel() for p in task.parameters() if p.requires_grad) == count
+
+
+def test_the_unified_recipe_has_the_official_optimisation():
+    config = recipe("daclip_unified")
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.lr, optimizer.lr_min) == ("adamw", 2e-4, 1e-6)
+    assert (optimizer.betas, optimizer.weight_decay, optimizer.warmup) == ((0.9, 0.99), 0, 0)
+    assert (config.steps, config.batch_size, config.data.crop) == (700_000, 16, 256)
+    middle = learning_rate(optimizer, 350_000, 700_000)
+    assert middle == pytest.approx(1e-6 + (2e-4 - 1e-6) * (1 + math.cos(math.pi / 2)) / 2)
+
+
+def test_one_degradation_is_chosen_by_its_word():
+    from pellucid.recipes.daclip import daclip_specific
+
+    assert daclip_specific("hazy").data.words == ("hazy",)
+    assert daclip_specific("hazy").output != daclip_specific("rainy").output
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(UsageError, match="daclip_unified"):
+        recipe("daclip")

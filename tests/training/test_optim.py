@@ -1,0 +1,99 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pellucid.training.config import EMAConfig, OptimizerConfig
+from pellucid.training.optim import EMA, Lion, build_optimizer, decays, ema_decay, learning_rate
+
+
+def test_lion_follows_its_paper():
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 3, generator=random)
+    parameter = nn.Parameter(weight.clone())
+    optimizer = Lion([parameter], lr=0.1, betas=(0.8, 0.6), weight_decay=0.5)
+    expected, momentum = weight.double(), torch.zeros(4, 3).double()
+    for _ in range(4):
+        gradient = torch.randn(4, 3, generator=random)
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        update = (0.8 * momentum + 0.2 * gradient.double()).sign()
+        expected = expected - 0.1 * (update + 0.5 * expected)
+        momentum = 0.6 * momentum + 0.4 * gradient.double()
+    torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_learning_rate_warms_up_then_falls_along_a_half_cosine():
+    config = OptimizerConfig(lr=1.0, lr_min=0.1, warmup=10)
+    rates = [learning_rate(config, step, 110) for step in range(110)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.55)  # the middle of the cosine
+    assert rates[35] == pytest.approx(0.1 + 0.45 * (1 + math.cos(math.pi / 4)))
+    assert 0.1 < rates[109] < 0.101
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_without_warm_up_it_is_torchs_cosine_annealing():
+    config = OptimizerConfig(lr=2e-4, lr_min=1e-6)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2e-4)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=1e-6)
+    for step in range(50):
+        expected = optimizer.param_groups[0]["lr"]
+        assert learning_rate(config, step, 50) == pytest.approx(expected, rel=1e-6)
+        optimizer.step()
+        reference.step()
+
+
+def test_weight_decay_leaves_biases_norms_and_the_logit_scale_alone():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm(4), nn.Linear(4, 2))
+    module.logit_scale = nn.Parameter(torch.zeros(1, 1))
+    frozen = nn.Linear(2, 2).requires_grad_(False)
+    module.append(frozen)
+    groups = build_optimizer(OptimizerConfig(weight_decay=0.3), module).param_groups
+    by_decay = {g["weight_decay"]: {id(p) for p in g["params"]} for g in groups}
+    assert by_decay[0.3] == {id(module[0].weight), id(module[2].weight)}
+    assert not by_decay[0.0] & {id(p) for p in frozen.parameters()}
+    assert not decays("downs.0.fn.norm.g", torch.zeros(1, 8, 1, 1))
+    assert decays("zero_modules.0.weight", torch.zeros(8, 8))
+
+
+def test_ema_is_a_weighted_sum_of_the_weights():
+    module = nn.Linear(1, 1, bias=False)
+    ema = EMA(EMAConfig(decay=0.9, power=100.0), module)
+    values = [0.3, -1.0, 2.0, 0.5]
+    expected = None
+    for step, value in enumerate(values, 1):
+        module.weight.data.fill_(value)
+        ema.update(step)
+        expected = value if expected is None else 0.9 * expected + 0.1 * value
+    assert ema.average[0].item() == pytest.approx(expected, rel=1e-6)
+    ema.swap()
+    assert module.weight.item() == pytest.approx(expected, rel=1e-6)
+    ema.swap()
+    assert module.weight.item() == 0.5
+
+
+def test_ema_decay_has_the_values_of_the_official_setting():
+    config = EMAConfig(decay=0.995, every=10, after=100)
+    assert ema_decay(config, 2) is None and ema_decay(config, 10) is None
+    assert ema_decay(config, 1) == 0 and ema_decay(config, 101) == 0
+    # ema-pytorch at its 112th update... 1 - (1 + 10) ** (-2 / 3)
+    assert ema_decay(config, 111) == pytest.approx(1 - 11 ** (-2 / 3))
+    assert ema_decay(config, 100_001) == 0.995
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+def test_both_optimisers_find_a_minimum(name):
+    module = nn.Linear(3, 1)
+    optimizer = build_optimizer(OptimizerConfig(name=name, lr=0.05), module)
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3
+    for step in range(300):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(OptimizerConfig(lr=0.05), step, 300)
+        loss = (module(x) - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1e-3

@@ -1,0 +1,113 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pellucid.training import checkpoint
+from training import tiny_run
+
+SCRIPT = Path(tiny_run.__file__)
+
+
+def same(a, b) -> bool:
+    """Say whether two nested states are equal bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def start(output: Path, *settings: str) -> subprocess.Popen:
+    source = SCRIPT.parents[2] / "src"
+    environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{SCRIPT.parents[1]}"}
+    command = [sys.executable, str(SCRIPT), str(output), *settings]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def records(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_killed_by_sigkill_and_started_again_ends_the_same_bit_for_bit(tmp_path):
+    killed = start(tmp_path / "killed", "kill=17")  # a sample of step 8
+    tiny_run.run(tmp_path / "whole")
+    assert killed.wait(120) == -signal.SIGKILL
+    assert checkpoint.newest(tmp_path / "killed")["step"] == 6
+    assert start(tmp_path / "killed").wait(120) == 0
+    whole = checkpoint.newest(tmp_path / "whole")
+    assert whole["step"] == 12
+    assert same(checkpoint.newest(tmp_path / "killed"), whole)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_any_optimiser_and_precision_resume_bit_for_bit(tmp_path, precision, optimizer):
+    chosen = tiny_run.OptimizerConfig(name=optimizer, lr=3e-3, weight_decay=0.01, clip_norm=1.0)
+    changes = {"precision": precision, "accumulation": 2, "optimizer": chosen}
+    tiny_run.run(tmp_path / "whole", **changes)
+    with pytest.raises(tiny_run.Stop):
+        tiny_run.run(tmp_path / "cut", fail=7 * 4 + 1, **changes)
+    assert checkpoint.newest(tmp_path / "cut")["step"] == 6
+    tiny_run.run(tmp_path / "cut", **changes)
+    assert same(checkpoint.newest(tmp_path / "cut"), checkpoint.newest(tmp_path / "whole"))
+    # Nothing is logged twice.
+    assert [r["step"] for r in records(tmp_path / "cut")] == [4, 8, 12]
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
+    tiny_run.run(tmp_path, steps=6)
+    newest = checkpoint.listed(tmp_path)[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert checkpoint.newest(tmp_path)["step"] == 3
+    assert newest.name in capsys.readouterr().out
+    assert tiny_run.run(tmp_path, steps=6).step == 6
+
+
+def test_the_newest_checkpoints_are_kept_and_no_partial_file_is_left(tmp_path):
+    tiny_run.run(tmp_path, steps=12, keep=2)
+    names = sorted(p.name for p in checkpoint.folder(tmp_path).iterdir())
+    assert names == ["step-00000009.pt", "step-00000012.pt"]
+
+
+def test_no_resume_starts_over(tmp_path):
+    tiny_run.run(tmp_path, steps=6)
+    first = checkpoint.newest(tmp_path)
+    tiny_run.run(tmp_path, steps=6, batch_size=3, resume=False)
+    assert not same(checkpoint.newest(tmp_path)["model"], first["model"])
+
+
+def test_ctrl_c_saves_and_ends_cleanly_though_the_workers_get_it_too(tmp_path):
+    process = start(tmp_path, "steps=100000", "save_every=100000", "workers=1", "log_every=1")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (tmp_path / "metrics.jsonl").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "stopped by signal" in output
+    assert checkpoint.newest(tmp_path)["step"] >= 1
+    assert (tmp_path / "weights.safetensors").exists()
+
+
+def test_sigterm_saves_and_the_run_goes_on_from_there(tmp_path):
+    result = tiny_run.run(tmp_path, terminate=13)  # a sample of step 6
+    assert result.stopped == "signal" and result.step == 7
+    assert tiny_run.run(tmp_path).step == 12
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_max_minutes_stops_with_a_checkpoint(tmp_path):
+    result = tiny_run.run(tmp_path, steps=10**6, save_every=10**6, max_minutes=0.01)
+    assert result.stopped == "time" and 0 < result.step < 10**6
+    assert checkpoint.newest(tmp_path)["step"] == result.step
