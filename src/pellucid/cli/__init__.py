@@ -1,0 +1,100 @@
+"""The command line: a table of commands, each in its own file and loaded only when called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pellucid import __version__
+from pellucid.errors import PellucidError, UsageError
+
+OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Command(NamedTuple):
+    """``home`` is "module:function"; the function takes the arguments and returns the status."""
+
+    home: str
+    summary: str
+
+
+COMMANDS = {
+    "restore": Command("pellucid.cli.restore:main", "give pictures back as they were"),
+    "diagnose": Command("pellucid.cli.diagnose:main", "say what is wrong with pictures"),
+    "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
+    "train": Command("pellucid.training.command:train_command", "train by a recipe"),
+    "data": Command("pellucid.data.command:data_command", "check, caption or damage pictures"),
+    "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
+    "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
+}
+HELP = """\
+usage: pellucid COMMAND [ARGUMENTS]
+
+Restore photographs: noise, blur, haze, rain, snow, drops, shadow, darkness, JPEG blocks, holes.
+
+commands:
+{commands}
+
+examples:
+  pellucid restore photo.jpg -o clean.jpg           one picture
+  pellucid restore holiday/ -o restored/            a folder, its tree mirrored
+  pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
+  pellucid diagnose photo.jpg                       what is wrong with it?
+  pellucid restore --help                           everything that can be set
+
+exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; errors are printed for people."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(help_text(), end="", file=sys.stdout if argv else sys.stderr)
+        return OK if argv else BAD_USAGE
+    if argv[0] in ("-V", "--version"):
+        print(f"pellucid {__version__}")
+        return OK
+    try:
+        return _load(argv[0])(argv[1:]) or OK
+    except UsageError as error:
+        return _fail(error, BAD_USAGE)
+    except PellucidError as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        print("pellucid: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # e.g. `pellucid models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def help_text() -> str:
+    """What ``pellucid --help`` prints."""
+    rows = (f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
+    return HELP.format(commands="\n".join(rows))
+
+
+def _load(name: str):
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see pellucid --help"
+        raise UsageError(f"there is no command {name!r}; {hint}")
+    module, function = COMMANDS[name].home.split(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name not in ("accelerate", "tensorboard"):
+            raise
+        raise UsageError(
+            f"pellucid {name} needs {error.name}: pip install 'pellucid[train]'"
+        ) from error
+
+
+def _fail(error: PellucidError, status: int) -> int:
+    print(f"pellucid: {error}", file=sys.stderr)
+    return status

@@ -1,0 +1,60 @@
+"""``pellucid convert``: a checkpoint of the authors becomes a file that runs no code when read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from pellucid.cli.parse import Flag, parse
+from pellucid.errors import UsageError
+
+EXAMPLES = """
+examples:
+  pellucid convert universal-ir.pth universal-ir.safetensors
+  pellucid convert daclip_ViT-B-32.pt daclip.safetensors --dtype bfloat16
+  pellucid restore photo.jpg --model universal-ir.safetensors
+"""
+
+
+@dataclass
+class Convert:
+    """Turn an official DA-CLIP checkpoint (tower or U-Net) into safetensors, weights alone."""
+
+    source: Annotated[Positional[Path], arg(metavar="SRC")]
+    """A .pt or .pth file; it is read without running code in it."""
+    target: Annotated[Positional[Path], arg(metavar="DST")]
+    """The .safetensors file to write."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision to store; the lower ones halve the file."""
+    overwrite: Flag = False
+    """Replace a file that exists already."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    args = parse(Convert, argv, "convert", EXAMPLES)
+    if args.target.suffix != ".safetensors":
+        raise UsageError(f"{args.target}: the name must end in .safetensors")
+    if not args.source.is_file():
+        raise UsageError(f"{args.source}: there is no such file")
+    if args.target.exists():
+        if args.target.samefile(args.source):
+            raise UsageError(f"{args.target} is the source itself, which is never overwritten")
+        if not args.overwrite:
+            raise UsageError(f"{args.target} exists already; add --overwrite to replace it")
+    import torch
+
+    from pellucid.checkpoints.bundle import save_bundle
+    from pellucid.checkpoints.load import load_file
+
+    state, meta = load_file(args.source)
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    meta = {**meta, "source": args.source.name}
+    save_bundle(args.target, state, meta, getattr(torch, args.dtype))
+    size = args.target.stat().st_size / 1e6
+    print(f"{args.target}: {meta['kind']}, {len(state)} tensors, {size:.1f} MB")
+    return 0

@@ -1,0 +1,85 @@
+"""``pellucid diagnose``: the probabilities of the degradations in pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from pellucid.batch import STREAM, find
+from pellucid.cli.parse import Flag, parse
+from pellucid.errors import PellucidError, UsageError
+
+EXAMPLES = """
+examples:
+  pellucid diagnose photo.jpg
+  pellucid diagnose holiday/ --json | jq -r 'select(.words == ["hazy"]) | .input'
+"""
+BAR = 24  # characters
+
+
+@dataclass
+class Diagnose:
+    """Say what is wrong with pictures: how probable each degradation is."""
+
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
+    """Files, folders, patterns such as '*.jpg', or - for standard input."""
+    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "lite"
+    """A name from `pellucid models`, or a file of weights."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps ..."""
+    max_pixels: int = 100_000_000
+    """Refuse larger pictures."""
+    json: Flag = False
+    """Print one line of JSON a picture."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns 0, or 1 if a picture could not be read."""
+    args = parse(Diagnose, argv, "diagnose", EXAMPLES)
+    found = find(args.inputs)
+
+    from pellucid.imaging.io import read
+    from pellucid.restorer import load
+
+    restorer = load(args.model, args.device, "float32")
+    if restorer.text_features is None:
+        raise UsageError(f"the model {args.model} does not tell degradations apart; try lite")
+    failed = False
+    for source, _ in found:
+        name = STREAM if source is None else str(source)
+        try:
+            data = sys.stdin.buffer.read() if source is None else source
+            answer = restorer.diagnose(read(data, args.max_pixels))
+        except PellucidError as error:
+            failed = True
+            print(f"pellucid: {error}", file=sys.stderr)
+            if args.json:
+                print(json.dumps({"input": name, "ok": False, "error": str(error)}), flush=True)
+            continue
+        if args.json:
+            row = {"input": name, "ok": True, "words": list(answer.words)}
+            print(json.dumps({**row, "probabilities": answer.probabilities}), flush=True)
+        else:
+            _show(name, answer.probabilities, answer.words, brief=len(found) > 1)
+    return int(failed)
+
+
+def _show(name: str, shares: dict[str, float], words: Sequence[str], brief: bool) -> None:
+    """A table with a bar a word; of several pictures only the words that matter."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, title=escape(name), title_justify="left")
+    for word, share in shares.items():
+        if brief and share < 0.05:
+            break
+        style = "bold" if word in words else "dim"
+        bar = "█" * round(BAR * share) or "▏"
+        table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", style=style)
+    Console().print(table)

@@ -1,0 +1,95 @@
+"""``pellucid models``: the table of weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from pellucid import zoo
+from pellucid.cli.parse import Flag, parse
+
+EXAMPLES = """
+examples:
+  pellucid models              all of them
+  pellucid models daclip       one, with its files and checksums
+"""
+
+
+@dataclass
+class Models:
+    """List the models: what they do, where they come from, under which licence."""
+
+    name: Annotated[
+        Positional[str | None], arg(metavar="NAME", help_behavior_hint="(default: all)")
+    ] = None
+    """A model, to see all that is known of it."""
+    json: Flag = False
+    """Print JSON."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    args = parse(Models, argv, "models", EXAMPLES)
+    entries = list(zoo.MODELS.values()) if args.name is None else [zoo.entry(args.name)]
+    rows = [_row(entry) for entry in entries]
+    if args.json:
+        print(json.dumps(rows if args.name is None else rows[0], indent=2))
+    elif args.name is None:
+        _show_all(rows)
+    else:
+        _show_one(rows[0])
+    return 0
+
+
+def _row(entry: zoo.ModelEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "summary": entry.summary,
+        "licence": entry.licence,
+        "paper": entry.paper,
+        "recipe": entry.recipe,
+        "scores": dict(entry.scores),
+        "offline": entry.shipped,
+        "files": {part: _file(getattr(entry, part)) for part in ("network", "tower")},
+    }
+
+
+def _file(file: zoo.WeightFile) -> dict[str, Any]:
+    remote = isinstance(file, zoo.RemoteFile)
+    return {
+        "from": file.url if remote else str(file.path),
+        "bytes": file.size
+        if remote
+        else (file.path.stat().st_size if file.path.exists() else None),
+        "sha256": file.sha256,
+        "licence": file.licence,
+    }
+
+
+def _show_all(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "what it does", "licence", "from", box=None)
+    for row in rows:
+        origin = "in this package" if row["offline"] else "fetched on first use"
+        table.add_row(row["name"], row["summary"], row["licence"], origin)
+    Console().print(table)
+
+
+def _show_one(row: dict[str, Any]) -> None:
+    print(f"{row['name']}: {row['summary']}")
+    for name in ("licence", "paper", "recipe"):
+        if row[name]:
+            print(f"  {name:<8} {row[name]}")
+    for name, score in row["scores"].items():
+        print(f"  {name}: {score}")
+    for part, file in row["files"].items():
+        size = f", {file['bytes'] / 1e6:.1f} MB" if file["bytes"] else ""
+        print(f"  {part:<8} {file['from']}{size}")
+        if file["sha256"]:
+            print(f"  {'':<8} sha256 {file['sha256']}")

@@ -1,0 +1,93 @@
+"""What a person sees of a batch, on standard error: a bar, a line a picture, a last table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class Status:
+    """Keeps count of a batch; a context manager that owns the progress bar."""
+
+    def __init__(self, total: int, quiet: bool):
+        self.total, self.quiet = total, quiet
+        self.finished: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+        self.console = Console(stderr=True, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("{task.fields[done]}/{task.total}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total, done=0)
+
+    def __enter__(self) -> Status:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        self.bar.stop()
+        if kind is KeyboardInterrupt:
+            self._list_failures()
+            self._say(f"interrupted: {len(self.finished)} of {self.total} pictures are done")
+            for target in self.finished:
+                self._say(f"  {target}")
+
+    def progress(self, share: float) -> None:
+        """The share of the present picture that is done."""
+        done = len(self.finished) + len(self.failures)
+        self.bar.update(self.task, completed=done + share, done=done)
+
+    def done(self, source: str, target: str, record: dict[str, Any]) -> None:
+        """A picture was written."""
+        self.finished.append(target)
+        self.progress(0)
+        if not self.quiet:
+            self._say(f"{source} -> {target}  ({_found(record)}, {record['seconds']:.1f} s)")
+
+    def failed(self, source: str, error: BaseException) -> None:
+        """A picture could not be restored."""
+        reason = str(error).removeprefix(f"{source}: ") or type(error).__name__
+        self.failures.append((source, reason))
+        self.progress(0)
+
+    def summary(self, skipped: int = 0) -> int:
+        """Print what failed; the exit status."""
+        self.bar.stop()
+        self._list_failures()
+        if not self.quiet and (self.total > 1 or skipped or self.failures):
+            counts = [f"{len(self.finished)} restored"]
+            counts += [f"{len(self.failures)} failed"] if self.failures else []
+            counts += [f"{skipped} existed already"] if skipped else []
+            self._say(", ".join(counts))
+        return 1 if self.failures else 0
+
+    def _list_failures(self) -> None:
+        if self.failures:
+            table = Table("picture", "what is wrong with it", title="not restored")
+            table.title_justify = "left"
+            for row in self.failures:
+                table.add_row(*map(escape, row))
+            Console(stderr=True).print(table)
+
+    def _say(self, text: str) -> None:
+        # plain text: names of files may contain brackets, which rich would take for markup
+        self.console.print(text, markup=False, highlight=False)
+
+
+def _found(record: dict[str, Any]) -> str:
+    shares = record["probabilities"]
+    if shares is None:
+        return "restored"
+    if not record["words"]:
+        word = next(iter(shares))
+        return f"{word} {shares[word]:.0%}"
+    return ", ".join(f"{word} {shares[word]:.0%}" for word in record["words"])

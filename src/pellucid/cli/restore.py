@@ -1,0 +1,241 @@
+"""``pellucid restore``: files, folders, patterns or a stream; a broken file stops no batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from pellucid import __version__
+from pellucid.batch import STREAM, Job, plan, refuse_existing
+from pellucid.cli.parse import Flag, QuietFlag, parse
+from pellucid.cli.progress import Status
+from pellucid.errors import PellucidError, UsageError
+
+EXAMPLES = """
+examples:
+  pellucid restore photo.jpg -o clean.jpg            one picture; the format is that of the name
+  pellucid restore photo.jpg                         into the folder restored/
+  pellucid restore holiday/ -o restored/             all pictures of a folder, its tree mirrored
+  pellucid restore 'scans/*.tif' --format png        a pattern; results as PNG
+  pellucid restore holiday/ --skip-existing          go on where a run stopped
+  pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
+  pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
+  pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
+Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
+EXIF data and transparency.
+"""
+FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
+
+
+@dataclass
+class Restore:
+    """Restore pictures: say what is wrong with each, and write it as it was before."""
+
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
+    """Files, folders (searched in all their depth), patterns such as '*.jpg', or - for standard
+    input."""
+    output: Annotated[
+        str | None,
+        arg(aliases=["-o"], metavar="OUT", help_behavior_hint="(default: the folder restored)"),
+    ] = None
+    """File, folder, or - for standard output."""
+    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "lite"
+    """A name from `pellucid models`, or a file of weights."""
+    preset: Annotated[
+        Literal["paper", "balanced", "fast"] | None,
+        arg(metavar="{paper,balanced,fast}", help_behavior_hint="(default: balanced)"),
+    ] = None
+    """Diffusion models: 100, 20 or 6 network calls a picture."""
+    steps: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint="(default: the preset's)")
+    ] = None
+    """Diffusion models: number of network calls."""
+    seed: int = 0
+    """Diffusion models: the same seed gives the same picture."""
+    strength: float = 1.0
+    """1 is the restoration, 0 the input, 0.5 half of each."""
+    tile: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: by size)")] = None
+    """Longest side of a tile in pixels; smaller needs less memory; 0 never tiles."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps ..."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    format: Annotated[
+        FORMATS | None,
+        arg(
+            metavar="{jpg,png,webp,tif,bmp,avif,heic,jxl}", help_behavior_hint="(default: as input)"
+        ),
+    ] = None
+    """Of results in a folder or on standard output."""
+    quality: Annotated[int | None, arg(metavar="1..100", help_behavior_hint="(default: 95)")] = None
+    """Of JPEG, WebP, AVIF, HEIC, JPEG XL. If not given, a JPEG is never coarser than its input."""
+    compare: Flag = False
+    """Write a before/after picture beside each result (NAME.compare.jpg)."""
+    report: Annotated[Literal["json"] | None, arg(metavar="{json}", help_behavior_hint="")] = None
+    """Write what was found and done beside each result (NAME.report.json)."""
+    overwrite: Flag = False
+    """Replace results that exist already."""
+    skip_existing: Flag = False
+    """Leave out pictures whose result exists already."""
+    max_pixels: int = 100_000_000
+    """Refuse larger pictures: a small file can claim to be a huge picture."""
+    quiet: QuietFlag = False
+    """Print errors only."""
+    json: Flag = False
+    """Print one line of JSON a picture on standard output."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns 0, or 1 if a picture failed."""
+    args = parse(Restore, argv, "restore", EXAMPLES)
+    _check(args)
+    jobs = plan(args.inputs, args.output, args.format and f".{args.format}")
+    to_stream = jobs[0].target is None
+    _check_stream(args, to_stream)
+    skipped = 0
+    if not to_stream:
+        if args.skip_existing:
+            waiting = [job for job in jobs if not job.target.exists()]
+            jobs, skipped = waiting, len(jobs) - len(waiting)
+        elif not args.overwrite:
+            refuse_existing([path for job in jobs for path in _targets(job, args)])
+    if not jobs:
+        if not args.quiet:
+            print(f"all {skipped} results exist already", file=sys.stderr)
+        return 0
+    if args.quiet:
+        logging.getLogger("pellucid").setLevel(logging.ERROR)
+
+    from pellucid.restorer import load
+
+    restorer = load(args.model, args.device, args.dtype)
+    restorer.check(args.steps, args.preset, args.strength, args.tile)
+    with Status(len(jobs), args.quiet) as status:
+        for job in jobs:
+            try:
+                record = _restore(job, args, restorer, status.progress)
+            except UsageError:
+                raise
+            except (PellucidError, OSError, RuntimeError, ValueError, MemoryError) as error:
+                status.failed(str(job), error)
+                record = {"input": str(job), "ok": False, "error": str(error)}
+            else:
+                status.done(str(job), str(job.target or STREAM), record)
+            if args.json:
+                print(json.dumps(record), flush=True)
+        return status.summary(skipped)
+
+
+def _check(args: Restore) -> None:
+    if args.overwrite and args.skip_existing:
+        raise UsageError("--overwrite and --skip-existing contradict each other")
+    if args.quality is not None and not 1 <= args.quality <= 100:
+        raise UsageError(f"--quality {args.quality} is not in 1..100")
+    if args.max_pixels < 1:
+        raise UsageError("--max-pixels must be positive")
+
+
+def _check_stream(args: Restore, to_stream: bool) -> None:
+    if not to_stream:
+        return
+    for name in ("compare", "report", "json"):
+        if getattr(args, name):
+            raise UsageError(f"--{name} is impossible when the picture goes to standard output")
+    if sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; name a file with -o, or redirect it")
+
+
+def _targets(job: Job, args: Restore) -> list[Path]:
+    beside = [job.target]
+    if args.compare:
+        beside.append(_beside(job.target, ".compare.jpg"))
+    if args.report:
+        beside.append(_beside(job.target, ".report.json"))
+    return beside
+
+
+def _beside(target: Path, ending: str) -> Path:
+    return target.with_name(target.name + ending)
+
+
+def _restore(
+    job: Job, args: Restore, restorer: Any, progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Read, restore and write one picture; the record of what was found and done."""
+    from pellucid.imaging.compare import side_by_side
+    from pellucid.imaging.io import BY_NAME, check, encode, output_format, read, write, write_bytes
+
+    began = time.perf_counter()
+    data = sys.stdin.buffer.read() if job.source is None else job.source
+    photo = read(data, args.max_pixels)
+    if job.target is None:
+        format = output_format(f"x.{args.format}") if args.format else BY_NAME[photo.format]
+        format = format if format.writable else BY_NAME["PNG"]
+    else:
+        format = output_format(job.target)
+    check(photo, format)  # before the work
+    guidance = restorer.diagnose(photo)
+    options = {
+        name: getattr(args, name) for name in ("steps", "preset", "strength", "seed", "tile")
+    }
+    restored = restorer.restore(photo, guidance=guidance, progress=progress, **options)
+    record = {
+        "input": str(job),
+        "output": STREAM if job.target is None else str(job.target),
+        "ok": True,
+        "words": list(guidance.words),
+        "probabilities": guidance.probabilities,
+        "model": restorer.name,
+        "width": photo.width,
+        "height": photo.height,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    if job.target is None:
+        sys.stdout.buffer.write(encode(restored, format.name, args.quality))
+        sys.stdout.buffer.flush()
+        return record
+    beside = {}
+    if args.compare:
+        beside[".compare.jpg"] = encode(side_by_side(photo, restored), "JPEG", 92)
+    if args.report:
+        beside[".report.json"] = _report(args, restorer, record)
+    # the result last: where it exists (--skip-existing), everything beside it does
+    written = []
+    try:
+        for ending, content in beside.items():
+            written.append(write_bytes(content, _beside(job.target, ending)))
+        write(restored, job.target, args.quality, overwrite=args.overwrite)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return record
+
+
+def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
+    import platform
+
+    import torch
+
+    from pellucid.restorer import DEFAULT_PRESET
+
+    settings = {name: getattr(args, name) for name in ("strength", "tile", "seed")}
+    if restorer.is_diffusion:
+        preset = args.preset or DEFAULT_PRESET
+        settings |= {"preset": preset, "steps": args.steps}
+    settings |= {"device": str(restorer.device), "dtype": str(restorer.dtype).split(".")[-1]}
+    versions = {
+        "pellucid": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    text = json.dumps({**record, "settings": settings, "versions": versions}, indent=2)
+    return text.encode() + b"\n"

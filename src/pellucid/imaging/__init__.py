@@ -1,0 +1,1 @@
+"""Reading and writing photographs without loss, and working on them in tiles."""

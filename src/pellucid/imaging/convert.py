@@ -1,0 +1,97 @@
+"""Arrays, tensors and Pillow images to :class:`Photo` and back: what comes in goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pellucid.errors import UsageError
+from pellucid.imaging.photo import Photo, from_samples
+from pellucid.imaging.writer import to_pil
+
+
+def from_array(image: np.ndarray | Tensor) -> list[Photo]:
+    """One photo per picture: an array holds one, a tensor a batch.
+
+    Args:
+        image: numpy ``(H, W)`` or ``(H, W, 1..4)``, uint8, uint16 or float in [0, 1]; or a float
+            tensor ``(3, H, W)`` or ``(B, 3, H, W)`` in [0, 1].
+
+    Raises:
+        UsageError: another type, shape or range; says which it is.
+    """
+    if isinstance(image, Tensor):
+        batch = image[None] if image.ndim == 3 else image
+        if batch.ndim != 4 or batch.shape[1] != 3 or not image.is_floating_point():
+            raise UsageError(
+                f"a tensor must be float (3, H, W) or (B, 3, H, W), not {image.dtype} "
+                f"{tuple(image.shape)}"
+            )
+        _check(batch)
+        arrays = batch.detach().float().permute(0, 2, 3, 1).cpu().contiguous().numpy()
+        return [Photo(pixels) for pixels in arrays]
+    if not isinstance(image, np.ndarray):
+        raise UsageError(
+            f"cannot restore a {type(image).__name__}; give a path, a file's bytes, a Photo, a PIL "
+            "image, a numpy array or a tensor"
+        )
+    samples = image[..., None] if image.ndim == 2 else image
+    if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
+        raise UsageError(f"an array must be (H, W) or (H, W, 1..4), not {image.shape}")
+    if samples.dtype in (np.uint8, np.uint16):
+        _check(samples, is_float=False)
+        pixels, alpha, grey = from_samples(samples)
+        return [Photo(pixels, alpha=alpha, grey=grey, bit_depth=8 * samples.itemsize)]
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise UsageError(f"an array must be uint8, uint16 or float, not {samples.dtype}")
+    _check(samples)
+    grey = samples.shape[2] < 3
+    colours = samples[..., :1].repeat(3, axis=2) if grey else samples[..., :3]
+    alpha = samples[..., -1].astype(np.float32) if samples.shape[2] in (2, 4) else None
+    return [Photo(np.ascontiguousarray(colours, np.float32), alpha=alpha, grey=grey, bit_depth=16)]
+
+
+def _check(values: np.ndarray | Tensor, is_float: bool = True) -> None:
+    if 0 in values.shape:
+        raise UsageError(f"the picture is empty: {tuple(values.shape)}")
+    if not is_float:
+        return
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -0.01 and high <= 1.01):  # NaN fails too; resampling may overshoot a little
+        raise UsageError(f"values must lie in [0, 1], not in [{low:.3g}, {high:.3g}]")
+
+
+def like_given(given: Any, photos: list[Photo]) -> Any:
+    """The restored photos as the type that :class:`Restorer` was given."""
+    if isinstance(given, Tensor):
+        pixels = torch.stack([torch.from_numpy(p.pixels).permute(2, 0, 1) for p in photos])
+        pixels = pixels if given.ndim == 4 else pixels[0]
+        return pixels.contiguous().to(given.device, given.dtype)
+    photo = photos[0]
+    if isinstance(given, np.ndarray):
+        if np.issubdtype(given.dtype, np.floating):
+            return _float_samples(photo).reshape(given.shape).astype(given.dtype)
+        return photo.samples(8 * given.itemsize).reshape(given.shape)
+    if isinstance(given, Image.Image):
+        return _pillow(photo)
+    return photo
+
+
+def _float_samples(photo: Photo) -> np.ndarray:
+    channels = [photo.luma[..., None] if photo.grey else photo.pixels]
+    if photo.alpha is not None:
+        channels.append(photo.alpha[..., None])
+    return np.concatenate(channels, axis=2)
+
+
+def _pillow(photo: Photo) -> Image.Image:
+    """Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey, with the metadata in ``info``."""
+    deep = photo.bit_depth == 16 and photo.grey and photo.alpha is None
+    image = to_pil(photo.samples(16 if deep else 8))
+    metadata = {"exif": photo.exif, "icc_profile": photo.icc, "dpi": photo.dpi, "xmp": photo.xmp}
+    image.info.update({key: value for key, value in metadata.items() if value is not None})
+    return image

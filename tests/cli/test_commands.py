@@ -1,0 +1,139 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from pellucid import cli
+from pellucid.degradations import CLASSES
+from pellucid.errors import PellucidError
+
+from .pictures import files, picture
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["restore"], "no input"),
+        (["restore", "nowhere.png"], "nowhere.png: there is no such file"),
+        (["restore", "*.nothing"], "no picture in it"),
+        (["restore", "empty"], "no picture in it"),
+        (["restore", "a.png", "--strength", "2"], "strength"),
+        (["restore", "a.png", "--steps", "5"], "one pass"),
+        (["restore", "a.png", "--tile", "-5"], "tile"),
+        (["restore", "a.png", "--quality", "0"], "1..100"),
+        (["restore", "a.png", "--max-pixels", "0"], "max-pixels"),
+        (["restore", "a.png", "--overwrite", "--skip-existing"], "contradict"),
+        (["restore", "a.png", "-o", "out.gif"], "cannot write .gif"),
+        (["restore", "a.png", "b.png", "-o", "out.png"], "cannot all go into out.png"),
+        (["restore", "a.png", "-o", "file"], "file is a file"),
+        (["restore", "a.png", "--model", "lit"], "did you mean lite"),
+        (["restore", "a.png", "--model", "none.safetensors"], "no weights file"),
+        (["restore", "a.png", "--device", "toaster"], "toaster"),
+        (["restore", "a.png", "--preset", "quick"], "quick"),
+        (["restore", "a.png", "--colour"], "--colour"),
+        (["restor", "a.png"], "did you mean restore"),
+        (["fly"], "see pellucid --help"),
+        ([], "usage: pellucid"),
+        (["models", "lit"], "did you mean lite"),
+        (["convert", "nothing.pth", "out.safetensors"], "no such file"),
+        (["convert", "a.png", "out.pth"], "must end in .safetensors"),
+        (["diagnose"], "no input"),
+    ],
+)
+def test_bad_usage_is_status_2_with_words_and_without_work(folder, weights, capsys, argv, words):
+    picture("a.png")
+    picture("b.png")
+    Path("empty").mkdir()
+    Path("file").touch()
+    before = files(folder)
+    extra = ["--model", str(weights / "net.safetensors")]
+    if argv[:1] == ["restore"] and "--model" not in argv:
+        argv = argv + extra
+    try:
+        status = cli.main(argv)
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    assert status == 2 and words in captured.err.replace("\n", " ")
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert files(folder) == before
+
+
+def test_help_teaches_with_examples(run):
+    status, out, _ = run("--help")
+    assert status == 0 and "pellucid restore photo.jpg -o clean.jpg" in out
+    for command in cli.COMMANDS:
+        assert command in out
+    for command in ("restore", "diagnose", "models", "convert", "doctor"):
+        status, out, _ = run(command, "--help")
+        assert status == 0 and "examples:" in out, command
+    assert run("--version")[1].startswith("pellucid ")
+
+
+# the other commands ----------------------------------------------------------
+
+
+def test_diagnose_shows_bars_or_json(folder, run):
+    picture("a.png")
+    picture("b.png", seed=1)
+    status, out, _ = run("diagnose", "a.png")
+    assert status == 0 and all(word in out for word in CLASSES) and "█" in out and "%" in out
+    Path("broken.png").touch()
+    status, out, err = run("diagnose", "*.png", "--json")
+    assert status == 1 and "broken.png" in err
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["ok"] for row in rows] == [True, True, False]
+    assert sum(rows[0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_models_lists_origin_and_licence(run):
+    status, out, _ = run("models")
+    assert status == 0 and "lite" in out and "MIT" in out
+    rows = json.loads(run("models", "--json")[1])
+    assert {row["name"] for row in rows} >= {"lite", "daclip"}
+    assert all(row["licence"] for row in rows)
+    status, out, _ = run("models", "daclip")
+    assert "sha256 87575b25" in out
+
+
+def test_convert_turns_an_official_checkpoint_into_a_bundle(folder, run):
+    from pellucid.checkpoints.build import build_network, load_network
+
+    config = {"nf": 32, "ch_mult": [1, 1], "context_dim": 16}
+    network = tiny.randomised(build_network("irsde-unet", config))
+    torch.save(network.state_dict(), "net.pth")
+    status, out, _ = run("convert", "net.pth", "net.safetensors")
+    assert status == 0 and "irsde-unet" in out
+    again, meta = load_network("net.safetensors")
+    assert meta["source"] == "net.pth" and again.config == network.config
+    status, _, err = run("convert", "net.pth", "net.safetensors")
+    assert status == 2 and "exists already" in err
+    Path("other.pth").write_bytes(b"garbage")
+    assert run("convert", "other.pth", "other.safetensors")[0] == 1
+    assert not Path("other.safetensors").exists()
+
+
+def test_doctor_reports_and_warns_of_a_torchvision_that_does_not_fit(run, monkeypatch, tmp_path):
+    status, out, _ = run("doctor", "--json")
+    facts = json.loads(out)
+    assert facts["packages"]["torch"] == torch.__version__ and "cpu" in facts["device"]
+    assert not any("torchvision" in warning for warning in facts["warnings"])
+    broken = tmp_path / "torchvision"
+    broken.mkdir()
+    (broken / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    status, out, _ = run("doctor")
+    assert status == 1 and "pip uninstall torchvision" in out
+
+
+def test_errors_of_the_package_are_status_1_without_traceback(monkeypatch, capsys):
+    def broken(argv):
+        raise PellucidError("the moon is too bright")
+
+    monkeypatch.setattr(cli, "_load", lambda name: broken)
+    assert cli.main(["restore"]) == 1
+    assert capsys.readouterr().err == "pellucid: the moon is too bright\n"

@@ -1,0 +1,286 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid import cli
+
+from .pictures import files, picture
+
+HERE = Path(__file__).parents[1]
+SOURCE = Path(cli.__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+
+
+# one picture -----------------------------------------------------------------
+
+
+def test_one_file_to_one_file(folder, run):
+    picture("photo.png")
+    status, out, err = run("restore", "photo.png", "-o", "clean.png")
+    assert (status, out) == (0, "") and "photo.png -> clean.png" in err
+    with Image.open("clean.png") as image:
+        assert image.size == (32, 24)
+        assert (np.asarray(image) != np.asarray(Image.open("photo.png"))).any()
+
+
+def test_the_default_output_is_the_folder_restored(folder, run):
+    picture("photo.jpg")
+    assert run("restore", "photo.jpg")[0] == 0
+    assert files(folder) == ["photo.jpg", "restored/photo.jpg"]
+
+
+def test_an_existing_folder_or_a_name_without_suffix_is_a_folder(folder, run):
+    picture("photo.png")
+    (folder / "album.png").mkdir()
+    assert run("restore", "photo.png", "-o", "album.png")[0] == 0
+    assert run("restore", "photo.png", "-o", "v1.2")[0] == 0
+    assert files(folder) == ["album.png/photo.png", "photo.png", "v1.2/photo.png"]
+
+
+def test_one_seed_gives_one_file(folder, run):
+    picture("photo.png")
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        options = ("--preset", "fast", "--seed", seed)
+        assert run("restore", "photo.png", "-o", f"{name}.png", *options, model="sde")[0] == 0
+    a, b, c = (Path(f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_strength_zero_keeps_every_pixel_of_a_16_bit_picture(folder, run):
+    from pellucid.imaging.io import Photo, read, write
+
+    values = np.random.default_rng(0).random((9, 8, 3), dtype=np.float32)
+    write(Photo(values, bit_depth=16), "deep.png")
+    assert run("restore", "deep.png", "-o", "out.png", "--strength", 0)[0] == 0
+    result = read("out.png")
+    assert result.bit_depth == 16
+    np.testing.assert_array_equal(result.samples(16), read("deep.png").samples(16))
+
+
+def test_metadata_and_transparency_pass_through(folder, run):
+    samples = np.random.default_rng(0).integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"
+    Image.fromarray(samples).save("photo.webp", exif=exif, lossless=True, exact=True)
+    assert run("restore", "photo.webp", "-o", "out.png")[0] == 0
+    with Image.open("out.png") as image:
+        assert image.size == (20, 30)
+        assert image.getexif()[0x010F] == "Camera" and image.getexif()[0x0112] == 1
+        np.testing.assert_array_equal(np.asarray(image)[..., 3], np.rot90(samples[..., 3], -1))
+
+
+# many pictures ---------------------------------------------------------------
+
+
+def test_a_folder_keeps_its_tree(folder, run):
+    picture("in/a.png")
+    picture("in/sub/deep/b.JPG", format="JPEG")
+    picture("in/c.gif")
+    picture("in/.hidden/d.png")
+    picture("in/._e.png")
+    (folder / "in/notes.txt").write_text("buy milk")
+    assert run("restore", "in", "-o", "out")[0] == 0
+    assert files("out") == ["a.png", "c.png", "sub/deep/b.JPG"]
+    with Image.open("out/sub/deep/b.JPG") as image:
+        assert image.format == "JPEG"
+
+
+def test_an_output_folder_inside_the_input_is_not_an_input(folder, run):
+    picture("a.png")
+    picture("out/old.png")
+    for inputs in (".", "**/*.png"):
+        assert run("restore", inputs, "-o", "out", "--overwrite")[0] == 0
+        assert files("out") == ["a.png", "old.png"]
+
+
+def test_patterns_and_repeated_names(folder, run):
+    picture("a.png")
+    picture("b.png")
+    picture("c.jpg")
+    assert run("restore", "*.png", "a.png", "./a.png", folder / "a.png", "-o", "out")[0] == 0
+    assert files("out") == ["a.png", "b.png"]
+
+
+def test_another_format_for_all(folder, run):
+    picture("in/a.png")
+    picture("in/b.jpg")
+    assert run("restore", "in", "-o", "out", "--format", "webp", "--quality", 80)[0] == 0
+    assert files("out") == ["a.webp", "b.webp"]
+
+
+def test_a_batch_goes_on_past_broken_files_and_lists_them(folder, run):
+    picture("in/a.png")
+    Path("in/b.png").write_bytes(b"")
+    Path("in/c[1].jpg").write_text("not a picture")
+    Path("in/d.png").write_bytes(Path("in/a.png").read_bytes()[:200])
+    picture("in/e.png")
+    before = {name: Path("in", name).read_bytes() for name in files("in")}
+    status, out, err = run("restore", "in", "-o", "out", "--json")
+    assert status == 1
+    assert files("out") == ["a.png", "e.png"]
+    assert {name: Path("in", name).read_bytes() for name in files("in")} == before
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["ok"] for row in rows] == [True, False, False, False, True]
+    assert "empty" in rows[1]["error"]
+    assert "2 restored, 3 failed" in err and "in/c[1].jpg" in err and "in/d.png" in err
+
+
+def test_transparency_that_would_be_lost_fails_before_the_work(folder, run):
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save("a.png")
+    status, _, err = run("restore", "a.png", "-o", "a.jpg")
+    assert status == 1 and "transparent" in err and files(folder) == ["a.png"]
+
+
+# nothing is lost -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["in", "in/a.png", "in/../in", "link"])
+def test_inputs_are_never_overwritten(folder, run, output):
+    before = picture("in/a.png").read_bytes()
+    (folder / "link").symlink_to("in")
+    status, _, err = run("restore", "in/a.png", "-o", output, "--overwrite")
+    assert status == 2 and "would overwrite the input" in err
+    assert Path("in/a.png").read_bytes() == before
+
+
+def test_two_results_of_one_name_are_refused_before_any_work(folder, run):
+    picture("a/x.png")
+    picture("b/x.png")
+    picture("b/y.png")
+    status, _, err = run("restore", "a", "b", "-o", "out")
+    assert status == 2 and "a/x.png and b/x.png would both become out/x.png" in err
+    picture("c/y.gif")
+    status, _, err = run("restore", "b/y.png", "c/y.gif", "-o", "out")
+    assert status == 2 and "both become out/y.png" in err
+    assert not Path("out").exists()
+
+
+def test_existing_results_are_kept_skipped_or_replaced(folder, run):
+    picture("in/a.png")
+    picture("in/b.png")
+    Path("out").mkdir()
+    Path("out/a.png").write_bytes(b"precious")
+    status, _, err = run("restore", "in", "-o", "out")
+    assert status == 2 and "out/a.png exist already" in err and "--skip-existing" in err
+    assert files("out") == ["a.png"]
+    status, _, err = run("restore", "in", "-o", "out", "--skip-existing")
+    assert status == 0 and "1 restored, 1 existed already" in err
+    assert Path("out/a.png").read_bytes() == b"precious" and files("out") == ["a.png", "b.png"]
+    assert "all 2 results exist" in run("restore", "in", "-o", "out", "--skip-existing")[2]
+    assert run("restore", "in", "-o", "out", "--overwrite")[0] == 0
+    assert Path("out/a.png").read_bytes() != b"precious"
+
+
+def test_a_full_disk_fails_the_picture_and_leaves_nothing(folder, run, monkeypatch):
+    import errno
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = picture("a.png").read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    status, _, err = run("restore", "a.png", "-o", "out/a.png", "--compare", "--report", "json")
+    assert status == 1 and "the disk is full" in err
+    assert files(folder) == ["a.png"] and Path("a.png").read_bytes() == before
+
+
+def test_interrupting_leaves_finished_files_whole(tmp_path):
+    """A real SIGINT to a real process, in the middle of the third picture."""
+    for i in range(6):
+        picture(tmp_path / f"in/{i}.png", seed=i)
+    script = f"""
+import sys, time
+sys.path.insert(0, {str(HERE)!r})
+import tiny, pellucid.restorer
+from pellucid import cli
+model = tiny.restorer()
+plain = model.restore
+def slowly(photo, **options):
+    if photo.path.name == "2.png":
+        print("now", flush=True)
+        time.sleep(60)
+    return plain(photo, **options)
+model.restore = slowly
+pellucid.restorer.load = lambda *_: model
+sys.exit(cli.main(["restore", "in", "-o", "out"]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "now\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "interrupted: 2 of 6 pictures are done" in err and "Traceback" not in err
+    assert files(tmp_path / "out") == ["0.png", "1.png"]
+    for name in files(tmp_path / "out"):
+        with Image.open(tmp_path / "out" / name) as image:
+            image.load()
+
+
+# streams ---------------------------------------------------------------------
+
+
+def test_a_pipeline_of_real_processes(weights, tmp_path):
+    data = picture(tmp_path / "a.png").read_bytes()
+    options = ["-o", "-", "--quiet", "--device", "cpu", "--model", weights / "net.safetensors"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pellucid", "restore", "-", *map(str, options)],
+        input=data,
+        capture_output=True,
+        env=ENVIRONMENT,
+    )
+    assert done.returncode == 0 and done.stderr == b""
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert image.format == "PNG" and image.size == (32, 24)
+
+
+class Stream(io.TextIOWrapper):
+    def __init__(self, data=b""):
+        super().__init__(io.BytesIO(data))
+
+
+def test_standard_input_keeps_its_format_unless_another_is_asked_for(folder, run, monkeypatch):
+    data = {name: picture(f"a.{name}").read_bytes() for name in ("webp", "gif")}
+    for given, options, expected in (
+        ("webp", [], "WEBP"),
+        ("gif", [], "PNG"),
+        ("webp", ["--format", "jpg"], "JPEG"),
+    ):
+        out = Stream()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", Stream(data[given]))
+            patch.setattr(sys, "stdout", out)
+            assert run("restore", "-", *options)[0] == 0
+        with Image.open(io.BytesIO(out.buffer.getvalue())) as image:
+            assert image.format == expected
+    monkeypatch.setattr(sys, "stdin", Stream(data["gif"]))
+    assert run("restore", "-", "-o", "out")[0] == 0 and Path("out/stdin.png").exists()
+    monkeypatch.setattr(sys, "stdin", Stream(b"garbage"))
+    status, out, err = run("restore", "-", "-o", "other")
+    assert (status, out) == (1, "") and "format that can be read" in err.replace("\n", " ")
+
+
+def test_streams_with_what_makes_no_sense_of_them(folder, run):
+    picture("a.png")
+    picture("b.png")
+    assert "cannot all go to standard output" in run("restore", "a.png", "b.png", "-o", "-")[2]
+    assert "cannot be mixed" in run("restore", "a.png", "-", "-o", "out")[2]
+    for option in (["--compare"], ["--report", "json"], ["--json"]):
+        status, _, err = run("restore", "a.png", "-o", "-", *option)
+        assert status == 2 and "standard output" in err

@@ -1,0 +1,124 @@
+from dataclasses import asdict
+
+import pytest
+import torch
+
+import pellucid
+from pellucid import zoo
+from pellucid.checkpoints.build import KINDS, build_network, load_network
+from pellucid.checkpoints.bundle import save_bundle
+from pellucid.degradations import CLASSES, WORDS
+from pellucid.errors import CheckpointError, UsageError
+from pellucid.loading import _OFFICIAL_TOKENS, load_parts
+from pellucid.networks.resunet import ResUNet
+from tiny import CLIP, NETWORK, randomised, restorer, save_bundles
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def image():
+    return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def files(tmp_path):
+    return save_bundles(tmp_path)
+
+
+def test_loads_a_bundle_with_the_tower_beside_it(files, image):
+    model = pellucid.load(files / "net.safetensors", device="cpu", dtype="float32")
+    assert model.name == "net" and not model.is_diffusion
+    assert set(model.diagnose(image)[0].probabilities) == set(CLASSES)
+    assert torch.equal(model.restore(image, strength=0), image)
+
+
+SIZES = {
+    "resunet": asdict(NETWORK),
+    "diffusion-resunet": asdict(NETWORK),
+    "irsde-unet": {"nf": 32, "ch_mult": [1, 1], "context_dim": 16},
+    "nafnet": {"width": 8, "encoder_blocks": [1], "decoder_blocks": [1], "context_dim": 16},
+}
+
+
+@pytest.mark.parametrize("kind", sorted({KINDS[k].network: k for k in KINDS}.values()))
+def test_every_kind_of_network_survives_a_journey_through_a_file_and_restores(
+    kind, tmp_path, image
+):
+    network = randomised(build_network(kind, SIZES[kind]))
+    meta = {"kind": kind, "config": SIZES[kind]}
+    save_bundle(tmp_path / "net.safetensors", network.state_dict(), meta)
+    again, meta = load_network(tmp_path / "net.safetensors")
+    assert meta["predicts"] == KINDS[kind].predicts
+    assert not again.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+    model = restorer(network=again)
+    model.predicts = meta["predicts"]
+    options = {"steps": 2} if model.is_diffusion else {}
+    results = [model.restore(image, tile=tile, **options) for tile in (0, 32)]
+    assert all(r.shape == image.shape and 0 <= r.min() <= r.max() <= 1 for r in results)
+
+
+def test_official_names_of_sizes_are_understood():
+    config = {"nf": 32, "ch_mult": [1, 1], "context_dim": 16, "scale": 0.5}
+    network = build_network(
+        "irsde-unet", {**config, "use_degra_context": False, "use_image_context": True}
+    )
+    assert network.config.downsample_first and not network.config.use_degradation_context
+
+
+def test_loading_errors_say_what_to_do(files, tmp_path):
+    with pytest.raises(UsageError, match="did you mean lite"):
+        pellucid.load("lit")
+    with pytest.raises(UsageError, match="no weights file"):
+        pellucid.load(tmp_path / "nothing.safetensors")
+    with pytest.raises(CheckpointError, match="describes pictures"):
+        pellucid.load(files / "tower.safetensors")
+    with pytest.raises(CheckpointError, match="'transformer'"):
+        build_network("transformer", {})
+    with pytest.raises(CheckpointError, match="depth"):
+        build_network("resunet", {"depth": 3})
+    (files / "tower.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="tower"):
+        pellucid.load(files / "net.safetensors")
+
+
+def test_a_tower_of_another_size_is_refused(files):
+    from dataclasses import replace
+
+    other = replace(CLIP, embed_dim=32)
+    from pellucid.vision_language.controller import DaCLIP
+
+    save_bundle(
+        files / "tower.safetensors",
+        DaCLIP(other).state_dict(),
+        {"kind": "daclip", "config": asdict(other)},
+    )
+    with pytest.raises(UsageError, match="length 16"):
+        pellucid.load(files / "net.safetensors")
+
+
+def test_a_network_trained_without_tower_is_loaded_without(files):
+    meta = {"kind": "resunet", "config": asdict(NETWORK), "train": {"task": {"tower": ""}}}
+    save_bundle(files / "alone.safetensors", ResUNet(NETWORK).state_dict(), meta)
+    assert load_parts(files / "alone.safetensors")["controller"] is None
+
+
+def test_official_words_have_their_tokens():
+    assert tuple(_OFFICIAL_TOKENS) == WORDS
+
+
+@pytest.mark.parametrize("name", [n for n, row in zoo.MODELS.items() if row.shipped])
+def test_shipped_models_work(name, image):
+    if not zoo.MODELS[name].network.path.exists():
+        pytest.skip("weights are not trained yet")
+    model = pellucid.load(name, device="cpu")
+    assert (
+        model.restore(image, **({"preset": "fast"} if model.is_diffusion else {})).shape
+        == image.shape
+    )
+    assert set(model.diagnose(image)[0].probabilities) == set(CLASSES)

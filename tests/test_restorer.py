@@ -1,0 +1,389 @@
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pellucid.degradations import CLASSES, WORDS
+from pellucid.errors import ImageError, PellucidError, UsageError
+from pellucid.hardware import has_fast_bfloat16, resolve_device, resolve_dtype
+from pellucid.imaging.io import Photo, read
+from pellucid.restorer import Restorer
+from tiny import controller, restorer, text_features
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def image():
+    return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
+
+
+class Identity(nn.Module):
+    """Gives back its input; counts its calls."""
+
+    multiple, overlap = 8, 16
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.shapes = []
+
+    def context(self, degradation, content):
+        return None
+
+    def forward(self, image, context):
+        self.shapes.append(tuple(image.shape))
+        return image + 0
+
+
+# types in, types out ---------------------------------------------------------
+
+
+def test_tensor_batch_and_single_picture(image):
+    model = restorer()
+    batch = torch.cat([image, image.flip(-1)])
+    result = model.restore(batch)
+    assert result.shape == batch.shape and result.dtype == batch.dtype
+    assert (result - batch).abs().max() > 0.01
+    assert result.min() >= 0 and result.max() <= 1
+    assert torch.equal(model.restore(image[0]), result[0])
+    assert torch.equal(model.restore(batch[1:]), result[1:])  # as alone
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 2), (20, 30, 3), (20, 30, 4)])
+def test_numpy_arrays_of_every_kind_come_back_alike(shape, dtype):
+    rng = np.random.default_rng(0)
+    values = rng.random(shape)
+    if np.issubdtype(dtype, np.integer):
+        values = np.rint(values * np.iinfo(dtype).max)
+    values = values.astype(dtype)
+    unchanged = restorer(network=Identity(), guided=False).restore(values)
+    assert unchanged.dtype == values.dtype and unchanged.shape == values.shape
+    np.testing.assert_allclose(unchanged, values, atol=1e-6)
+    restored = restorer().restore(values)
+    assert restored.shape == values.shape and np.abs(restored - values.astype(float)).max() > 0
+    if shape[-1] in (2, 4):
+        np.testing.assert_array_equal(restored[..., -1], values.astype(np.float32)[..., -1])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_pillow_images(mode):
+    picture = Image.effect_noise((30, 20), 80).convert("RGB").convert(mode)
+    restored = restorer().restore(picture)
+    expected = {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
+    assert restored.mode == expected and restored.size == (30, 20)
+
+
+def test_pillow_image_with_orientation_comes_back_upright_with_its_metadata():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Camera"
+    Image.new("RGB", (30, 20)).save(out := io.BytesIO(), "JPEG", exif=exif, dpi=(72, 72))
+    restored = restorer().restore(Image.open(out))
+    assert restored.size == (20, 30)
+    tags = restored.getexif()
+    assert tags[0x0112] == 1 and tags[0x010F] == "Camera" and restored.info["dpi"] == (72, 72)
+
+
+def test_paths_bytes_and_photos_give_photos(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(samples).save(path)
+    model = restorer()
+    results = [model.restore(given) for given in (path, str(path), path.read_bytes(), read(path))]
+    for result in results:
+        assert isinstance(result, Photo)
+        np.testing.assert_array_equal(result.pixels, results[0].pixels)
+        np.testing.assert_array_equal(result.samples(8)[..., 3], samples[..., 3])
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (torch.rand(1, 4, 8, 8), "tensor must be"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "tensor must be"),
+        (torch.rand(3, 8), "tensor must be"),
+        (torch.full((1, 3, 8, 8), 255.0), "values must lie in"),
+        (torch.full((1, 3, 8, 8), float("nan")), "values must lie in"),
+        (torch.rand(1, 3, 0, 8), "empty"),
+        (np.zeros((8, 8, 5)), "array must be"),
+        (np.zeros((8, 8), np.int64), "uint8, uint16 or float"),
+        (np.full((8, 8, 3), 200.0), "values must lie in"),
+        (np.zeros((0, 8, 3), np.uint8), "empty"),
+        ([[1, 2], [3, 4]], "cannot restore a list"),
+    ],
+)
+def test_what_is_no_picture_is_bad_usage(given, words):
+    with pytest.raises(UsageError, match=words):
+        restorer().restore(given)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+        restorer().restore("nowhere.png")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 5), (33, 33)])
+def test_any_size_works(size):
+    for diffusion in (False, True):
+        result = restorer(diffusion).restore(torch.rand(1, 3, *size))
+        assert result.shape == (1, 3, *size)
+
+
+# strength, seed, steps -------------------------------------------------------
+
+
+def test_the_input_is_left_alone(image):
+    class Same(Identity):
+        def forward(self, image, context):
+            return image
+
+    for size in ((1, 1), (9, 9)):
+        pixels = np.full((*size, 3), 0.5, np.float32)
+        pixels.flags.writeable = False
+        result = restorer(network=Same(), guided=False).restore(Photo(pixels))
+        assert not np.shares_memory(result.pixels, pixels)
+
+
+def test_strength_blends_between_input_and_restoration(image):
+    model = restorer()
+    full = model.restore(image)
+    assert torch.equal(model.restore(image, strength=0.0), image)
+    torch.testing.assert_close(model.restore(image, strength=0.25), image + 0.25 * (full - image))
+
+
+def test_one_seed_gives_one_picture_and_others_give_others(image):
+    model = restorer(diffusion=True)
+    first = model.restore(image, preset="fast", seed=5)
+    torch.rand(7)  # the global stream does not matter
+    assert torch.equal(model.restore(image, preset="fast", seed=5), first)
+    assert not torch.equal(model.restore(image, preset="fast", seed=6), first)
+
+
+def test_steps_and_presets_mean_network_calls(image):
+    model = restorer(diffusion=True)
+    calls = []
+    model.network.register_forward_hook(lambda *_: calls.append(1))
+    for options, expected in (
+        ({"preset": "fast"}, 6),
+        ({}, 20),
+        ({"preset": "paper"}, 100),
+        ({"steps": 3}, 3),
+        ({"steps": 1, "preset": "paper"}, 1),
+    ):
+        calls.clear()
+        model.restore(image[..., :16, :16], **options)
+        assert len(calls) == expected
+
+
+@pytest.mark.parametrize(
+    "diffusion, options, words",
+    [
+        (False, {"steps": 5}, "one pass"),
+        (False, {"preset": "fast"}, "one pass"),
+        (True, {"preset": "quick"}, "paper, balanced, fast"),
+        (True, {"steps": 0}, "steps"),
+        (True, {"steps": 101}, "1..100"),
+        (True, {"strength": 1.5}, "strength"),
+        (True, {"strength": float("nan")}, "strength"),
+        (True, {"tile": -1}, "tile"),
+    ],
+)
+def test_arguments_without_sense_are_bad_usage(image, diffusion, options, words):
+    with pytest.raises(UsageError, match=words):
+        restorer(diffusion).restore(image, **options)
+
+
+def test_progress_runs_from_0_to_1(image):
+    for diffusion, options in ((False, {}), (True, {"preset": "fast"})):
+        told = []
+        restorer(diffusion).restore(torch.cat([image, image]), progress=told.append, **options)
+        assert told == sorted(told) and 0 < told[0] < 1 and told[-1] == pytest.approx(1)
+
+
+# guidance --------------------------------------------------------------------
+
+
+def test_diagnosis_has_every_word_and_names_the_probable_ones(image):
+    guidance = restorer().diagnose(image[0].permute(1, 2, 0).numpy())
+    assert set(guidance.probabilities) == set(CLASSES)
+    assert sum(guidance.probabilities.values()) == pytest.approx(1)
+    shares = list(guidance.probabilities.values())
+    assert shares == sorted(shares, reverse=True)
+    for word, share in guidance.probabilities.items():
+        assert (word in guidance.words) == (share >= 0.2 and word != "clean")
+
+
+def test_a_clean_picture_has_no_words(image):
+    model = restorer()
+    seen = model.diagnose(image)[0].degradation
+    model.text_features = torch.cat([-seen.repeat(len(WORDS), 1), seen])  # the last is "clean"
+    answer = model.diagnose(image)[0]
+    assert next(iter(answer.probabilities)) == "clean" and answer.words == ()
+
+
+def test_every_picture_of_a_batch_has_its_own_guidance(image):
+    model = restorer()
+    answers = model.diagnose(torch.cat([image, 1 - image]))
+    assert len(answers) == 2
+    assert not torch.allclose(answers[0].degradation, answers[1].degradation)
+
+
+def test_guidance_is_computed_once_on_the_whole_picture_and_can_be_given(image, monkeypatch):
+    model = restorer()
+    seen, contexts = [], []
+    encode = model.controller.encode_image
+    monkeypatch.setattr(
+        model.controller, "encode_image", lambda p, control: seen.append(1) or encode(p, control)
+    )
+    context = model.network.context
+    monkeypatch.setattr(
+        model.network, "context", lambda d, c: contexts.append((d, c)) or context(d, c)
+    )
+    big = torch.rand(1, 3, 200, 200)
+    model.restore(big, tile=64)
+    assert len(seen) == 1 and len(contexts) == 1
+    other = model.diagnose(image)[0]
+    seen.clear()
+    model.restore(big, tile=64, guidance=other)
+    assert not seen and torch.equal(contexts[-1][0], other.degradation)
+    with pytest.raises(UsageError, match="batch"):
+        model.restore(torch.cat([image, image]), guidance=other)
+
+
+def test_a_model_without_controller_restores_and_has_nothing_to_say(image):
+    model = restorer(guided=False)
+    assert model.diagnose(image[0].numpy().transpose(1, 2, 0)).probabilities is None
+    assert model.restore(image).shape == image.shape
+
+
+# tiles -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("diffusion", [False, True])
+def test_tiles_give_what_the_whole_picture_gives(diffusion):
+    """The tiny network is convolutional: with its context fixed, tiling must not be seen."""
+    model = restorer(diffusion)
+    image = torch.rand(1, 3, 300, 191, generator=torch.Generator().manual_seed(0))
+    options = {"preset": "fast"} if diffusion else {}
+    whole = model.restore(image, tile=0, **options)
+    tiled = model.restore(image, tile=128, **options)
+    assert (tiled - whole).abs().max() < 1e-4
+
+
+def test_stochastic_sampling_in_tiles_has_one_noise_for_the_canvas():
+    model = restorer(diffusion=True)
+    image = torch.rand(1, 3, 150, 40, generator=torch.Generator().manual_seed(0))
+    whole = model.restore(image, tile=0, preset="paper")
+    assert (model.restore(image, tile=128, preset="paper") - whole).abs().max() < 1e-3
+
+
+def test_large_pictures_are_tiled_by_themselves():
+    network = Identity()
+    network.tile = 64
+    model = restorer(network=network, guided=False)
+    model.restore(torch.rand(1, 3, 64, 64))
+    model.restore(torch.rand(1, 3, 65, 64))
+    assert network.shapes[0] == (1, 3, 64, 64)
+    assert len(network.shapes) > 2 and all(max(s[2:]) <= 64 for s in network.shapes)
+
+
+def test_memory_shortage_is_survived_with_smaller_tiles(image):
+    class Greedy(Identity):
+        def forward(self, image, context):
+            if image.shape[-1] > 128:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(image, context)
+
+    big = torch.rand(1, 3, 200, 300)
+    result = restorer(network=Greedy(), guided=False).restore(big)
+    torch.testing.assert_close(result, big, atol=1e-6, rtol=0)
+
+
+def test_a_12_megapixel_photograph_needs_less_than_a_gibibyte_of_buffers():
+    script = (
+        "import resource, sys, torch\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_restorer import Identity, restorer\n"
+        "import numpy as np\n"
+        "model = restorer(network=Identity(), guided=False)\n"
+        "pixels = np.full((3000, 4000, 3), 0.5, np.float32)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "from pellucid.imaging.io import Photo\n"
+        "model.restore(Photo(pixels), tile=1024)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    from pathlib import Path
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * resource_unit() < 2**30
+
+
+def resource_unit():
+    return 1 if sys.platform == "darwin" else 1024
+
+
+# numbers ---------------------------------------------------------------------
+
+
+def test_reduced_precision_stays_close(image):
+    exact = restorer().restore(image)
+    reduced = restorer(dtype="bfloat16").restore(image)
+    assert reduced.dtype == torch.float32
+    assert 0 < (reduced - exact).abs().max() < 0.05
+
+
+def test_numbers_that_are_not_finite_are_computed_again_in_float32(image):
+    class Overflows(Identity):
+        def forward(self, image, context):
+            self.shapes.append(torch.is_autocast_enabled("cpu"))
+            return image * float("inf") if self.shapes[-1] else image + 0
+
+    network = Overflows()
+    result = restorer(network=network, guided=False, dtype="bfloat16").restore(image)
+    assert torch.equal(result, image) and network.shapes == [True, False]
+
+
+def test_damaged_weights_are_an_error_and_not_a_black_picture(image):
+    class Broken(Identity):
+        def forward(self, image, context):
+            return image / 0
+
+    for dtype in ("float32", "bfloat16"):
+        with pytest.raises(PellucidError, match="no finite numbers"):
+            restorer(network=Broken(), guided=False, dtype=dtype).restore(image)
+
+
+def test_devices_and_dtypes():
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="toaster"):
+        resolve_device("toaster")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="cuda"):
+            resolve_device("cuda")
+    cpu = torch.device("cpu")
+    assert resolve_dtype("bf16", cpu) == torch.bfloat16
+    expected = torch.bfloat16 if has_fast_bfloat16(cpu) else torch.float32
+    assert resolve_dtype("auto", cpu) == expected
+    with pytest.raises(UsageError, match="float16"):
+        resolve_dtype("float16", cpu)
+    with pytest.raises(UsageError, match="int4"):
+        resolve_dtype("int4", cpu)
+
+
+def test_text_features_must_fit_their_words():
+    with pytest.raises(UsageError, match="11 text features for 1 words"):
+        Restorer(Identity(), controller(), text_features(), ("noisy",))
