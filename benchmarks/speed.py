@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py [--models lite lite-sde] [--sizes 0.25 1 12] [--skip-official]
 
-For each shipped model and image size (megapixels, 4:3): seconds of one restoration with guidance and
-tiling, the best of a few, and the peak resident memory of a process that did nothing else. Then the
-official-size U-Net at 256 px with arbitrary weights: the paper's 100 float32 steps as the official
-code runs them (embeddings processed, one-token cross-attention evaluated in every step)
+For each shipped model and image size (megapixels, 4:3): seconds of one restoration, with guidance
+and tiling, the best of a few, and the peak resident memory of a process that did nothing else. Then
+the official-size U-Net at 256 px with arbitrary weights: the paper's 100 float32 steps as the
+official code runs them (embeddings processed, one-token cross-attention evaluated in every step)
 against the preset `fast`. The slow one is timed over a few steps and multiplied.
 """
 

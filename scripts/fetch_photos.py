@@ -36,7 +36,7 @@ LARGE, TARGET = 2200, 1600  # a longer side above LARGE is brought to TARGET or 
 HELD_OUT = 0.16  # share of every source
 NEAR = 9  # perceptual hashes of 64 bit that differ in so few are the same scene
 UNSTATED = "not stated"
-# Held out whatever the hash says, so that `make_examples.py` has unseen photographs that may be shared.
+# Held out whatever the hash says: `make_examples.py` needs unseen photographs that may be shared.
 SHOWN = (
     "skimage-astronaut",
     "skimage-chelsea",

@@ -1,4 +1,4 @@
-"""Camera shake (``motion-blurry``): the sensor integrates linear light along a random trajectory."""
+"""Camera shake (``motion-blurry``): the sensor sums linear light along a random trajectory."""
 
 import numpy as np
 

@@ -63,7 +63,7 @@ def line_kernel(length: float, angle: float) -> np.ndarray:
 
 
 def splat(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Rasterise points, given in px around the centre, into an odd-sized kernel (bilinear, sum 1)."""
+    """Rasterise points, in px around the centre, into an odd-sized kernel (bilinear, sum 1)."""
     reach = int(np.ceil(max(np.abs(x).max(), np.abs(y).max()))) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
     x, y = x + reach, y + reach

@@ -9,7 +9,7 @@ MAX_STOPS = 6.0
 
 
 def low_light(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Expose ``6 * severity`` stops less; noise variance ``a x + b`` in linear light (shot + read)."""
+    """Expose ``6 * severity`` stops less, with noise of variance ``a x + b`` in linear light."""
     stops = MAX_STOPS * severity * rng.uniform(0.85, 1.0)
     shot = 10 ** rng.uniform(-4.5, -3.5)  # noise variance per unit of linear signal
     read = 10 ** rng.uniform(-3.6, -2.8)  # standard deviation in linear units

@@ -164,7 +164,7 @@ def sinc_kernel(cutoff: float, size: int) -> np.ndarray:
 
 
 def wiener(image: np.ndarray, kernel: np.ndarray, balance: float = 0.006) -> np.ndarray:
-    """Wiener deconvolution with a constant noise-to-signal ratio (K = 0.006 in the official code)."""
+    """Wiener deconvolution with a constant noise-to-signal ratio (0.006 in the official code)."""
     h, w = image.shape[:2]
     pad = max(kernel.shape)
     padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")

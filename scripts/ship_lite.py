@@ -1,0 +1,47 @@
+"""Put trained `lite` weights into the package, in half precision.
+
+    python scripts/ship_lite.py [--runs runs]
+
+Copies runs/lite-controller, runs/lite-restore and runs/lite-sde (those that exist) to
+src/pellucid/weights/{lite-clip,lite,lite-sde}.safetensors and prints sizes and sha256 sums, which
+belong into `pellucid/zoo.py`.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import torch
+
+from pellucid.checkpoints.bundle import load_bundle, save_bundle
+from pellucid.zoo import LITE_CLIP, SHIPPED
+
+FILES = {
+    "lite-controller": LITE_CLIP.name,
+    "lite-restore": "lite.safetensors",
+    "lite-sde": "lite-sde.safetensors",
+}
+DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    args = parser.parse_args()
+    for run, name in FILES.items():
+        source = args.runs / run / "weights.safetensors"
+        if not source.exists():
+            print(f"{source} is missing, {name} stays as it is")
+            continue
+        state, meta = load_bundle(source)
+        meta = {key: value for key, value in meta.items() if key != "train"} | {"data": DATA}
+        if "tower" in meta:
+            meta["tower"] = LITE_CLIP.name
+        target = SHIPPED / name
+        save_bundle(target, state, meta, torch.float16)
+        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        print(f"{name}  {target.stat().st_size / 1e6:.2f} MB  step {meta.get('step')}  {digest}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What the shipped weights can do, on photographs that no network of the project has seen."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+import pellucid
+from pellucid import zoo
+from pellucid.degradations import CLEAN, WORDS, degrade
+
+# dB over the damaged input at medium severity, mean of three photographs: well below what
+# benchmarks/quality.py measures on all held-out ones, well above what a broken model would give.
+GAIN = {
+    "motion-blurry": 0.2,
+    "hazy": 3.0,
+    "jpeg-compressed": 0.3,
+    "low-light": 3.0,
+    "noisy": 5.0,
+    "raindrop": 0.3,
+    "rainy": 2.0,
+    "shadowed": 0.5,
+    "snowy": 2.0,
+    "uncompleted": 5.0,
+}
+UNTOUCHED = 36.0
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return pellucid.load("lite")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    windows = data.astronaut()[20:276, 100:356], data.chelsea()[20:276, 60:316]
+    windows += (data.coffee()[80:336, 150:406],)
+    return [w.astype(np.float32) / 255 for w in windows]
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a - b) ** 2))
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_damage_is_repaired(lite, photographs, word):
+    gains = []
+    for seed, clean in enumerate(photographs):
+        damaged = degrade(clean, word, 0.5, np.random.default_rng(seed))
+        restored = lite.restore(damaged)
+        gains.append(psnr(restored, clean) - psnr(damaged, clean))
+    assert np.mean(gains) > GAIN[word], gains
+
+
+def test_clean_photographs_are_left_alone(lite, photographs):
+    assert min(psnr(lite.restore(clean), clean) for clean in photographs) > UNTOUCHED
+
+
+def test_damage_is_named(lite, photographs):
+    right = []
+    for seed, clean in enumerate(photographs):
+        for word in (*WORDS, CLEAN):
+            damaged = degrade(clean, word, 0.5, np.random.default_rng(seed))
+            named = next(iter(lite.diagnose(damaged).probabilities))
+            right.append(named == word)
+    assert np.mean(right) > 0.6
+
+
+def test_bf16_stays_close_to_float32(photographs):
+    fast = pellucid.load("lite", dtype="bfloat16")
+    exact = pellucid.load("lite", dtype="float32")
+    for seed, clean in enumerate(photographs):
+        damaged = degrade(clean, "noisy", 0.5, np.random.default_rng(seed))
+        loss = psnr(exact.restore(damaged), clean) - psnr(fast.restore(damaged), clean)
+        assert loss < 0.05
+
+
+def test_tiles_leave_no_seam(lite, photographs):
+    damaged = degrade(np.tile(photographs[0], (3, 3, 1)), "noisy", 0.5, np.random.default_rng(0))
+    whole = lite.restore(damaged, tile=0)
+    tiled = lite.restore(damaged, tile=512)
+    assert np.abs(whole - tiled).max() < 0.02
+
+
+def test_files_are_the_ones_in_the_table():
+    files = {f.name: f for e in zoo.MODELS.values() if e.shipped for f in (e.network, e.tower)}
+    assert len(files) >= 2
+    for file in files.values():
+        assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
+        assert file.path.stat().st_size < 20e6
+    assert sum(file.path.stat().st_size for file in files.values()) < 40e6
+
+
+def test_a_tensor_batch_is_its_pictures_one_by_one(lite):
+    batch = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    together = lite.restore(batch)
+    assert torch.equal(together[1:], lite.restore(batch[1:]))
