@@ -24,7 +24,7 @@ def lite_controller() -> TrainConfig:
         recipe="lite_controller",
         task=ControllerOptions(
             model=LITE,
-            clip="runs/lite-towers/weights.safetensors",
+            clip="runs/lite-clip-base.safetensors",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             captions=False,
             content_l1=1.0,
@@ -44,27 +44,39 @@ def lite_controller() -> TrainConfig:
     )
 
 
+def lite_unguided() -> TrainConfig:
+    """The restorer's first part: no guidance yet, so it can be trained beside the towers."""
+    return TrainConfig(
+        recipe="lite_unguided",
+        task=RestoreOptions(network=ResUNetConfig(context_dim=LITE.embed_dim), loss="log_l1"),
+        data=PHOTOS,
+        optimizer=OptimizerConfig(lr=4e-4, lr_min=1e-5, warmup=200, clip_norm=3.0),
+        ema=EMAConfig(decay=0.999),
+        steps=40_000,
+        batch_size=8,
+        precision="bf16",
+        output="runs/lite-unguided",
+        save_every=500,
+        validate_every=1000,
+        validation_samples=110,
+        log_every=100,
+    )
+
+
 def lite_restore() -> TrainConfig:
     """The restorer for CPUs: a deterministic ResUNet guided by the small DA-CLIP."""
-    return TrainConfig(
+    unguided = lite_unguided()
+    return replace(
+        unguided,
         recipe="lite_restore",
-        task=RestoreOptions(
-            network=ResUNetConfig(context_dim=LITE.embed_dim),
+        task=replace(
+            unguided.task,
             tower="runs/lite-controller/weights.safetensors",
             context_dropout=0.1,
-            loss="log_l1",
         ),
-        data=PHOTOS,
-        optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=200, clip_norm=1.0),
-        ema=EMAConfig(decay=0.999),
-        steps=30_000,
-        batch_size=16,
-        precision="bf16",
+        optimizer=replace(unguided.optimizer, lr_min=1e-6),
+        init_from="runs/lite-unguided/weights.safetensors",
         output="runs/lite-restore",
-        save_every=250,
-        validate_every=500,
-        validation_samples=66,
-        log_every=25,
     )
 
 
