@@ -89,6 +89,8 @@ class Prompt(nn.Module):
         self.out = nn.Linear(embed_dim, embed_dim)
 
     def forward(self, degradation: Tensor) -> Tensor:
+        # Only the direction counts: the text embedding of a word can stand in for an image's.
+        degradation = F.normalize(degradation, dim=-1) * degradation.shape[-1] ** 0.5
         # Multiplied by its length, the softmax has mean 1 and the prompt keeps its scale.
         weights = self.weigh(degradation).softmax(dim=-1) * self.prompt.numel()
         return self.out(weights * self.prompt)

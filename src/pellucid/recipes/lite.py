@@ -48,9 +48,9 @@ def lite_unguided() -> TrainConfig:
     """The restorer's first part: no guidance yet, so it can be trained beside the towers."""
     return TrainConfig(
         recipe="lite_unguided",
-        task=RestoreOptions(network=ResUNetConfig(context_dim=LITE.embed_dim), loss="log_l1"),
+        task=RestoreOptions(network=ResUNetConfig(context_dim=LITE.embed_dim), loss="l1"),
         data=PHOTOS,
-        optimizer=OptimizerConfig(lr=4e-4, lr_min=1e-5, warmup=200, clip_norm=3.0),
+        optimizer=OptimizerConfig(lr=4e-4, lr_min=1e-5, warmup=200, clip_norm=0.5),
         ema=EMAConfig(decay=0.999),
         steps=40_000,
         batch_size=8,

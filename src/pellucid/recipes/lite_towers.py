@@ -2,6 +2,11 @@
 
 Distilled apart, from TinyViT-5M (pictures) and all-MiniLM-L6-v2 (text); `pellucid.training.distill`
 says what that does not give: pictures and captions are not aligned, so these are not CLIP weights.
+
+Measured on held-out samples (`scripts/join_lite_towers.py`): the text tower follows its teacher
+well (mean cosine 0.86; 0.69 on sentences written by hand), the image tower weakly (0.15 on unseen
+photographs, 0.36 in training; it had 261 photographs). Mean colour can be read from its
+embedding by a linear map (R^2 0.8 on unseen photographs).
 """
 
 from __future__ import annotations
@@ -12,18 +17,18 @@ from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 
 LITE = CLIPConfig(
     embed_dim=256,
-    vision=VisionConfig(image_size=128, patch_size=16, width=192, layers=6, heads=3),
+    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=6, heads=3),
     text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
     views="windows",
 )
 
 
 def lite_image_tower() -> TrainConfig:
-    """2.9 M parameters, 128-px views; about 15 minutes on one idle CPU core."""
+    """2.8 M parameters, 64-px views; about 11 minutes on one idle CPU core."""
     return TrainConfig(
         recipe="lite_image_tower",
         task=DistillOptions(tower="image", clip=LITE),
-        data=DataConfig(root="data/teachers/crops", crop=128),
+        data=DataConfig(root="data/teachers/crops", crop=64),
         optimizer=OptimizerConfig(
             lr=1e-3, lr_min=1e-5, warmup=50, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
@@ -40,7 +45,7 @@ def lite_image_tower() -> TrainConfig:
 
 
 def lite_text_tower() -> TrainConfig:
-    """1.3 M parameters; about 10 minutes on one CPU core."""
+    """1.3 M parameters; about 17 minutes on one idle CPU core."""
     return TrainConfig(
         recipe="lite_text_tower",
         task=DistillOptions(tower="text", clip=LITE),

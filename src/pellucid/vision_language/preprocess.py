@@ -18,7 +18,7 @@ from torch import Tensor
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 
-MOST_WINDOWS = 9
+MOST_WINDOWS = 25
 
 
 def thumbnail(image: Image.Image | Tensor, size: int) -> Tensor:
@@ -60,10 +60,10 @@ def _fit(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def windows(image: Tensor, size: int) -> Tensor:
-    """Show up to nine squares of the picture at its own resolution.
+    """Show up to 25 squares of the picture at its own resolution.
 
     The squares lie on a regular grid from edge to edge: they overlap in a small picture and leave
-    gaps in a large one. A long picture gets a longer grid (up to 9 x 1). A picture narrower than a
+    gaps in a large one. A long picture gets a longer grid (up to 25 x 1). A picture narrower than a
     square is first enlarged (bicubic) until its shorter side fits.
 
     Args:
@@ -71,7 +71,7 @@ def windows(image: Tensor, size: int) -> Tensor:
         size: side of the squares in pixels.
 
     Returns:
-        (B, V, 3, size, size), V <= 9, not yet normalised.
+        (B, V, 3, size, size), V <= 25, not yet normalised.
     """
     height, width = image.shape[-2:]
     if min(height, width) < size:
@@ -87,7 +87,7 @@ def windows(image: Tensor, size: int) -> Tensor:
 
 
 def grid(height: int, width: int, size: int) -> tuple[int, int]:
-    """Rows and columns of `windows`: enough to cover the picture, or as many as nine allow."""
+    """Rows and columns of `windows`: enough to cover the picture, or as many as 25 allow."""
     rows, columns = math.ceil(height / size), math.ceil(width / size)
     most = math.isqrt(MOST_WINDOWS)
     return (

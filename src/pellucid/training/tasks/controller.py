@@ -15,7 +15,7 @@ from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
 from pellucid.losses.contrastive import daclip_loss
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import normalised
+from pellucid.training.tasks.guidance import WordEmbeddings, normalised
 from pellucid.training.tasks.networks import network_meta, read_weights
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
@@ -86,7 +86,7 @@ class ControllerTask(Task):
         self.official_negatives = official_negatives
         self.content_l1 = content_l1
         self.words = tuple(words)
-        self._known: dict[str, Tensor] = {}  # embeddings of words, computed when first met
+        self.embed = WordEmbeddings(model.clip, tokenize)
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its terms."""
@@ -142,15 +142,6 @@ class ControllerTask(Task):
             "content": F.cosine_similarity(content.float(), clean),
             "content_clip": F.cosine_similarity(plain, clean),
         }, None
-
-    @torch.no_grad()
-    def embed(self, words: Sequence[str]) -> Tensor:
-        """Return CLIP's embeddings (B, D) of degradations; "rainy+noisy" reads "rainy, noisy"."""
-        for word in words:
-            if word not in self._known:  # one by one: a resumed run must find the same rounding
-                tokens = self.tokenize([word.replace("+", ", ")]).to(self.model.logit_scale.device)
-                self._known[word] = self.model.encode_text(tokens)[0].float()
-        return torch.stack([self._known[word] for word in words])
 
     def after_step(self) -> None:
         """Keep the logit scale between 1 and 100, as CLIP does."""

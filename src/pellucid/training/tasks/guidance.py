@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,31 @@ from torch.nn import functional as F
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
+
+
+class WordEmbeddings(nn.Module):
+    """A frozen text tower's embeddings of degradations.
+
+    Args:
+        clip: has `encode_text`: token ids (B, context_length) -> (B, D).
+        tokenize: texts -> token ids.
+    """
+
+    def __init__(self, clip: nn.Module, tokenize: Callable[[list[str]], Tensor]):
+        super().__init__()
+        self.clip, self.tokenize = clip, tokenize
+        self._known: dict[str, Tensor] = {}  # computed when first met
+
+    @torch.no_grad()
+    def forward(self, words: Sequence[str]) -> Tensor:
+        """Return (B, D) float32; the chain "rainy+noisy" reads "rainy, noisy"."""
+        for word in words:
+            if word not in self._known:  # one by one: a resumed run must find the same rounding
+                tokens = self.tokenize([word.replace("+", ", ")])
+                tokens = tokens.to(self.clip.text_projection.device)
+                with torch.autocast(tokens.device.type, enabled=False):
+                    self._known[word] = self.clip.encode_text(tokens)[0].float()
+        return torch.stack([self._known[word] for word in words])
 
 
 def normalised(pictures: Tensor, config: CLIPConfig) -> Tensor:

@@ -11,12 +11,14 @@ from pellucid import zoo
 from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.daclip import unwrap
-from pellucid.checkpoints.load import load_daclip
+from pellucid.checkpoints.load import load_daclip, load_into
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
-from pellucid.training.tasks.guidance import FrozenTower
+from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings
+from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.tokenizer import Tokenizer
 
 RESTORERS = {ResUNetConfig: ResUNet, NAFNetConfig: NAFNet}
 DIFFUSERS = {ResUNetConfig: DiffusionResUNet, UNetConfig: ConditionalUNet}
@@ -44,6 +46,16 @@ def load_tower(path: str) -> FrozenTower | None:
     if path in zoo.MODELS:
         path = zoo.resolve(path).tower
     return FrozenTower(load_daclip(path), str(Path(path).resolve()))
+
+
+def load_words(path: str, tokenizer: str) -> WordEmbeddings:
+    """Load the text tower of a CLIP bundle, frozen; an empty `tokenizer` is CLIP's own."""
+    state, meta = read_weights(path)
+    clip = CLIP(CLIPConfig.from_dict(meta["config"]))
+    load_into(clip, state, path).requires_grad_(False).eval()
+    length = clip.config.text.context_length
+    tokenize = Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()
+    return WordEmbeddings(clip, tokenize)
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], dict]:

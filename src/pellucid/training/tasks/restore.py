@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from pellucid.losses import pixel
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import FrozenTower, guide
-from pellucid.training.tasks.networks import RESTORERS, load_tower, network_meta
+from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings, guide
+from pellucid.training.tasks.networks import RESTORERS, load_tower, load_words, network_meta
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class RestoreOptions:
     network: ResUNetConfig | NAFNetConfig = field(default_factory=ResUNetConfig)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    words: str = ""
+    """File of a CLIP whose embeddings of the true words guide instead of a tower."""
+    tokenizer: str = ""
+    """Of `words`: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     loss: Literal["l1", "charbonnier", "psnr", "log_l1"] = "l1"
     frequency: float = 0.0
@@ -31,7 +35,8 @@ class RestoreOptions:
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
         network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
-        return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency)
+        words = load_words(self.words, self.tokenizer) if self.words else None
+        return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency, words)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -52,6 +57,8 @@ class RestoreTask(Task):
             works unguided.
         loss: name in `LOSSES`.
         frequency: weight of `frequency_l1`, added to the loss.
+        words: embeddings of the true degradations, which guide in place of a tower. A controller is
+            trained to give the same ones, so this is a start that need not wait for it.
     """
 
     def __init__(
@@ -61,10 +68,12 @@ class RestoreTask(Task):
         context_dropout: float = 0.0,
         loss: str = "l1",
         frequency: float = 0.0,
+        words: WordEmbeddings | None = None,
     ):
         super().__init__()
         self.network = network
         self.tower = tower
+        self.words = words
         self.context_dropout = context_dropout
         self.pixel_loss = LOSSES[loss]
         self.frequency = frequency
@@ -72,8 +81,7 @@ class RestoreTask(Task):
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its mean PSNR in dB."""
         lq, clean = batch["lq"], batch["gt"]
-        context = guide(self.network, self.tower, lq, self.context_dropout, generator)
-        restored = self.network(lq, context)
+        restored = self.network(lq, self.context(batch, generator))
         loss = self.pixel_loss(restored, clean)
         if self.frequency:
             loss = loss + self.frequency * pixel.frequency_l1(restored, clean)
@@ -82,9 +90,15 @@ class RestoreTask(Task):
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of restored and of damaged pictures, and the restored pictures."""
         lq, clean = batch["lq"], batch["gt"]
-        restored = self.network(lq, guide(self.network, self.tower, lq))
+        restored = self.network(lq, self.context(batch))
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
         return metrics, restored.clamp(0, 1)
+
+    def context(self, batch: dict, generator: torch.Generator | None = None) -> Any:
+        """Return what guides the network; see `guide`."""
+        if self.words is not None:
+            return self.network.context(self.words(batch["word"]), None)
+        return guide(self.network, self.tower, batch["lq"], self.context_dropout, generator)
 
     def trained(self) -> nn.Module:
         """Return the network."""
