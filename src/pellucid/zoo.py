@@ -106,7 +106,10 @@ WILD_IR = _official(
     size=197_969_027,
     sha256="a8eea3b6945904de174123bc8220214990b67e85eac7214ad425f6b6ef46fdc5",
 )
-LITE_CLIP = ShippedFile("lite-clip.safetensors")
+LITE_CLIP = ShippedFile(
+    "lite-clip.safetensors",
+    sha256="844c65afedd3c1cb7a163f224c09b3fe4dc4c15b1a3b924a1956e49cf952d051",
+)
 
 MODELS = {
     entry.name: entry
@@ -114,14 +117,22 @@ MODELS = {
         ModelEntry(
             "lite",
             "small and fast, one pass; works offline",
-            ShippedFile("lite.safetensors"),
+            ShippedFile(
+                "lite.safetensors",
+                sha256="58a6da5b8d84d0072fdf67ba732923678775bd3247c8b4d354cc6cd1aba93deb",
+            ),
             LITE_CLIP,
+            recipe="lite_restore",
         ),
         ModelEntry(
             "lite-sde",
             "small, samples with the mean-reverting SDE; works offline",
-            ShippedFile("lite-sde.safetensors"),
+            ShippedFile(
+                "lite-sde.safetensors",
+                sha256="609960ccda1ad97657873aa1183fbf08dbe347b96df7e4427dc4fd02427e415a",
+            ),
             LITE_CLIP,
+            recipe="lite_sde",
         ),
         ModelEntry(
             "daclip",

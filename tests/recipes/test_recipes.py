@@ -12,7 +12,9 @@ from pellucid.training.optim import learning_rate
 
 def without_files(config):
     """The same recipe with random weights in place of the files it starts from."""
-    files = {"tower", "clip", "tokenizer"} & {f.name for f in dataclasses.fields(config.task)}
+    files = {"tower", "clip", "tokenizer", "words"} & {
+        f.name for f in dataclasses.fields(config.task)
+    }
     files -= {name for name in files if not isinstance(getattr(config.task, name), str)}
     if hasattr(config.task, "relation"):  # there `tower` is not a file
         files.discard("tower")

@@ -26,7 +26,7 @@ def draw_photos(folder, count: int = 2):
 
 
 TINY = """
-    --task.tower= --task.network.widths 8 8 --task.network.encoder-blocks 1
+    --task.tower= --init-from= --task.network.widths 8 8 --task.network.encoder-blocks 1
     --task.network.decoder-blocks 1 --task.network.middle-blocks 1 --task.network.content-levels 1
     --workers 0 --batch-size 2 --data.crop 16 --validation-samples 2 --log-every 1 --precision no
 """
@@ -75,7 +75,8 @@ def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path
 
 def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
     with pytest.raises(UsageError, match=r"--data\.root"):
-        train_command(["lite_restore", *TINY.split(), "--data.root", "", "--output", str(tmp_path)])
+        places = ["--data.root", "", "--output", str(tmp_path)]
+        train_command(["lite_restore", *TINY.split(), *places])
 
 
 # Config

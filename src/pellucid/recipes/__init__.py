@@ -19,7 +19,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite_towers.lite_image_tower,
         lite_towers.lite_text_tower,
         lite.lite_controller,
-        lite.lite_unguided,
+        lite.lite_named,
         lite.lite_restore,
         lite.lite_sde,
     )

@@ -27,55 +27,68 @@ def lite_controller() -> TrainConfig:
             clip="runs/lite-clip-base.safetensors",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             captions=False,
-            content_l1=1.0,
+            content_l1=0.5,
         ),
-        data=replace(PHOTOS, clean=1 / 11, chains=0.0),
+        data=replace(PHOTOS, crop=64, chains=0.1),
         optimizer=OptimizerConfig(
-            lr=5e-4, lr_min=1e-6, warmup=100, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
+            lr=8e-4, lr_min=1e-6, warmup=40, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
-        ema=EMAConfig(decay=0.99),
+        ema=EMAConfig(decay=0.98),
         steps=4_000,
-        batch_size=128,
+        batch_size=48,
         precision="bf16",
         output="runs/lite-controller",
         save_every=250,
         validate_every=250,
-        validation_samples=352,
+        validation_samples=330,
     )
 
 
-def lite_unguided() -> TrainConfig:
-    """The restorer's first part: no guidance yet, so it can be trained beside the towers."""
+def lite_named() -> TrainConfig:
+    """The restorer's first part: guided by the true words, so it can be trained beside the towers.
+
+    The controller is trained to give the same embeddings. Without any guidance the first 10,000
+    samples teach the network next to nothing; told the words, it gains 8 dB in low light.
+    """
     return TrainConfig(
-        recipe="lite_unguided",
-        task=RestoreOptions(network=ResUNetConfig(context_dim=LITE.embed_dim), loss="l1"),
-        data=PHOTOS,
-        optimizer=OptimizerConfig(lr=4e-4, lr_min=1e-5, warmup=200, clip_norm=0.5),
+        recipe="lite_named",
+        task=RestoreOptions(
+            network=ResUNetConfig(context_dim=LITE.embed_dim),
+            words="runs/lite-clip-base.safetensors",
+            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            loss="l1",
+        ),
+        data=replace(PHOTOS, crop=64),
+        optimizer=OptimizerConfig(lr=1e-3, lr_min=1e-5, warmup=100, clip_norm=0.5),
         ema=EMAConfig(decay=0.999),
         steps=40_000,
-        batch_size=8,
+        batch_size=16,
         precision="bf16",
-        output="runs/lite-unguided",
+        output="runs/lite-named",
         save_every=500,
-        validate_every=1000,
+        validate_every=500,
         validation_samples=110,
-        log_every=100,
+        log_every=50,
     )
 
 
 def lite_restore() -> TrainConfig:
     """The restorer for CPUs: a deterministic ResUNet guided by the small DA-CLIP."""
-    unguided = lite_unguided()
+    named = lite_named()
     return replace(
-        unguided,
+        named,
         recipe="lite_restore",
         task=replace(
-            unguided.task,
+            named.task,
             tower="runs/lite-controller/weights.safetensors",
+            words="",
+            tokenizer="",
             context_dropout=0.1,
         ),
-        optimizer=replace(unguided.optimizer, lr_min=1e-6),
-        init_from="runs/lite-unguided/weights.safetensors",
+        data=PHOTOS,
+        optimizer=replace(named.optimizer, lr=3e-4, lr_min=1e-6),
+        batch_size=8,
+        init_from="runs/lite-named/weights.safetensors",
         output="runs/lite-restore",
     )
 
