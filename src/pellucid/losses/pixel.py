@@ -19,16 +19,6 @@ def charbonnier(restored: Tensor, clean: Tensor, eps: float = 1e-3) -> Tensor:
     return ((restored.float() - clean.float()).square() + eps * eps).sqrt().mean()
 
 
-def log_l1(restored: Tensor, clean: Tensor, floor: float = 0.02) -> Tensor:
-    """Mean over the batch of log(mean absolute difference + floor).
-
-    A picture counts by the ratio its error shrinks by, not by its size, so that heavy damage does
-    not drown slight damage; below `floor` (5 levels of 8 bits) the loss goes over into plain L1, or
-    clean pictures would drown both.
-    """
-    return ((restored.float() - clean.float()).abs().flatten(1).mean(1) + floor).log().mean()
-
-
 def negative_psnr(restored: Tensor, clean: Tensor, eps: float = 1e-8) -> Tensor:
     """Mean of 10 log10(mean squared error of a picture), i.e. -PSNR in dB; NAFNet's loss."""
     error = (restored.float() - clean.float()).square().flatten(1).mean(1)

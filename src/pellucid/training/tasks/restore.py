@@ -29,7 +29,7 @@ class RestoreOptions:
     tokenizer: str = ""
     """Of `words`: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
-    loss: Literal["l1", "charbonnier", "psnr", "log_l1"] = "l1"
+    loss: Literal["l1", "charbonnier", "psnr"] = "l1"
     frequency: float = 0.0
 
     def build(self) -> RestoreTask:
@@ -43,7 +43,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": pixel.l1,
     "charbonnier": pixel.charbonnier,
     "psnr": pixel.negative_psnr,
-    "log_l1": pixel.log_l1,
 }
 
 
