@@ -14,7 +14,7 @@ from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.training.start import initialise
 from pellucid.training.tasks.controller import ControllerTask
 from pellucid.training.tasks.diffusion import DiffusionTask
-from pellucid.training.tasks.guidance import FrozenTower, guide, normalised
+from pellucid.training.tasks.guidance import FrozenTower, guide, training_views
 from pellucid.training.tasks.restore import RestoreTask
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
@@ -95,10 +95,30 @@ def test_the_tower_stays_frozen_and_in_evaluation_mode(model):
 
 
 def test_crops_of_the_towers_size_are_only_normalised(batch):
-    pixels = normalised(batch["lq"], TINY)
+    pixels = training_views(batch["lq"], TINY)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (TINY.mean, TINY.std))
-    torch.testing.assert_close(pixels, (batch["lq"] - mean) / std)
-    assert normalised(torch.rand(1, 3, 20, 30), TINY).shape == (1, 3, SIZE, SIZE)
+    torch.testing.assert_close(pixels[:, 0], (batch["lq"] - mean) / std)
+    assert training_views(torch.rand(1, 3, 20, 30), TINY).shape == (1, 1, 3, SIZE, SIZE)
+
+
+def test_a_tower_with_windows_is_trained_on_all_windows_of_a_crop(model):
+    model.config = dataclasses.replace(TINY, views="windows")
+    crops = torch.rand(2, 3, 2 * SIZE, SIZE)
+    assert training_views(crops, model.config).shape == (2, 2, 3, SIZE, SIZE)
+    task = ControllerTask(model, tokenize)
+    for ours, theirs in zip(task.embedded(crops, control=True), embed(model, crops), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(task.named(crops), embed(model, crops)[1])
+
+
+def test_naming_alone_leaves_the_corrections_as_they_are(model, batch):
+    task = ControllerTask(model, tokenize, captions=False, content=False)
+    loss, terms = task(batch, torch.Generator())
+    loss.backward()
+    assert set(terms) == {"degradation"}
+    control = model.visual_control
+    assert all(p.grad is None for p in control.transformer.zero_modules.parameters())
+    assert control.conv1.weight.grad.abs().sum() > 0
 
 
 def test_validation_sees_what_inference_sees(model, batch):

@@ -21,7 +21,8 @@ Plan = Callable[[int, np.random.Generator], Steps]
 # Pixels around the window that reach into it. The damage is done to a larger window and cut, or a
 # blurred border would show the reflection of the window instead of what is beside it.
 REACH = {"motion-blurry": 18, "raindrop": 8}
-JPEG_BLOCK = 8  # windows are cut at any place of the grid of blocks, as tiles of a real JPEG are
+JPEG_BLOCK = 8
+CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; the rest begin on it
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class GeneratedPairs(Dataset):
         clean = self._window(self.crop + 2 * reach + blocks, index, rng)
         image = clean.astype(np.float32) / 255
         damaged = chain(image, steps, rng)
-        top, left = reach + rng.integers(blocks + 1, size=2)
+        cropped = rng.random() < CROPPED
+        top, left = reach + rng.integers(blocks + 1, size=2) * cropped
         cut = np.s_[top : top + self.crop, left : left + self.crop]
         return {
             "lq": as_tensor(eight_bit(damaged[cut])),

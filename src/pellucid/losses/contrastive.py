@@ -57,19 +57,28 @@ def daclip_loss(
         captions, words: the texts themselves, B strings each.
     """
     scale = logit_scale.exp()
-
-    def term(image: Tensor, text: Tensor, texts: Sequence[str] | None) -> Tensor:
-        pair = gathered(torch.cat([F.normalize(image.float()), F.normalize(text.float())], 1))
-        same = None
-        if texts is not None:
-            identity = gathered(torch.tensor([_number(t) for t in texts], device=image.device))
-            same = identity[:, None] == identity[None, :]
-        return contrastive(*pair.chunk(2, 1), scale, same)
-
     return {
-        "content": term(content, caption, captions),
-        "degradation": term(degradation, word, words),
+        "content": contrastive_term(content, caption, scale, captions),
+        "degradation": contrastive_term(degradation, word, scale, words),
     }
+
+
+def contrastive_term(
+    image: Tensor, text: Tensor, scale: Tensor, texts: Sequence[str] | None = None
+) -> Tensor:
+    """Return one term of :func:`daclip_loss`, over the batch of all processes.
+
+    Args:
+        image, text: embeddings (B, D); normalised here.
+        scale: factor on the cosines.
+        texts: the texts themselves, B strings; equal ones are no negatives. None = all differ.
+    """
+    pair = gathered(torch.cat([F.normalize(image.float()), F.normalize(text.float())], 1))
+    same = None
+    if texts is not None:
+        identity = gathered(torch.tensor([_number(t) for t in texts], device=image.device))
+        same = identity[:, None] == identity[None, :]
+    return contrastive(*pair.chunk(2, 1), scale, same)
 
 
 def gathered(local: Tensor) -> Tensor:

@@ -26,9 +26,12 @@ def channel_layer_norm(x: Tensor, gain: Tensor, bias: Tensor | None, eps: float)
     Computed in float32 whatever the precision of `x`, under autocast too; `gain` and `bias` hold C
     numbers. In channels-last memory the permutations cost nothing.
     """
-    pixels = x.permute(0, 2, 3, 1).float()
+    pixels = x.permute(0, 2, 3, 1)
+    if x.device.type != "cpu" or x.dtype == torch.float16:
+        pixels = pixels.float()  # a CPU reads bfloat16 and sums in float32 by itself
     bias = None if bias is None else bias.flatten().float()
-    normed = F.layer_norm(pixels, pixels.shape[-1:], gain.flatten().float(), bias, eps)
+    with torch.autocast(x.device.type, enabled=False):
+        normed = F.layer_norm(pixels, pixels.shape[-1:], gain.flatten().float(), bias, eps)
     return normed.permute(0, 3, 1, 2).to(x.dtype)
 
 

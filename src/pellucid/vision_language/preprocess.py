@@ -19,6 +19,7 @@ from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 
 MOST_WINDOWS = 25
+BLOCK = 8  # px; windows start on the grid of blocks of a JPEG file, so the tower meets one grid
 
 
 def thumbnail(image: Image.Image | Tensor, size: int) -> Tensor:
@@ -62,9 +63,10 @@ def _fit(width: int, height: int, size: int) -> tuple[int, int]:
 def windows(image: Tensor, size: int) -> Tensor:
     """Show up to 25 squares of the picture at its own resolution.
 
-    The squares lie on a regular grid from edge to edge: they overlap in a small picture and leave
-    gaps in a large one. A long picture gets a longer grid (up to 25 x 1). A picture narrower than a
-    square is first enlarged (bicubic) until its shorter side fits.
+    The squares lie on a regular grid: they overlap in a small picture and leave gaps in a large
+    one. A long picture gets a longer grid (up to 25 x 1). Each starts at a multiple of 8 px, where
+    a block of a JPEG file does, so up to 7 px at the right and at the bottom may stay unseen. A
+    picture narrower than a square is first enlarged (bicubic) until its shorter side fits.
 
     Args:
         image: float RGB (B, 3, H, W) in [0, 1].
@@ -99,8 +101,10 @@ def grid(height: int, width: int, size: int) -> tuple[int, int]:
 def _starts(length: int, size: int, count: int) -> list[int]:
     """First pixels of `count` windows, evenly spread from edge to edge."""
     if count == 1:
-        return [(length - size) // 2]
-    return [round(i * (length - size) / (count - 1)) for i in range(count)]
+        starts = [(length - size) // 2]
+    else:
+        starts = [round(i * (length - size) / (count - 1)) for i in range(count)]
+    return [start // BLOCK * BLOCK for start in starts]
 
 
 def preprocess(image: Tensor, config: CLIPConfig) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,9 @@ from torch.nn import functional as F
 
 from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
-from pellucid.losses.contrastive import daclip_loss
+from pellucid.losses.contrastive import contrastive_term, daclip_loss
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import WordEmbeddings, normalised
+from pellucid.training.tasks.guidance import WordEmbeddings, training_views, view_means
 from pellucid.training.tasks.networks import network_meta, read_weights
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
@@ -34,6 +35,7 @@ class ControllerOptions:
     captions: bool = True
     official_negatives: bool = False
     content_l1: float = 0.0
+    content: bool = True
     words: tuple[str, ...] = CLASSES
 
     def build(self) -> ControllerTask:
@@ -45,7 +47,7 @@ class ControllerOptions:
         length = self.model.text.context_length
         file = self.tokenizer
         tokenize = Tokenizer.from_file(file, length) if file else _clip_tokens
-        options = self.captions, self.official_negatives, self.content_l1, self.words
+        options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
         return ControllerTask(model, tokenize, *options)
 
 
@@ -66,6 +68,8 @@ class ControllerTask(Task):
         content_l1: weight of the L1 distance between the content embedding and CLIP's embedding of
         the
             clean picture (wild DA-CLIP, arXiv 2404.09732).
+        content: False: learn only to name the damage, at less than half the cost a step. The
+            frozen tower is not run; its corrections keep their weights.
         words: the degradations that validation chooses among.
     """
 
@@ -76,6 +80,7 @@ class ControllerTask(Task):
         captions: bool = True,
         official_negatives: bool = False,
         content_l1: float = 0.0,
+        content: bool = True,
         words: Sequence[str] = CLASSES,
     ):
         super().__init__()
@@ -85,39 +90,47 @@ class ControllerTask(Task):
         self.captions = captions
         self.official_negatives = official_negatives
         self.content_l1 = content_l1
+        self.content = content
         self.words = tuple(words)
         self.embed = WordEmbeddings(model.clip, tokenize)
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its terms."""
-        config = self.model.config
-        lq = normalised(batch["lq"], config)
-        content, degradation = self.model.encode_image(lq, control=True)
+        words = self.embed(batch["word"])
+        texts: dict = {} if self.official_negatives else {"words": batch["word"]}
+        if not self.content:
+            scale, damage = self.model.logit_scale.exp(), self.named(batch["lq"])
+            loss = contrastive_term(damage, words, scale, texts.get("words"))
+            return loss, {"degradation": loss}
+        content, degradation = self.embedded(batch["lq"], control=True)
         clean = None
         if self.content_l1 or not self.captions:
             with torch.no_grad():
-                clean = self.model.encode_image(normalised(batch["gt"], config)).float()
+                clean = self.embedded(batch["gt"])
         if self.captions:
             with torch.no_grad():
                 tokens = self.tokenize(list(batch["caption"])).to(batch["gt"].device)
                 caption = self.model.encode_text(tokens).float()
         else:
             caption = clean
-        texts: dict = {}
         if not self.official_negatives:
-            named = batch["caption"] if self.captions else [str(int(i)) for i in batch["index"]]
-            texts = {"captions": named, "words": batch["word"]}
-        terms = daclip_loss(
-            content,
-            caption,
-            degradation,
-            self.embed(batch["word"]),
-            self.model.logit_scale,
-            **texts,
-        )
+            index = [str(int(i)) for i in batch["index"]]
+            texts["captions"] = batch["caption"] if self.captions else index
+        scale = self.model.logit_scale
+        terms = daclip_loss(content, caption, degradation, words, scale, **texts)
         if self.content_l1:
-            terms["content_l1"] = self.content_l1 * (content.float() - clean).abs().mean()
+            terms["content_l1"] = self.content_l1 * (content - clean).abs().mean()
         return sum(terms.values()), terms
+
+    def embedded(self, pictures: Tensor, control: bool = False) -> Any:
+        """Return float32 embeddings (B, D) of crops (B, 3, H, W), as `DaCLIP.encode_image` does."""
+        views = training_views(pictures, self.model.config)
+        return view_means(partial(self.model.encode_image, control=control), views)
+
+    def named(self, pictures: Tensor) -> Tensor:
+        """Return only the degradation embeddings (B, D) of crops (B, 3, H, W), float32."""
+        views = training_views(pictures, self.model.config)
+        return view_means(lambda pixels: self.model.visual_control(pixels)[0], views)
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], None]:
         """Return how often the damage is named, and how near the content is to the clean one's.
@@ -126,20 +139,17 @@ class ControllerTask(Task):
         between the content embedding and CLIP's of the clean picture; `content_clip`: that of CLIP
         alone.
         """
-        config = self.model.config
-        lq = normalised(batch["lq"], config)
-        content, degradation = self.model.encode_image(lq, control=True)
-        clean = self.model.encode_image(normalised(batch["gt"], config)).float()
+        content, degradation = self.embedded(batch["lq"], control=True)
+        clean, plain = self.embedded(batch["gt"]), self.embedded(batch["lq"])
         anchors = F.normalize(self.embed(self.words), dim=1)
-        nearest = (F.normalize(degradation.float(), dim=1) @ anchors.T).argmax(1)
+        nearest = (F.normalize(degradation, dim=1) @ anchors.T).argmax(1)
         right = [
             float(self.words[i] in word.split("+"))
             for i, word in zip(nearest.tolist(), batch["word"], strict=True)
         ]
-        plain = self.model.encode_image(lq).float()
         return {
             "accuracy": torch.tensor(right),
-            "content": F.cosine_similarity(content.float(), clean),
+            "content": F.cosine_similarity(content, clean),
             "content_clip": F.cosine_similarity(plain, clean),
         }, None
 

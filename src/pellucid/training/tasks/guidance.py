@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.preprocess import embed
+from pellucid.vision_language.preprocess import embed, preprocess
 
 
 class WordEmbeddings(nn.Module):
@@ -39,17 +40,19 @@ class WordEmbeddings(nn.Module):
         return torch.stack([self._known[word] for word in words])
 
 
-def normalised(pictures: Tensor, config: CLIPConfig) -> Tensor:
-    """Return a tower's input (B, 3, S, S) from crops (B, 3, H, W) in [0, 1].
+def training_views(pictures: Tensor, config: CLIPConfig) -> Tensor:
+    """Return a tower's input (B, V, 3, S, S) from crops (B, 3, H, W) in [0, 1].
 
     As in the official code, in training the tower sees the crop that the network sees, in use the
-    picture. A crop of another size than the tower's is resized (bicubic, antialiased), its longer
-    side cut to a square.
+    picture. A tower with windows sees those of the crop. For another one the crop is resized
+    (bicubic, antialiased), its longer side cut to a square; V is 1.
 
     Args:
         pictures: float32 RGB.
         config: of the tower.
     """
+    if config.views == "windows":
+        return preprocess(pictures, config)
     size, (height, width) = config.vision.image_size, pictures.shape[-2:]
     if (height, width) != (size, size):
         side = min(height, width)
@@ -58,7 +61,18 @@ def normalised(pictures: Tensor, config: CLIPConfig) -> Tensor:
         pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
         pictures = pictures.clamp(0, 1)
     mean, std = (pictures.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
-    return (pictures - mean) / std
+    return ((pictures - mean) / std)[:, None]
+
+
+def view_means(encode: Callable[[Tensor], Any], views: Tensor) -> Any:
+    """Encode views (B, V, 3, S, S) and return the float32 mean of each picture's embeddings.
+
+    `encode` takes (N, 3, S, S) and gives embeddings (N, D), or a tuple of such.
+    """
+    embedded = encode(views.flatten(0, 1))
+    if isinstance(embedded, Tensor):
+        return embedded.float().unflatten(0, views.shape[:2]).mean(dim=1)
+    return tuple(e.float().unflatten(0, views.shape[:2]).mean(dim=1) for e in embedded)
 
 
 class FrozenTower(nn.Module):
@@ -81,11 +95,8 @@ class FrozenTower(nn.Module):
     @torch.no_grad()
     def forward(self, lq: Tensor) -> tuple[Tensor, Tensor]:
         """Return float32 (content, degradation), each (B, D), of crops (B, 3, H, W) in [0, 1]."""
-        if self.model.config.views == "windows":
-            return embed(self.model, lq)
-        pixels = normalised(lq, self.model.config)
-        content, degradation = self.model.encode_image(pixels, control=True)
-        return content.float(), degradation.float()
+        views = training_views(lq, self.model.config)
+        return view_means(partial(self.model.encode_image, control=True), views)
 
     def picture(self, lq: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same of whole pictures, with the tower's own views and resizing."""
