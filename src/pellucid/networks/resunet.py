@@ -33,6 +33,7 @@ class ResUNetConfig:
     context_dim: int = 256  # length of the DA-CLIP embeddings
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
+    words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
 
 
 class Context(NamedTuple):
@@ -78,22 +79,36 @@ class OneTokenCrossAttention(nn.Module):
 
 class Prompt(nn.Module):
     """DA-CLIP's prompt module: the degradation embedding weighs a learned prompt (official U-Net
-    code)."""
+    code).
 
-    def __init__(self, context_dim: int, embed_dim: int):
+    Ours: with ``words``, embeddings ``(n, context_dim)`` of the words of damage, the embedding is
+    first replaced by their mean, weighted by ``softmax(SHARPNESS * cosine)``. So the network meets
+    little else than what it was trained on; a single embedding off that set can make a network
+    without norms overflow.
+    """
+
+    SHARPNESS = 30.0
+
+    def __init__(self, context_dim: int, embed_dim: int, words: int = 0):
         super().__init__()
         self.weigh = nn.Sequential(
             nn.Linear(context_dim, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim)
         )
         self.prompt = nn.Parameter(torch.randn(embed_dim))
         self.out = nn.Linear(embed_dim, embed_dim)
+        if words:
+            self.register_buffer("words", torch.zeros(words, context_dim))
 
     def forward(self, degradation: Tensor) -> Tensor:
         # Only the direction counts: the text embedding of a word can stand in for an image's.
-        degradation = F.normalize(degradation, dim=-1) * degradation.shape[-1] ** 0.5
+        degradation = F.normalize(degradation, dim=-1)
+        if hasattr(self, "words"):
+            words = F.normalize(self.words, dim=-1)
+            degradation = (self.SHARPNESS * degradation @ words.T).softmax(dim=-1) @ words
+            degradation = F.normalize(degradation, dim=-1)
         # Multiplied by its length, the softmax has mean 1 and the prompt keeps its scale.
-        weights = self.weigh(degradation).softmax(dim=-1) * self.prompt.numel()
-        return self.out(weights * self.prompt)
+        weights = self.weigh(degradation * degradation.shape[-1] ** 0.5).softmax(dim=-1)
+        return self.out(weights * self.prompt.numel() * self.prompt)
 
 
 class ResUNet(nn.Module):
@@ -113,7 +128,7 @@ class ResUNet(nn.Module):
         def blocks(count: int, width: int) -> nn.ModuleList:
             return nn.ModuleList(ResBlock(width, embed) for _ in range(count))
 
-        self.prompt = Prompt(config.context_dim, embed)
+        self.prompt = Prompt(config.context_dim, embed, config.words)
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pellucid.degradations import CLASSES
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.recipes.lite_towers import LITE
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
@@ -54,7 +55,7 @@ def lite_named() -> TrainConfig:
     return TrainConfig(
         recipe="lite_named",
         task=RestoreOptions(
-            network=ResUNetConfig(context_dim=LITE.embed_dim),
+            network=ResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             words="runs/lite-clip-base.safetensors",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             loss="l1",
@@ -83,7 +84,6 @@ def lite_restore() -> TrainConfig:
             named.task,
             tower="runs/lite-controller/weights.safetensors",
             words="",
-            tokenizer="",
             context_dropout=0.1,
         ),
         data=PHOTOS,
@@ -103,6 +103,7 @@ def lite_sde() -> TrainConfig:
         task=DiffusionOptions(
             network=restore.task.network,
             tower=restore.task.tower,
+            tokenizer=restore.task.tokenizer,
             context_dropout=0.1,
             predicts="x0",
             loss="l1",

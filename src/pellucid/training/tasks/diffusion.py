@@ -15,7 +15,7 @@ from pellucid.networks.irsde_unet import UNetConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import FrozenTower, guide
-from pellucid.training.tasks.networks import DIFFUSERS, load_tower, network_meta
+from pellucid.training.tasks.networks import DIFFUSERS, load_tower, network_meta, teach_words
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class DiffusionOptions:
     sde: SDEOptions = field(default_factory=SDEOptions)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    tokenizer: str = ""
+    """Of its text tower, for a network that is taught `words`; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     predicts: Literal["epsilon", "x0"] = "epsilon"
     loss: Literal["matching", "l1"] = "matching"
@@ -44,6 +46,8 @@ class DiffusionOptions:
     def build(self) -> DiffusionTask:
         """Make the task: a network with random weights, and the tower."""
         network, tower = DIFFUSERS[type(self.network)](self.network), load_tower(self.tower)
+        if tower:
+            teach_words(network, tower.model.clip, self.tokenizer)
         sde = MeanRevertingSDE(**dataclasses.asdict(self.sde))
         options = self.context_dropout, self.predicts, self.loss, self.preset
         return DiffusionTask(network, sde, tower, *options)

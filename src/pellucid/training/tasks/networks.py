@@ -12,6 +12,8 @@ from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.daclip import unwrap
 from pellucid.checkpoints.load import load_daclip, load_into
+from pellucid.degradations import CLASSES
+from pellucid.errors import UsageError
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
@@ -48,14 +50,31 @@ def load_tower(path: str) -> FrozenTower | None:
     return FrozenTower(load_daclip(path), str(Path(path).resolve()))
 
 
+def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
+    """Give a network whose config asks for `words` the embeddings of the classes, in their order.
+
+    Raises:
+        UsageError: it asks for another number of words.
+    """
+    count = getattr(network.config, "words", 0)
+    if not count:
+        return
+    if count != len(CLASSES):
+        raise UsageError(f"the network asks for {count} words; there are {len(CLASSES)}")
+    network.prompt.words.copy_(WordEmbeddings(clip, _tokenize(clip, tokenizer))(CLASSES))
+
+
 def load_words(path: str, tokenizer: str) -> WordEmbeddings:
     """Load the text tower of a CLIP bundle, frozen; an empty `tokenizer` is CLIP's own."""
     state, meta = read_weights(path)
     clip = CLIP(CLIPConfig.from_dict(meta["config"]))
     load_into(clip, state, path).requires_grad_(False).eval()
+    return WordEmbeddings(clip, _tokenize(clip, tokenizer))
+
+
+def _tokenize(clip: nn.Module, tokenizer: str) -> Tokenizer:
     length = clip.config.text.context_length
-    tokenize = Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()
-    return WordEmbeddings(clip, tokenize)
+    return Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], dict]:

@@ -14,7 +14,13 @@ from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings, guide
-from pellucid.training.tasks.networks import RESTORERS, load_tower, load_words, network_meta
+from pellucid.training.tasks.networks import (
+    RESTORERS,
+    load_tower,
+    load_words,
+    network_meta,
+    teach_words,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class RestoreOptions:
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
-    """Of `words`: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     loss: Literal["l1", "charbonnier", "psnr"] = "l1"
     frequency: float = 0.0
@@ -36,6 +42,8 @@ class RestoreOptions:
         """Make the task: a network with random weights, and the tower."""
         network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
         words = load_words(self.words, self.tokenizer) if self.words else None
+        if words or tower:
+            teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
         return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency, words)
 
 
