@@ -56,6 +56,26 @@ def test_conditioning_starts_without_effect_and_acts_once_trained():
     assert not torch.allclose(net(image, net.context(None, content)), plain)
 
 
+def test_the_damage_is_read_as_a_mixture_of_the_known_words():
+    net = randomised(ResUNet(dataclasses.replace(TINY, words=3)))
+    words = torch.nn.functional.normalize(torch.randn(3, 10), dim=-1)
+    net.prompt.words.copy_(words)
+    image = torch.rand(1, 3, 16, 16)
+
+    def restored(degradation):
+        return net(image, net.context(degradation, None))
+
+    # near a word it is that word, whatever the rest: here orthogonal to all three
+    rest = torch.randn(1, 10)
+    rest -= (torch.linalg.pinv(words) @ (words @ rest.T)).T
+    near = 5 * words[:1] + rest
+    assert torch.allclose(restored(near), restored(words[:1]), rtol=0.05, atol=0.05)
+    assert not torch.allclose(restored(words[:1]), restored(words[1:2]), rtol=0.05, atol=0.05)
+    # ... and opposite to all of them, it is still a mixture of them
+    inside = net.prompt(words).norm(dim=-1).max()
+    assert net.prompt(-words.sum(0, keepdim=True)).norm() < 2 * inside
+
+
 def test_batch_members_do_not_influence_each_other():
     net = randomised(ResUNet(TINY)).double()
     image = torch.rand(3, 3, 20, 20, dtype=torch.float64)

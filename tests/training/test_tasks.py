@@ -8,17 +8,22 @@ from torch import nn
 from pellucid.checkpoints.build import load_network
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.checkpoints.load import load_daclip
+from pellucid.degradations import CLASSES
 from pellucid.diffusion import MeanRevertingSDE
+from pellucid.errors import UsageError
 from pellucid.losses import pixel
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.training.start import initialise
 from pellucid.training.tasks.controller import ControllerTask
 from pellucid.training.tasks.diffusion import DiffusionTask
 from pellucid.training.tasks.guidance import FrozenTower, guide, training_views
+from pellucid.training.tasks.networks import teach_words
 from pellucid.training.tasks.restore import RestoreTask
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
 
 SIZE = 16
 TINY = CLIPConfig(
@@ -317,3 +322,19 @@ def test_an_exported_controller_is_what_inference_loads(model, batch, tmp_path):
     assert loaded.config == TINY
     for a, b in zip(embed(loaded, batch["lq"]), embed(model, batch["lq"]), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_a_network_is_taught_the_words_of_the_text_tower():
+    text = dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
+    clip = DaCLIP(dataclasses.replace(TINY, text=text)).clip
+    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    network = ResUNet(dataclasses.replace(NET, words=len(CLASSES)))
+    teach_words(network, clip, vocabulary)
+    tokens = Tokenizer.from_file(vocabulary, 12)(list(CLASSES))
+    with torch.no_grad():
+        expected = nn.functional.normalize(clip.encode_text(tokens), dim=-1)
+    learned = nn.functional.normalize(network.prompt.words, dim=-1)
+    torch.testing.assert_close(learned, expected)
+    assert "prompt.words" in network.state_dict()
+    with pytest.raises(UsageError, match=f"5 words; there are {len(CLASSES)}"):
+        teach_words(ResUNet(dataclasses.replace(NET, words=5)), clip, vocabulary)

@@ -18,6 +18,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         daclip.daclip_wild_controller,
         lite_towers.lite_image_tower,
         lite_towers.lite_text_tower,
+        lite.lite_naming,
         lite.lite_controller,
         lite.lite_named,
         lite.lite_restore,

@@ -19,29 +19,43 @@ from pellucid.training.tasks.restore import RestoreOptions
 PHOTOS = DataConfig(root="data/photos/train", validation="data/photos/held_out", crop=128)
 
 
-def lite_controller() -> TrainConfig:
-    """Controller on the small towers; the clean picture's embedding stands in for captions."""
+def lite_naming() -> TrainConfig:
+    """The controller's first part: the degradation embedding alone, which costs half as much."""
     return TrainConfig(
-        recipe="lite_controller",
+        recipe="lite_naming",
         task=ControllerOptions(
             model=LITE,
             clip="runs/lite-clip-base.safetensors",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             captions=False,
-            content_l1=0.5,
+            content=False,
         ),
-        data=replace(PHOTOS, crop=64, chains=0.1),
+        data=replace(PHOTOS, chains=0.1),
         optimizer=OptimizerConfig(
-            lr=8e-4, lr_min=1e-6, warmup=40, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
+            lr=8e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
         ema=EMAConfig(decay=0.98),
-        steps=4_000,
-        batch_size=48,
+        steps=8_000,
+        batch_size=24,
         precision="bf16",
-        output="runs/lite-controller",
+        output="runs/lite-naming",
         save_every=250,
         validate_every=250,
         validation_samples=330,
+    )
+
+
+def lite_controller() -> TrainConfig:
+    """Controller on the small towers; the clean picture's embedding stands in for captions."""
+    naming = lite_naming()
+    return replace(
+        naming,
+        recipe="lite_controller",
+        task=replace(naming.task, content=True, content_l1=0.5),
+        optimizer=replace(naming.optimizer, lr=5e-4),
+        steps=4_000,
+        init_from="runs/lite-naming/weights.safetensors",
+        output="runs/lite-controller",
     )
 
 
