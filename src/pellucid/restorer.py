@@ -144,7 +144,7 @@ class Restorer:
                 comes back as it was; a grey picture comes back grey.
             steps: network calls of a diffusion model, 1 to its number of training steps, instead
                 of the preset's.
-            preset: "paper" (100 calls), "balanced" (20, the default) or "fast" (6).
+            preset: "paper" (100 calls), "balanced" (20, the default) or "fast" (5).
             strength: 1 is the restoration, 0 the input, between them ``input + strength *
                 (restoration - input)``.
             seed: of a diffusion model's noise; the same seed gives the same picture, on any device

@@ -22,7 +22,7 @@ class CountingNetwork:
         return SDE.epsilon_from_x0(x, mu, int(t[0]), CLEAN)
 
 
-@pytest.mark.parametrize(("name", "calls"), [("paper", 100), ("balanced", 20), ("fast", 6)])
+@pytest.mark.parametrize(("name", "calls"), [("paper", 100), ("balanced", 20), ("fast", 5)])
 @pytest.mark.parametrize("predicts", ["x0", "epsilon"])
 def test_presets_make_the_stated_number_of_calls_and_end_at_the_estimate(name, calls, predicts):
     network = CountingNetwork(predicts)
