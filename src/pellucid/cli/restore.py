@@ -53,7 +53,7 @@ class Restore:
         Literal["paper", "balanced", "fast"] | None,
         arg(metavar="{paper,balanced,fast}", help_behavior_hint="(default: balanced)"),
     ] = None
-    """Diffusion models: 100, 20 or 6 network calls a picture."""
+    """Diffusion models: 100, 20 or 5 network calls a picture."""
     steps: Annotated[
         int | None, arg(metavar="INT", help_behavior_hint="(default: the preset's)")
     ] = None

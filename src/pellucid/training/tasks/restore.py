@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -35,7 +36,7 @@ class RestoreOptions:
     tokenizer: str = ""
     """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
-    loss: Literal["l1", "charbonnier", "psnr"] = "l1"
+    loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "l1"
     frequency: float = 0.0
 
     def build(self) -> RestoreTask:
@@ -51,6 +52,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": pixel.l1,
     "charbonnier": pixel.charbonnier,
     "psnr": pixel.negative_psnr,
+    "psnr40": partial(pixel.negative_psnr, eps=1e-4),
 }
 
 
