@@ -129,3 +129,10 @@ def test_shipped_size_is_small_enough():
         net = ResUNet(ResUNetConfig())
     assert sum(p.numel() for p in net.parameters()) < 5e6
     assert dataclasses.is_dataclass(net.config)
+
+
+def test_damage_that_scales_the_light_is_undone_by_the_bias_of_the_head_alone():
+    net = ResUNet(TINY)
+    net.head.bias.data[:12] = 1.0  # the gain's half: three colours of four pixels
+    image = torch.rand(1, 3, 21, 16)
+    assert torch.allclose(net(image / 2, net.context(None, None)), image)

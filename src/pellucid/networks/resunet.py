@@ -2,7 +2,8 @@
 
 Ours; no paper describes it. It is built from what CPU matrix units like (dense 3x3 convolutions on
 64 or more channels, no normalisation, no attention, no depthwise convolution), works on 2x2 pixel
-blocks (pixel-unshuffle, as FFDNet does) and predicts the residual to its input. The conditioning
+blocks (pixel-unshuffle, as FFDNet does) and predicts what to do with each pixel: an affine map,
+``x * (1 + gain) + residual``, since haze, darkness and shadow multiply the light. The conditioning
 follows DA-CLIP (ICLR 2024, sections 3.3 and 3.4 and the official U-Net): the degradation embedding
 selects from a learned prompt and modulates every block by scale and shift, together with the time
 embedding in the diffusion version; the content embedding enters the deeper levels by cross-
@@ -26,10 +27,10 @@ from pellucid.networks.layers import pad_to_multiple, sinusoidal
 class ResUNetConfig:
     """Sizes of a ``ResUNet``; level ``i`` works at 1 / 2^(i+1) of the image's resolution."""
 
-    widths: tuple[int, ...] = (64, 96, 128, 192)
-    encoder_blocks: tuple[int, ...] = (2, 2, 2)
+    widths: tuple[int, ...] = (48, 80, 128, 192)
+    encoder_blocks: tuple[int, ...] = (1, 2, 2)
     middle_blocks: int = 2
-    decoder_blocks: tuple[int, ...] = (2, 2, 2)  # same order as the encoder: level 0 first
+    decoder_blocks: tuple[int, ...] = (1, 2, 2)  # same order as the encoder: level 0 first
     context_dim: int = 256  # length of the DA-CLIP embeddings
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
@@ -146,7 +147,7 @@ class ResUNet(nn.Module):
         self.decoder = nn.ModuleList(
             blocks(n, w) for n, w in zip(config.decoder_blocks, widths, strict=False)
         )
-        self.head = nn.Conv2d(widths[0], 12, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 2 * 12, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -176,10 +177,18 @@ class ResUNet(nn.Module):
         return Context(embedding, biases)
 
     def forward(self, image: Tensor, context: Context) -> Tensor:
-        return image + self.body(image, context.embedding, context.content)
+        return self.mapped(image, image, context.embedding, context.content)
+
+    def mapped(
+        self, picture: Tensor, x: Tensor, embedding: Tensor, content: tuple[Tensor, ...]
+    ) -> Tensor:
+        """Apply to ``picture`` ``(B, 3, H, W)`` the affine map that the body reads from ``x``
+        ``(B, in_channels, H, W)``."""
+        gain, residual = self.body(x, embedding, content).chunk(2, dim=1)
+        return picture + torch.addcmul(residual, picture, gain)
 
     def body(self, x: Tensor, embedding: Tensor, content: tuple[Tensor, ...]) -> Tensor:
-        """From ``(B, in_channels, H, W)`` to a residual ``(B, 3, H, W)``."""
+        """From ``(B, in_channels, H, W)`` to gain and residual, ``(B, 6, H, W)``."""
         h, w = x.shape[-2:]
         x = self.stem(F.pixel_unshuffle(pad_to_multiple(x, self.multiple), 2))
         first = len(self.encoder) + 1 - len(content)  # the first level with content
@@ -206,7 +215,7 @@ class DiffusionResUNet(ResUNet):
     """Denoiser of the mean-reverting SDE: ``net(x, mu, t, context)`` predicts the clean image x0.
 
     Input ``[x - mu, mu]`` as in the official DA-CLIP U-Net; ``t`` is ``(B,)`` in steps, 1..T. The
-    output is ``mu + body``, so the weights of a trained ``ResUNet`` are a good start.
+    affine map is applied to ``mu``, so the weights of a trained ``ResUNet`` are a good start.
     """
 
     in_channels = 6
@@ -218,4 +227,5 @@ class DiffusionResUNet(ResUNet):
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, context: Context) -> Tensor:
         time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
-        return mu + self.body(torch.cat([x - mu, mu], 1), context.embedding + time, context.content)
+        x = torch.cat([x - mu, mu], 1)
+        return self.mapped(mu, x, context.embedding + time, context.content)
