@@ -19,8 +19,9 @@ Steps = list[tuple[str, float]]  # (word, severity), in the order of application
 Plan = Callable[[int, np.random.Generator], Steps]
 
 # Pixels around the window that reach into it. The damage is done to a larger window and cut, or a
-# blurred border would show the reflection of the window instead of what is beside it.
-REACH = {"motion-blurry": 18, "raindrop": 8}
+# blurred border would show the reflection of the window instead of what is beside it. Shadows and
+# holes are sized by the picture; a small window of it holds a part of one.
+REACH = {"motion-blurry": 18, "raindrop": 8, "shadowed": 32, "uncompleted": 32}
 JPEG_BLOCK = 8
 CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; the rest begin on it
 
