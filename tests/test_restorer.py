@@ -175,7 +175,7 @@ def test_steps_and_presets_mean_network_calls(image):
     calls = []
     model.network.register_forward_hook(lambda *_: calls.append(1))
     for options, expected in (
-        ({"preset": "fast"}, 6),
+        ({"preset": "fast"}, 5),
         ({}, 20),
         ({"preset": "paper"}, 100),
         ({"steps": 3}, 3),
