@@ -1,6 +1,13 @@
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from pellucid.data.benchmarks import BENCHMARKS
 from pellucid.data.check import check, tables
 
 from .making import dataset, photos, picture, save
+from .test_leaks import scene
 
 
 def kinds(report):
@@ -54,3 +61,62 @@ def test_the_tables_name_every_problem(tmp_path):
         for table in tables(check(root)):
             console.print(table)
     assert "unpaired" in captured.get() and "hazy/GT/000.png" in captured.get()
+
+
+def outdoor_rain(root):
+    """Small stand-ins: scenes 301 to 303 are in the training pictures, 351 is not."""
+    test, train = root / "test/Outdoor-Rain-Test1", root / "train"
+    for number in (301, 302, 303, 351):
+        clean = scene(number)
+        save(test / f"gt/im_{number:04}.png", clean)
+        for strength in (80, 85):
+            rainy = np.clip(
+                clean + np.random.default_rng(strength).integers(0, 60, clean.shape), 0, 255
+            )
+            save(test / f"input/im_{number:04}_s{strength}_a04.png", rainy.astype(np.uint8))
+    for number in (1, 2, 301, 302, 303):
+        image = Image.fromarray(scene(number))
+        path = train / f"gt/im_{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path if number != 302 else path.with_suffix(".jpg"), quality=50)
+    return replace(BENCHMARKS["Outdoor-Rain-Test1"], count=8), train
+
+
+def test_the_leak_of_outdoor_rain_is_found(tmp_path):
+    row, train = outdoor_rain(tmp_path)
+    assert check(tmp_path, benchmark=row).counts == {"Outdoor-Rain-Test1": 8}
+    report = check(tmp_path, benchmark=row, train=[train])
+    folder = "test/Outdoor-Rain-Test1/gt"
+    assert kinds(report) == [("leak", f"{folder}/im_{n:04}.png") for n in (301, 302, 303)]
+    assert "im_0302.jpg" in report.problems[1].detail
+    assert "the same picture" in report.problems[0].detail
+
+
+def test_what_is_wrong_with_a_benchmark_is_listed(tmp_path):
+    row, _ = outdoor_rain(tmp_path)
+    folder = tmp_path / "test/Outdoor-Rain-Test1"
+    (folder / "gt/im_0301.png").unlink()
+    save(folder / "gt/im_0999.png", scene(999))
+    save(folder / "input/im_0302_s80_a04.png", picture(0, 40, 47))
+    report = check(tmp_path, benchmark=row)
+    assert report.counts == {"Outdoor-Rain-Test1": 5}
+    assert [kind for kind, _ in kinds(report)] == ["wrong count", *["unpaired"] * 3, "unequal size"]
+    assert report.problems[0].detail == "6 cases, there must be 8"
+    assert report.problems[1].detail == "no picture of this name in gt"
+    assert report.problems[3].detail == "no picture of this name in input"
+
+
+def test_a_benchmark_without_inputs_is_counted_and_opened(tmp_path):
+    row = replace(BENCHMARKS["CBSD68"], count=3)
+    photos(tmp_path / "test/denoise/bsd68")
+    assert check(tmp_path, benchmark=row).ok
+    (tmp_path / "test/denoise/bsd68/0.png").write_bytes(b"")
+    assert kinds(check(tmp_path, benchmark=row)) == [("unreadable", "test/denoise/bsd68/0.png")]
+
+
+def test_leaks_are_found_in_any_layout(tmp_path):
+    root = dataset(tmp_path / "data", {"hazy": 3})
+    save(tmp_path / "train" / "x.png", scene(1))
+    assert check(root, train=[tmp_path / "train"]).ok
+    (tmp_path / "train" / "y.png").write_bytes((root / "hazy/GT/001.png").read_bytes())
+    assert kinds(check(root, train=[tmp_path / "train"])) == [("leak", "hazy/GT/001.png")]

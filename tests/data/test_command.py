@@ -14,6 +14,18 @@ def test_check_says_by_its_status_whether_all_is_well(tmp_path, capsys):
     assert "unpaired" in capsys.readouterr().out
 
 
+def test_check_takes_a_benchmark_and_training_pictures(tmp_path, capsys):
+    with pytest.raises(UsageError, match="did you mean LIVE1"):
+        data_command(["check", str(tmp_path), "--benchmark", "LIVE"])
+    root = dataset(tmp_path / "universal" / "val", {"jpeg-compressed": 29}, 8, 9).parent
+    arguments = ["check", str(root), "--benchmark", "LIVE1"]
+    assert data_command(arguments) == 0
+    train = root / "val/jpeg-compressed/GT"
+    assert data_command([*arguments, "--train", str(train)]) == 1
+    assert "leak" in capsys.readouterr().out
+    assert data_command(["check", str(train), "--train", str(train)]) == 1
+
+
 def test_generate_writes_pairs(tmp_path, capsys):
     clean, out = photos(tmp_path / "clean"), tmp_path / "out"
     words = ["--words", "noisy", "hazy", "--severity", "0.2", "0.4"]

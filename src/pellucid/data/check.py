@@ -1,28 +1,32 @@
-"""Is a folder fit for training? Every file is opened, and every problem listed."""
+"""Is a folder fit for training, or a test set for evaluation? Every file is opened, and every
+problem listed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pellucid.data.benchmarks import Benchmark
 from pellucid.data.files import GT, LQ, Pair, is_paired, pairs, pictures, types_of
+from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
 from pellucid.imaging import io
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-KINDS = ("unpaired", "unequal size", "unreadable", "empty")
+Kind = Literal["unpaired", "unequal size", "unreadable", "empty", "wrong count", "leak"]
+COUNTED: tuple[Kind, ...] = ("unpaired", "unequal size", "unreadable")  # the table's columns
 
 
 @dataclass(frozen=True)
 class Problem:
     """One file (or folder) and what is wrong with it."""
 
-    kind: Literal["unpaired", "unequal size", "unreadable", "empty"]
+    kind: Kind
     path: Path
     detail: str
 
@@ -50,43 +54,98 @@ class Report:
         return sum(p.kind == kind and p.path.is_relative_to(folder) for p in self.problems)
 
 
-def check(root: str | Path, threads: int = 4) -> Report:
+def check(
+    root: str | Path,
+    threads: int = 4,
+    benchmark: Benchmark | None = None,
+    train: Sequence[str | Path] = (),
+) -> Report:
     """Open every picture of a folder: official layout, one LQ and GT, or clean pictures alone.
 
+    Args:
+        root: the folder.
+        threads: that read pictures.
+        benchmark: a test set in its own layout below the folder, instead.
+        train: folders of training pictures; a clean picture that is among them is a leak.
+
     Raises:
-        UsageError: no such folder.
+        UsageError: no such folder, or it does not hold the benchmark.
+        ImageError: a training picture cannot be read.
     """
     report = Report(Path(root))
-    types = types_of(root)
+    trained = [path for folder in train for path in pictures(folder)]
     with ThreadPoolExecutor(threads) as pool:
-        if not types:
-            sizes = pool.map(_size, files := pictures(root))
-            good = _readable(report, zip(files, sizes, strict=True))
-            report.counts["clean pictures"] = len(good)
-            if not files:
+        if benchmark is not None:
+            clean = _check_benchmark(report, benchmark, pool)
+        elif types := types_of(root):
+            clean = [
+                p for word, folder in types.items() for p in _check_type(report, word, folder, pool)
+            ]
+        else:
+            clean = _check_clean(report, "clean pictures", pictures(root), pool)
+            if not clean and not report.problems:
                 report.problems.append(
                     Problem("empty", report.root, "no pictures, no <type>/{LQ,GT}")
                 )
-        for word, folder in types.items():
-            report.counts[word] = _check_type(report, folder, pool)
+    for leak in find_leaks(clean, trained, threads):
+        how = "the same picture" if leak.distance == 0 else f"{leak.distance} of 255 bits differ"
+        mirrored = ", mirrored" if leak.mirrored else ""
+        detail = f"trained on as {leak.train} ({how}{mirrored})"
+        report.problems.append(Problem("leak", leak.truth, detail))
     return report
 
 
-def _check_type(report: Report, folder: Path, pool: ThreadPoolExecutor) -> int:
-    """Number of usable pairs; what is wrong goes into the report."""
+def _check_clean(
+    report: Report, name: str, files: list[Path], pool: ThreadPoolExecutor
+) -> list[Path]:
+    """Usable clean pictures; what is wrong goes into the report."""
+    good = list(_readable(report, zip(files, pool.map(_size, files), strict=True)))
+    report.counts[name] = len(good)
+    return good
+
+
+def _check_type(report: Report, word: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
+    """Clean pictures of the usable pairs; what is wrong goes into the report."""
     for side in (LQ, GT):
         if not (folder / side).is_dir():
             report.problems.append(Problem("empty", folder / side, "no such folder"))
     matched, alone = pairs(folder)
-    report.problems += [
-        Problem("unpaired", p, f"no picture of this name in {GT if _side(p, folder) == LQ else LQ}")
-        for p in alone
-    ]
     if not matched and not alone:
         report.problems.append(Problem("empty", folder, "no pictures"))
-    files = [p for pair in matched for p in (pair.lq, pair.gt)]
+    return _check_pairs(report, word, matched, alone, (folder / LQ, folder / GT), pool)
+
+
+def _check_benchmark(report: Report, benchmark: Benchmark, pool: ThreadPoolExecutor) -> list[Path]:
+    layout = benchmark.layout(report.root)
+    matched, alone = benchmark.match(report.root)
+    if len(matched) != benchmark.count:
+        detail = f"{len(matched)} cases, there must be {benchmark.count}"
+        report.problems.append(Problem("wrong count", report.root / layout.truths, detail))
+    if layout.inputs is None:
+        return _check_clean(report, benchmark.name, [pair.truth for pair in matched], pool)
+    both = [Pair(pair.input, pair.truth) for pair in matched]
+    sides = (report.root / layout.inputs, report.root / layout.truths)
+    return _check_pairs(report, benchmark.name, both, alone, sides, pool)
+
+
+def _check_pairs(
+    report: Report,
+    name: str,
+    matched: list[Pair],
+    alone: list[Path],
+    sides: tuple[Path, Path],
+    pool: ThreadPoolExecutor,
+) -> list[Path]:
+    for path in alone:
+        other = sides[path.is_relative_to(sides[0])]
+        report.problems.append(
+            Problem("unpaired", path, f"no picture of this name in {other.name}")
+        )
+    files = list(dict.fromkeys(p for pair in matched for p in (pair.lq, pair.gt)))
     sizes = _readable(report, zip(files, pool.map(_size, files), strict=True))
-    return sum(_same_size(report, pair, sizes) for pair in matched)
+    good = [pair.gt for pair in matched if _same_size(report, pair, sizes)]
+    report.counts[name] = len(good)
+    return good
 
 
 def _same_size(report: Report, pair: Pair, sizes: dict[Path, tuple[int, int]]) -> bool:
@@ -121,18 +180,14 @@ def _size(path: Path) -> tuple[int, int] | ImageError:
     return photo.width, photo.height
 
 
-def _side(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).parts[0]
-
-
 def tables(report: Report) -> Iterator[Table]:
     """Rich tables: what the folder holds, and (if there are any) the problems one by one."""
     from rich.table import Table
 
-    summary = Table("type", "usable", *KINDS[:3], title=str(report.root), title_justify="left")
+    summary = Table("type", "usable", *COUNTED, title=str(report.root), title_justify="left")
     for name, count in report.counts.items():
         folder = report.root / name if is_paired(report.root / name) else report.root
-        numbers = [report.number(kind, folder) for kind in KINDS[:3]]
+        numbers = [report.number(kind, folder) for kind in COUNTED]
         summary.add_row(name, str(count), *(f"[red]{n}[/red]" if n else "-" for n in numbers))
     yield summary
     if report.problems:

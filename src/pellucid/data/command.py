@@ -15,6 +15,8 @@ from pellucid.errors import UsageError
 Root = Annotated[Path, tyro.conf.arg(metavar="ROOT")]
 Clean = Annotated[Path, tyro.conf.arg(metavar="CLEAN")]
 Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
 def data_command(argv: Sequence[str] | None = None) -> int:
@@ -31,18 +33,26 @@ def data_command(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def check(root: Root, /) -> int:
+def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
     """Open every picture of a folder and list what is unpaired, of unequal size, or unreadable.
+
+    Before training: pellucid data check train/
+
+    Before evaluation: pellucid data check AiOIR --benchmark Rain100L --train AiOIR/train
 
     Args:
         root: Folder with <type>/{LQ,GT}, with LQ and GT, or of clean pictures.
+        benchmark: Check this public test set below ROOT, and its count; see docs/protocols.md.
+        train: Training pictures: a clean one among them, even rescaled or mirrored, is listed.
     """
     from rich.console import Console
 
+    from pellucid.data.benchmarks import benchmark as row_of
     from pellucid.data.check import check as checked
     from pellucid.data.check import tables
 
-    report = checked(root)
+    row = None if benchmark is None else row_of(benchmark)
+    report = checked(root, benchmark=row, train=train)
     console = Console()
     for table in tables(report):
         console.print(table)

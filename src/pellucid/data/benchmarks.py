@@ -1,0 +1,295 @@
+"""Public test sets: where their files lie, what belongs together, how many there must be.
+
+Nothing is downloaded: most links have moved before, and no set's licence is stated where its
+pictures are offered. A set has one row, whatever trees it is found in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pellucid.data import files
+from pellucid.data.files import GT, LQ, pictures
+from pellucid.errors import UsageError
+
+NOT_STATED = "not stated"
+
+
+class Pair(NamedTuple):
+    """A case of a test set; several may share a truth.
+
+    `name` is the input's path below its folder without suffix; `input` is None where the damaged
+    picture is made from the truth.
+    """
+
+    name: str
+    input: Path | None
+    truth: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of a set, relative to the root of a tree."""
+
+    truths: str
+    inputs: str | None = None
+
+    def __str__(self) -> str:
+        if self.inputs is None:
+            return self.truths
+        parent, _, name = self.truths.rpartition("/")
+        return f"{parent}/{{{self.inputs.rpartition('/')[2]},{name}}}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One row: a test set.
+
+    Attributes:
+        name: as published numbers call it.
+        word: the damage.
+        layouts: where it may lie, the first that exists is read.
+        count: cases that there must be.
+        source: paper, and where to get it.
+        rule: pattern and replacement of `re.sub` that make a truth's name of an input's, where the
+            two are not equal. In folders LQ and GT the rule is that of `files.pairs`.
+        licence: of the pictures.
+    """
+
+    name: str
+    word: str
+    layouts: tuple[Layout, ...]
+    count: int
+    source: str
+    rule: tuple[str, str] | None = None
+    licence: str = NOT_STATED
+
+    def layout(self, root: str | Path) -> Layout:
+        """The layout that is there.
+
+        Raises:
+            UsageError: none is; says what belongs where.
+        """
+        for layout in self.layouts:
+            folders = [layout.truths] if layout.inputs is None else [layout.inputs, layout.truths]
+            if all((Path(root) / folder).is_dir() for folder in folders):
+                return layout
+        places = " or ".join(map(str, self.layouts))
+        raise UsageError(
+            f"{root}: {self.name} is not in this folder; its {self.count} cases belong in {places} "
+            f"({self.source})"
+        )
+
+    def match(self, root: str | Path) -> tuple[list[Pair], list[Path]]:
+        """Pairs in the order of the inputs' paths (without inputs, of the truths'), and the files
+        without a partner.
+
+        Raises:
+            UsageError: a folder is missing.
+        """
+        layout = self.layout(root)
+        truth_folder = Path(root) / layout.truths
+        if layout.inputs is None:
+            return [Pair(_name(p, truth_folder), None, p) for p in pictures(truth_folder)], []
+        input_folder = Path(root) / layout.inputs
+        if input_folder.parent == truth_folder.parent and layout.truths.endswith(f"/{GT}"):
+            matched, alone = files.pairs(truth_folder.parent)
+            return [Pair(_name(p.lq, input_folder), p.lq, p.gt) for p in matched], alone
+        truths = {_name(p, truth_folder): p for p in pictures(truth_folder)}
+        found, alone = [], []
+        for path in pictures(input_folder):
+            name = _name(path, input_folder)
+            truth = truths.get(name) or truths.get(re.sub(*self.rule, name) if self.rule else name)
+            if truth is None:
+                alone.append(path)
+            else:
+                found.append(Pair(name, path, truth))
+        asked = {pair.truth for pair in found}
+        return found, alone + [path for path in truths.values() if path not in asked]
+
+    def pairs(self, root: str | Path) -> list[Pair]:
+        """All cases, in the order of `match`.
+
+        Raises:
+            UsageError: the set is missing, incomplete, or more than itself.
+        """
+        found, alone = self.match(root)
+        if alone or len(found) != self.count:
+            first = f", {len(alone)} without a partner (the first: {alone[0]})" if alone else ""
+            raise UsageError(
+                f"{root}: {self.name} has {self.count} cases, here are {len(found)}{first}; "
+                f"`pellucid data check --benchmark {self.name} {root}` lists what is wrong"
+            )
+        return found
+
+
+def benchmark(name: str) -> Benchmark:
+    """The row of a test set.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    near = difflib.get_close_matches(name, BENCHMARKS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise UsageError(f"unknown benchmark {name!r}{hint} Known: {', '.join(BENCHMARKS)}")
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _aioir(folder: str) -> Layout:
+    """The tree of PromptIR, AdaIR and Perceive-IR."""
+    return Layout(f"test/{folder}/target", f"test/{folder}/input")
+
+
+def _universal(word: str) -> Layout:
+    """DA-CLIP's tree, ``datasets/universal``."""
+    return Layout(f"val/{word}/{GT}", f"val/{word}/{LQ}")
+
+
+def _weather(name: str) -> Layout:
+    """TransWeather's tree, its folder ``data``; the name in it is free there, and ours here."""
+    return Layout(f"test/{name}/gt", f"test/{name}/input")
+
+
+_PROMPTIR = "links in the README of github.com/va1shn9v/PromptIR"
+_DACLIP = "in the validation archive linked by the README of github.com/Algolzw/daclip-uir"
+_SNOW = (
+    "Liu et al., DesnowNet, TIP 2018; the original page is gone, copies are linked by the README "
+    "of github.com/sunshangquan/Histoformer"
+)
+
+BENCHMARKS = {
+    row.name: row
+    for row in (
+        Benchmark(
+            "CBSD68",
+            "noisy",
+            (Layout("test/denoise/bsd68/target"), Layout("test/denoise/bsd68")),
+            68,
+            f"68 pictures of Martin et al., ICCV 2001; {_PROMPTIR}",
+        ),
+        Benchmark(
+            "CBSD68-s50",
+            "noisy",
+            (_universal("noisy"),),
+            68,
+            f"CBSD68 with stored noise of sigma 50, unseeded; {_DACLIP}",
+        ),
+        Benchmark(
+            "Urban100",
+            "noisy",
+            (Layout("test/denoise/urban100/target"),),
+            100,
+            "Huang et al., Self-Exemplars, CVPR 2015",
+        ),
+        Benchmark(
+            "Kodak24",
+            "noisy",
+            (Layout("test/denoise/kodak24/target"),),
+            24,
+            "Kodak lossless true colour suite",
+        ),
+        Benchmark(
+            "LIVE1",
+            "jpeg-compressed",
+            (_universal("jpeg-compressed"),),
+            29,
+            f"Sheikh et al., TIP 2006, at JPEG quality 10; {_DACLIP}",
+        ),
+        Benchmark(
+            "SOTS-outdoor",
+            "hazy",
+            (_aioir("dehaze"),),
+            500,
+            "Li et al., RESIDE, TIP 2019; not the variant with 492 hazy pictures; " + _PROMPTIR,
+            rule=(r"_[^/]*$", ""),  # 0001_0.8_0.2 -> 0001
+        ),
+        Benchmark(
+            "RESIDE-6k",
+            "hazy",
+            (_universal("hazy"),),
+            1000,
+            f"a choice of RESIDE (Li et al., TIP 2019); {_DACLIP}",
+        ),
+        Benchmark(
+            "Rain100L",
+            "rainy",
+            (_aioir("derain/Rain100L"),),
+            100,
+            f"Yang et al., JORDER, CVPR 2017; {_PROMPTIR}",
+        ),
+        Benchmark(
+            "Rain100H",
+            "rainy",
+            (_universal("rainy"),),
+            100,
+            "Yang et al., JORDER, CVPR 2017; an old version of its training set holds test scenes; "
+            + _DACLIP,
+        ),
+        Benchmark(
+            "GoPro",
+            "motion-blurry",
+            (_aioir("deblur/gopro"), _universal("motion-blurry")),
+            1111,
+            f"Nah et al., DeepDeblur, CVPR 2017; {_DACLIP}",
+        ),
+        Benchmark(
+            "LOL-v1",
+            "low-light",
+            (_aioir("enhance/lol"), _universal("low-light")),
+            15,
+            "Wei et al., RetinexNet, BMVC 2018, eval15; daooshee.github.io/BMVC2018website",
+        ),
+        Benchmark(
+            "RainDrop-a",
+            "raindrop",
+            (_weather("RainDrop-a"), _universal("raindrop")),
+            58,
+            "Qian et al., DeRaindrop, CVPR 2018, test a; links in the README of "
+            "github.com/rui1996/DeRaindrop",
+            rule=(r"_rain$", "_clean"),
+        ),
+        Benchmark(
+            "SRD",
+            "shadowed",
+            (_universal("shadowed"),),
+            408,
+            f"Qu et al., DeshadowNet, CVPR 2017; {_DACLIP}",
+        ),
+        Benchmark(
+            "CelebA-HQ-100",
+            "uncompleted",
+            (_universal("uncompleted"),),
+            100,
+            f"100 faces at 256 px (Karras et al., ICLR 2018), masks of RePaint; {_DACLIP}",
+        ),
+        Benchmark(
+            "Snow100K-L-601",
+            "snowy",
+            (_universal("snowy"),),
+            601,
+            f"the files 'beautiful_smile' of Snow100K-L; {_DACLIP}",
+        ),
+        Benchmark("Snow100K-S", "snowy", (_weather("Snow100K-S"),), 16_611, _SNOW),
+        Benchmark("Snow100K-M", "snowy", (_weather("Snow100K-M"),), 16_588, _SNOW),
+        Benchmark("Snow100K-L", "snowy", (_weather("Snow100K-L"),), 16_801, _SNOW),
+        Benchmark(
+            "Outdoor-Rain-Test1",
+            "rainy",
+            (_weather("Outdoor-Rain-Test1"),),
+            750,
+            "Li et al., HeavyRainRemoval, CVPR 2019; its scenes im_0301 to im_0350 are in the "
+            "9000 training pictures, too: leave those out of training; a copy is linked by the "
+            "README of github.com/sunshangquan/Histoformer",
+            rule=(r"(im_\d+)_[^/]*$", r"\1"),  # im_0301_s80_a04 -> im_0301
+        ),
+    )
+}
