@@ -57,6 +57,19 @@ def test_the_average_of_a_run_is_that_of_its_weights(tmp_path):
         torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(("in_hardware", "same_as"), [(True, "bf16"), (False, "no")])
+def test_automatic_precision_is_what_the_hardware_multiplies_in(
+    tmp_path, monkeypatch, in_hardware, same_as
+):
+    monkeypatch.setattr("pellucid.training.loop.has_fast_bfloat16", lambda device: in_hardware)
+    for precision in ("auto", "no", "bf16"):
+        tiny_run.run(tmp_path / precision, steps=3, precision=precision)
+    auto = weights(tmp_path / "auto")["network.stem.weight"]
+    for precision in ("no", "bf16"):
+        equal = torch.equal(auto, weights(tmp_path / precision)["network.stem.weight"])
+        assert equal == (precision == same_as)
+
+
 def test_a_run_leaves_its_config_metrics_pictures_and_tensorboard(tmp_path):
     tiny_run.run(tmp_path, validation=tiny_run.Noisy(), steps=8, validate_every=4)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

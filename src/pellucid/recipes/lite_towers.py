@@ -36,7 +36,7 @@ def lite_image_tower() -> TrainConfig:
         ema=EMAConfig(decay=0.995),
         steps=1000,
         batch_size=64,
-        precision="bf16",
+        precision="auto",
         workers=0,
         output="runs/lite-image-tower",
         save_every=200,

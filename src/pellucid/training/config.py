@@ -98,7 +98,8 @@ class TrainConfig:
     """Of a micro-batch of a process; a contrastive loss sees one micro-batch of all processes."""
     accumulation: int = 1
     """Micro-batches a step: the step's batch is batch_size * accumulation * processes."""
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["auto", "no", "bf16"] = "no"
+    """`bf16`: autocast; `no`: float32; `auto`: bf16 where the hardware multiplies in it."""
     workers: int = 1
     output: str = "runs/default"
     init_from: str = ""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pellucid.errors import PellucidError
+from pellucid.hardware import has_fast_bfloat16
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, save_yaml
@@ -163,7 +164,11 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     # A network trained without guidance leaves its conditioning parameters unused.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     cpu = not (torch.accelerator.is_available() and torch.accelerator.device_count())
-    return Accelerator(cpu=cpu, mixed_precision=config.precision, kwargs_handlers=[unused])
+    precision = config.precision
+    if precision == "auto":
+        device = torch.device("cpu") if cpu else torch.accelerator.current_accelerator()
+        precision = "bf16" if has_fast_bfloat16(device) else "no"
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 
 def _check_bad(steps: int, step: int) -> None:
