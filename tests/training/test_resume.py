@@ -87,12 +87,13 @@ def test_no_resume_starts_over(tmp_path):
     assert not same(checkpoint.newest(tmp_path)["model"], first["model"])
 
 
-def test_ctrl_c_saves_and_ends_cleanly_though_the_workers_get_it_too(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_cleanly_though_the_workers_get_it_too(tmp_path, number):
     process = start(tmp_path, "steps=100000", "save_every=100000", "workers=1", "log_every=1")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (tmp_path / "metrics.jsonl").exists():
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "stopped by signal" in output

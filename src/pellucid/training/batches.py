@@ -39,7 +39,10 @@ class StepSampler:
 
 def _quiet_worker(worker: int) -> None:
     torch.set_num_threads(1)  # the main process needs the cores
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for it too, which still needs batches
+    # Ctrl-C, or a scheduler that ends a job, signals all processes; the main one still needs
+    # batches for the step it is in, and ends its workers itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def loader(config: TrainConfig, dataset: Dataset, start: int, rank: int, world: int) -> DataLoader:
