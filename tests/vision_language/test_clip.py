@@ -61,16 +61,3 @@ def test_sizes_that_do_not_divide_are_refused():
 @pytest.mark.parametrize("config", [VIT_B_32, VIT_L_14, replace(SMALL, views="windows")])
 def test_a_config_survives_json(config):
     assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
-
-
-def test_a_stem_of_convolutions_gives_as_many_tokens_as_patches_would():
-    stem = replace(SMALL.vision, patch_size=8, stem=(4, 6, SMALL.vision.width))
-    config = replace(SMALL, vision=stem)
-    assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
-    pixels = torch.randn(2, 3, 32, 32)
-    with_stem = CLIP(config).visual.stem(pixels)
-    with_patches = CLIP(replace(config, vision=replace(stem, stem=()))).visual.stem(pixels)
-    assert with_stem.shape == with_patches.shape == (2, 17, SMALL.vision.width)
-    for wrong in ((4, SMALL.vision.width), (4, 6, 8)):
-        with pytest.raises(ValueError, match="stem must reduce"):
-            CLIP(replace(config, vision=replace(stem, stem=wrong)))

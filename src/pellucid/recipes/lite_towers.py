@@ -16,9 +16,7 @@ from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 
 LITE = CLIPConfig(
     embed_dim=256,
-    vision=VisionConfig(
-        image_size=128, patch_size=16, width=192, layers=4, heads=3, stem=(32, 64, 128, 192)
-    ),
+    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=6, heads=3),
     text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
     views="windows",
 )

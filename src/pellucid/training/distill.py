@@ -36,7 +36,6 @@ from pellucid.training.tasks import Task
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.tokenizer import Tokenizer
 
-FIRST_LAYER = ("visual.conv1.weight", "visual.conv1.0.weight")  # without and with a stem
 TOKENIZER = Path(__file__).parents[1] / "weights" / "lite-tokenizer.json"
 
 
@@ -51,11 +50,11 @@ class DistillOptions:
     keep: float = 0.3
 
     def build(self) -> DistillTask:
-        """Make the task: random weights, but for the image tower's first layer."""
+        """Make the task: random weights, but for the image tower's patches."""
         clip = CLIP(self.clip)
-        kernel = dict(clip.named_parameters())[FIRST_LAYER[bool(self.clip.vision.stem)]]
+        kernel = clip.visual.conv1.weight
         with torch.no_grad():
-            whitening = whitening_patches(kernel.shape[-1])[: len(kernel)]
+            whitening = whitening_patches(self.clip.vision.patch_size)[: len(kernel)]
             kernel[: len(whitening)] = whitening
         return DistillTask(clip, self.tower, self.relation, self.patches, self.keep)
 
@@ -92,8 +91,8 @@ class DistillTask(Task):
         if tower == "image":
             self.patch_head = nn.Linear(clip.config.vision.width, clip.config.embed_dim)
         for name, parameter in clip.named_parameters():
-            # The first layer stays as it is: what only damage shows, no teacher asks for.
-            trained = tower_of(name) == tower and name not in FIRST_LAYER
+            # The patches stay as they are: what only damage shows, no teacher asks for.
+            trained = tower_of(name) == tower and name != "visual.conv1.weight"
             parameter.requires_grad_(trained)
 
     def embed(self, batch: dict) -> Tensor:

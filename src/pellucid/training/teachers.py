@@ -22,7 +22,7 @@ from pellucid.errors import UsageError
 
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 IMAGENET_STD = np.array((0.229, 0.224, 0.225), np.float32)
-CROP, VIEW = 224, 128  # what the teacher sees, and what the student sees of the same region
+CROP, VIEW = 224, 64  # what the teacher sees, and what the student sees of the same region
 _MISSING = "{} is missing; run scripts/fetch_teachers.py first"
 
 

@@ -24,20 +24,13 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Sizes of the image tower: `image_size` px squares, cut into `patch_size` px squares.
-
-    `stem` (ours; () in CLIP) replaces the one convolution that reads the patches by a stack of 3x3
-    convolutions of stride 2, so many channels each, the last one giving the width (Xiao et al.,
-    "Early Convolutions Help Transformers See Better", NeurIPS 2021). A small tower with few
-    pictures to learn from notices noise, block edges and streaks much sooner that way.
-    """
+    """Sizes of the image tower: `image_size` px squares, cut into `patch_size` px squares."""
 
     image_size: int = 224
     patch_size: int = 32
     width: int = 768
     layers: int = 12
     heads: int = 12
-    stem: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,7 @@ class CLIPConfig:
     def from_dict(cls, values: dict[str, Any]) -> CLIPConfig:
         """Rebuild a config from `dataclasses.asdict`, also after a journey through JSON."""
         nested = {
-            "vision": VisionConfig(
-                **{**values["vision"], "stem": tuple(values["vision"].get("stem", ()))}
-            ),
+            "vision": VisionConfig(**values["vision"]),
             "text": TextConfig(**values["text"]),
             "mean": tuple(values["mean"]),
             "std": tuple(values["std"]),
@@ -180,7 +171,7 @@ class VisionTransformer(nn.Module):
         self.class_embedding = nn.Parameter(std * torch.randn(config.width))
         self.positional_embedding = nn.Parameter(std * torch.randn(tokens, config.width))
         self.proj = nn.Parameter(std * torch.randn(config.width, embed_dim))
-        self.conv1 = _patches(config)
+        self.conv1 = nn.Conv2d(3, config.width, config.patch_size, config.patch_size, bias=False)
         self.ln_pre = nn.LayerNorm(config.width)
         self.transformer = Transformer(config.width, config.layers, config.heads)
         self.ln_post = nn.LayerNorm(config.width)
@@ -204,21 +195,6 @@ class VisionTransformer(nn.Module):
     def forward(self, pixels: Tensor, control: Sequence[Tensor] | None = None) -> Tensor:
         """Embed normalised pixels (B, 3, S, S) as (B, D); `control[i]` is added after block i."""
         return self.head(self.transformer(self.stem(pixels), control=control))
-
-
-def _patches(config: VisionConfig) -> nn.Module:
-    """What reads the patches: (B, 3, S, S) to (B, width, S / patch_size, S / patch_size)."""
-    if not config.stem:
-        return nn.Conv2d(3, config.width, config.patch_size, config.patch_size, bias=False)
-    if 2 ** len(config.stem) != config.patch_size or config.stem[-1] != config.width:
-        raise ValueError(f"the stem must reduce by patch_size and end at the width: {config}")
-    layers: list[nn.Module] = []
-    for before, after in zip((3, *config.stem), config.stem, strict=False):
-        convolution = nn.Conv2d(before, after, 3, stride=2, padding=1)
-        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)
-        layers += [convolution, nn.GELU()]
-    return nn.Sequential(*layers[:-1])
 
 
 class CLIP(nn.Module):
