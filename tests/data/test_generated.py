@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan
+from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import UsageError
@@ -52,6 +52,19 @@ def test_samples_have_the_promised_form(clean, word):
         assert levels.min() >= 0 and levels.max() <= 255
         assert torch.allclose(levels, levels.round(), atol=1e-4)
     assert torch.equal(sample["lq"], sample["gt"]) == (word == "clean")
+
+
+def test_twins_show_one_window_with_every_damage(clean):
+    count = len(CLASSES)
+    data = GeneratedPairs(clean, crop=32, plan=TurnPlan(), twins=count)
+    first, second = ([data[i] for i in range(k, k + count)] for k in (0, count))
+    assert [sample["word"] for sample in first] == list(CLASSES)
+
+    alike = [s["gt"] for s in first if s["word"] in ("noisy", "rainy", "hazy", "clean")]
+    assert len(alike) == 4  # those that need no pixels around the window
+    assert all(torch.equal(alike[0], other) for other in alike)
+    assert not torch.equal(second[4]["gt"], first[4]["gt"])
+    assert len({s["severity"] for s in first}) == count
 
 
 def test_clean_windows_are_cut_from_the_photographs(clean):

@@ -42,6 +42,22 @@ class RandomPlan:
 
 
 @dataclass(frozen=True)
+class TurnPlan:
+    """Damage for learning to name it: the classes in turn, the severity at random.
+
+    With windows shown to all of them (`GeneratedPairs`, ``twins``), the samples of a batch differ
+    in the damage alone, and what tells a raindrop from a clean picture stands out sooner.
+    """
+
+    classes: Sequence[str] = CLASSES
+
+    def __call__(self, index: int, rng: np.random.Generator) -> Steps:
+        """Draw the severity of sample `index`."""
+        word = self.classes[index % len(self.classes)]
+        return [] if word == CLEAN else [(word, float(rng.uniform(0.02, 1)))]
+
+
+@dataclass(frozen=True)
 class EvenPlan:
     """Damage for validation: the classes in turn, one at a time, severities spread evenly in each.
 
@@ -78,6 +94,7 @@ class GeneratedPairs(Dataset):
         shrink: windows are cut up to 1 / shrink times larger and reduced (Lanczos), so that one
             photograph shows its details at several scales; 1 = never.
         turns: mirror, turn and transpose windows (before they are damaged: rain still falls down).
+        twins: so many samples in a row show (nearly) the same window, each with its own damage.
         length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
     """
 
@@ -90,12 +107,13 @@ class GeneratedPairs(Dataset):
         by: Literal["photo", "pixels", "turn"] = "photo",
         shrink: float = 1.0,
         turns: bool = True,
+        twins: int = 1,
         length: int | None = None,
     ):
         if not 0 < shrink <= 1:
             raise UsageError(f"shrink is {shrink}; it must be above 0 and at most 1")
         self.photos, self.crop, self.seed, self.plan = photos, crop, seed, plan
-        self.by, self.shrink, self.turns = by, shrink, turns
+        self.by, self.shrink, self.turns, self.twins = by, shrink, turns, twins
         self.length = len(photos) if length is None else length
         pixels = photos.sizes.prod(axis=1).astype(float)
         self._shares = np.cumsum(pixels) / pixels.sum()
@@ -110,7 +128,8 @@ class GeneratedPairs(Dataset):
         words = [word for word, _ in steps]
         reach = sum(REACH.get(word, 0) for word in words)
         blocks = JPEG_BLOCK - 1 if "jpeg-compressed" in words else 0
-        clean = self._window(self.crop + 2 * reach + blocks, index, rng)
+        place = np.random.default_rng((self.seed, index // self.twins)) if self.twins > 1 else rng
+        clean = self._window(self.crop + 2 * reach + blocks, index, place)
         image = clean.astype(np.float32) / 255
         damaged = chain(image, steps, rng)
         cropped = rng.random() < CROPPED

@@ -80,6 +80,8 @@ class DataConfig:
     """Generated: windows are cut up to 1 / shrink times larger and reduced; 1 = never."""
     turns: bool = True
     """Mirror, turn and transpose."""
+    twins: bool = False
+    """Generated: every window is shown with each class in turn, in place of random damage."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor
 from pellucid.data.folders import CaptionedPairs, PairedFolders
-from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan
+from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
 from pellucid.errors import UsageError
@@ -39,13 +39,15 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 
 def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data, seed = config.data, config.seed
+    classes = (*data.words, CLEAN) if data.words else CLASSES
     plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
-    photos = CleanPhotos(data.root)
-    training = GeneratedPairs(photos, data.crop, seed, plan, data.by, data.shrink, data.turns)
+    plan, twins = (TurnPlan(classes), len(classes)) if data.twins else (plan, 1)
+    settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns, "twins": twins}
+    training = GeneratedPairs(CleanPhotos(data.root), data.crop, seed, plan, **settings)
     if not data.validation:
         return training, None
     photos = CleanPhotos(data.validation)
-    even = EvenPlan((*data.words, CLEAN) if data.words else CLASSES)
+    even = EvenPlan(classes)
     settings = {"by": "turn", "turns": False, "length": config.validation_samples}
     return training, GeneratedPairs(photos, data.crop, seed, even, **settings)
 
