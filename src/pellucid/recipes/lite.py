@@ -30,9 +30,9 @@ def lite_naming() -> TrainConfig:
             captions=False,
             content=False,
         ),
-        data=replace(PHOTOS, twins=True),
+        data=replace(PHOTOS, crop=64, twins=True),
         optimizer=OptimizerConfig(
-            lr=8e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
+            lr=6e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
         ema=EMAConfig(decay=0.98),
         steps=8_000,
@@ -54,7 +54,7 @@ def lite_controller() -> TrainConfig:
         task=replace(naming.task, content=True, content_l1=0.5),
         data=replace(PHOTOS, chains=0.1),
         batch_size=32,
-        optimizer=replace(naming.optimizer, lr=5e-4),
+        optimizer=replace(naming.optimizer, lr=4e-4),
         steps=4_000,
         init_from="runs/lite-naming/weights.safetensors",
         output="runs/lite-controller",
