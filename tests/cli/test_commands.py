@@ -66,7 +66,7 @@ def test_help_teaches_with_examples(run):
     assert status == 0 and "pellucid restore photo.jpg -o clean.jpg" in out
     for command in cli.COMMANDS:
         assert command in out
-    for command in ("restore", "diagnose", "models", "convert", "doctor"):
+    for command in ("restore", "diagnose", "evaluate", "models", "convert", "doctor"):
         status, out, _ = run(command, "--help")
         assert status == 0 and "examples:" in out, command
     assert run("--version")[1].startswith("pellucid ")

@@ -25,6 +25,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "give pictures back as they were"),
     "diagnose": Command("pellucid.cli.diagnose:main", "say what is wrong with pictures"),
+    "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "train": Command("pellucid.training.command:train_command", "train by a recipe"),
     "data": Command("pellucid.data.command:data_command", "check, caption or damage pictures"),
@@ -44,6 +45,7 @@ examples:
   pellucid restore holiday/ -o restored/            a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
   pellucid diagnose photo.jpg                       what is wrong with it?
+  pellucid evaluate lite --data photographs/        how good is it?
   pellucid restore --help                           everything that can be set
 
 exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage, 130 interrupted
@@ -88,10 +90,11 @@ def _load(name: str):
     try:
         return getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        if error.name not in ("accelerate", "tensorboard"):
+        extras = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval"}
+        if error.name not in extras:
             raise
         raise UsageError(
-            f"pellucid {name} needs {error.name}: pip install 'pellucid[train]'"
+            f"pellucid {name} needs {error.name}: pip install 'pellucid[{extras[error.name]}]'"
         ) from error
 
 
