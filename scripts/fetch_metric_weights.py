@@ -12,8 +12,9 @@ Pellucid's cache as safetensors (`PELLUCID_CACHE`, else ~/.cache/pellucid, folde
   with another copy, so do not set these FIDs beside published ones.
 * NIQE's model of pristine photographs, the authors' own, from `basicsr` (Apache-2.0).
 
-Nothing in the packages is imported or run. The first two are pickles; they are read by an unpickler
-that knows the few names of arrays and containers, and refuses all others.
+This script imports and runs nothing of the packages (pip runs the setup.py of the two that come as
+source, to read their metadata). The first two are pickles; they are read by an unpickler that knows
+the few names of arrays and containers, and refuses all others.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from pellucid.evaluation import perceptual
 
 
 class Package(NamedTuple):
-    """A pinned distribution and the member that is read."""
+    """A pinned distribution and the members that are read."""
 
     requirement: str
     file: str

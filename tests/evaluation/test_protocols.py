@@ -1,5 +1,6 @@
 """Golden values: NumPy's and PyTorch's own generators, called as the definitions say."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,19 @@ def test_any_case_can_be_loaded_at_any_time(tree):
         assert np.array_equal(again[i].load()[0], whole[i])
     fresh = row.cases(tree)[6]  # a run that goes on after the sixth
     assert np.array_equal(fresh.load()[0], whole[6])
+
+
+def test_a_column_alone_has_the_noise_of_the_whole_and_needs_no_other_set(tree):
+    row = stand_in("perceive-ir-3task")
+    whole = [c.load()[0] for c in row.cases(tree) if c.column == "CBSD68-s25"]
+    shutil.rmtree(tree / "test/dehaze")
+    alone = row.cases(tree, ["*-s25"])
+    assert [c.column for c in alone] == ["CBSD68-s25"] * 3
+    assert all(np.array_equal(c.load()[0], w) for c, w in zip(alone, whole, strict=True))
+    shutil.rmtree(tree / "test/denoise")
+    assert {c.column for c in row.cases(tree, ["Rain100L"])} == {"Rain100L"}
+    with pytest.raises(UsageError, match="no column matches 'rain'; there are CBSD68-s15"):
+        row.cases(tree, ["rain"])
 
 
 def test_stored_pairs_are_cut_around_the_centre_or_left_whole(tree):

@@ -38,7 +38,7 @@ def test_columns_have_means_gains_shares_and_costs():
         20 / 3
     )
     assert noisy["worse"] == pytest.approx(1 / 3) and hazy["worse"] == 0
-    assert (noisy["named"], hazy["named"]) == (1, 0)
+    assert (noisy["named"], hazy["named"], summary["named"]) == (1, 0, 0.5)
     assert (noisy["seconds"], noisy["peak_mib"], noisy["images"]) == (1, 5, 3)
 
 

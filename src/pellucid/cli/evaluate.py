@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ class Evaluate:
     out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")] = Path("evaluations")
     """Where scores and pictures go."""
     columns: Annotated[tuple[str, ...], arg(metavar="PATTERN...", help_behavior_hint="")] = ()
-    """Only columns of these names or patterns."""
+    """Only columns of these names or patterns; the others' pictures need not be there."""
     limit: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
     """Only the first N images of each column."""
     preset: Annotated[
@@ -97,7 +96,10 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.hardware import resolve_device
 
     protocol, errors = row_of(args.protocol), Console(stderr=True)
-    cases = _chosen(protocol.cases(args.data), args.columns, args.limit)
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: at least one image of each column is needed")
+    cases = protocol.cases(args.data, args.columns)
+    cases = [case for case in cases if args.limit is None or case.index < args.limit]
     _refuse_leaks(cases, args.train, args.force)
     measured = perceptual.NOTHING
     if not args.distortion_only:
@@ -134,22 +136,6 @@ def _list() -> None:
     for row in PROTOCOLS.values():
         table.add_row(row.name, str(row.count or ""), f"{row.summary}. {row.notes}", row.source)
     Console().print(table)
-
-
-def _chosen(cases: Sequence[Case], patterns: Sequence[str], limit: int | None) -> list[Case]:
-    """Cases of the columns that match a pattern, the first ones of each."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: at least one image of each column is needed")
-    columns = dict.fromkeys(case.column for case in cases)
-    for pattern in patterns:
-        if not fnmatch.filter(columns, pattern):
-            raise UsageError(f"no column matches {pattern!r}; there are {', '.join(columns)}")
-    return [
-        case
-        for case in cases
-        if (not patterns or any(fnmatch.fnmatchcase(case.column, p) for p in patterns))
-        and (limit is None or case.index < limit)
-    ]
 
 
 def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -> None:

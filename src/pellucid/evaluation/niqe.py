@@ -17,8 +17,7 @@ def niqe(picture: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     """NIQE of pictures ``(B, 3, H, W)`` in [0, 1], float64 ``(B,)``; as in the authors' release.
 
     Their 8-bit studio-range luma, rounded, is cut into whole blocks of 96 x 96 px. A picture with
-    fewer than two blocks has no covariance, hence no NIQE: nan. Few blocks make a noisy score: the
-    authors' pictures had 40 and more.
+    fewer than two blocks has no covariance, hence no NIQE: nan. Few blocks make a noisy score.
 
     Args:
         picture: the pictures.

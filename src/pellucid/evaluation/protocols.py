@@ -6,7 +6,8 @@ A PSNR means something only beside the name of its protocol; docs/protocols.md s
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -112,23 +113,36 @@ class Protocol:
         """Cases of all columns; None where the folder says."""
         return sum(column.benchmark.count for column in self.columns) or None
 
-    def cases(self, root: str | Path) -> list[Case]:
+    def cases(self, root: str | Path, patterns: Sequence[str] = ()) -> list[Case]:
         """All cases below a folder, column by column, in the protocol's order.
 
         Any of them may be loaded, in any order: see `pellucid.evaluation.noise`.
 
+        Args:
+            root: the folder.
+            patterns: only columns of these names or patterns (`fnmatch`); the sets of the others
+                need not be there.
+
         Raises:
-            UsageError: a set is missing or incomplete.
+            UsageError: a set is missing or incomplete, or a pattern fits no column.
             ImageError: a truth that gets noise cannot be read.
         """
         if self.listing is not None:
-            return list(self.listing(Path(root)))
-        return list(self._of_columns(Path(root)))
+            listed = list(self.listing(Path(root)))
+            chosen = _matching({case.column: None for case in listed}, patterns)
+            return [case for case in listed if case.column in chosen]
+        chosen = _matching([column.name for column in self.columns], patterns)
+        return [case for case in self._of_columns(Path(root), chosen) if case.column in chosen]
 
-    def _of_columns(self, root: Path) -> Iterator[Case]:
+    def _of_columns(self, root: Path, chosen: set[str]) -> Iterator[Case]:
+        """Cases of the chosen columns, and of all noisy ones if there is one of them: they draw
+        from one stream."""
         noise = self.noise() if self.noise else None
+        noisy = any(column.sigma is not None for column in self.columns if column.name in chosen)
         shapes: dict[Path, tuple[int, int, int]] = {}
         for column in self.columns:
+            if column.name not in chosen and not (noisy and column.sigma is not None):
+                continue
             for index, pair in enumerate(column.benchmark.pairs(root)):
                 noisy = None
                 if column.sigma is not None:
@@ -149,6 +163,14 @@ def protocol(name: str) -> Protocol:
     near = difflib.get_close_matches(name, PROTOCOLS, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
     raise UsageError(f"unknown protocol {name!r}{hint} Known: {', '.join(PROTOCOLS)}")
+
+
+def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:
+    for pattern in patterns:
+        if not fnmatch.filter(columns, pattern):
+            raise UsageError(f"no column matches {pattern!r}; there are {', '.join(columns)}")
+    matched = (name for pattern in patterns or ["*"] for name in fnmatch.filter(columns, pattern))
+    return set(matched)
 
 
 def _cropped(picture: np.ndarray, multiple: int) -> np.ndarray:

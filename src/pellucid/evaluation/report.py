@@ -50,7 +50,7 @@ def summarise(scored: Scored, protocol: Protocol) -> dict[str, Any]:
 
     The gain is the difference to the damaged picture, image by image; there is none where the input
     is not damaged. `worse` is the share of images whose gain (of the first metric) is below zero;
-    `named` the share whose damage was named right, for columns that are a word.
+    `named` the share whose damage was named right, for columns that are a word, and their mean.
     """
     groups = by_column(scored.rows)
     columns = {name: _column(name, rows) for name, rows in groups.items()}
@@ -62,6 +62,7 @@ def summarise(scored: Scored, protocol: Protocol) -> dict[str, Any]:
                 metric: estimate(_pooled(counted, metric, kind))._asdict()
                 for metric in metric_names(scored.rows)
             }
+    named = [column["named"] for column in columns.values() if "named" in column]
     for name, value in scored.fid.items():
         columns[name]["fid"] = value
     if scored.fid and "columns" in average:
@@ -74,6 +75,7 @@ def summarise(scored: Scored, protocol: Protocol) -> dict[str, Any]:
         "metrics": metric_names(scored.rows) + (["fid"] if scored.fid else []),
         "columns": columns,
         "average": average,
+        "named": sum(named) / len(named) if named else None,
     }
 
 
@@ -143,7 +145,7 @@ def table(summary: dict[str, Any], brief: bool = False) -> list[list[str]]:
 
     metrics, columns = summary["metrics"], summary["columns"]
     main = metrics[0]
-    named = any("named" in column for column in columns.values())
+    named = summary["named"] is not None
     heads = ["", "images", *metrics, f"gain {main}", "worse", *(["named"] if named else [])]
     heads.append("s / image")
     rows = []
@@ -159,8 +161,8 @@ def table(summary: dict[str, Any], brief: bool = False) -> list[list[str]]:
         rows.append([*row, f"{column['seconds']:.2f}"])
     for kind, values in summary["average"].items():
         cells = [cell(m, values[m]) if m in values else "" for m in metrics]
-        blank = [""] * (len(heads) - 2 - len(cells))
-        rows.append([f"mean of {kind}", "", *cells, *blank])
+        share = [_share(summary["named"] if kind == "columns" else None)] if named else []
+        rows.append([f"mean of {kind}", "", *cells, "", "", *share, ""])
     return [heads, *rows]
 
 
