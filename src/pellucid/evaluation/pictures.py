@@ -41,7 +41,7 @@ def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str
         chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
         for place, (title, row) in enumerate(chosen.items()):
             left = place * (3 * (CROP + 1) + GAP)
-            text = f"{title} of {column}: {row['name'][:18]} {_gain(row, metric):+.2f}"
+            text = f"{title} of {column}: {row['name'][-18:]} {_gain(row, metric):+.2f}"
             draw.text((left, top), text, fill="black", font=font)
             triple = _crops(lookup[column, row["name"]], restored)
             for number, picture in enumerate(triple):
@@ -72,8 +72,8 @@ def _crops(case: Case, restored: Path) -> list[Image.Image]:
 
 
 def gain_plot(scored: Sequence[Scored], metric: str, path: Path) -> None:
-    """Write a scatter plot: gain against the quality of the input, a point an image, a panel a
-    source."""
+    """Write a scatter plot: gain against the quality of the input, a point an image, a colour a
+    damage, a panel a source."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -83,15 +83,17 @@ def gain_plot(scored: Sequence[Scored], metric: str, path: Path) -> None:
         1, len(scored), figsize=(6 * len(scored), 4.5), sharey=True, squeeze=False
     )
     for axis, source in zip(axes[0], scored, strict=True):
-        for number, (column, group) in enumerate(by_column(source.rows).items()):
-            before = np.array([row[f"{metric}_input"] for row in group])
-            after = np.array([row[metric] for row in group])
-            seen = np.isfinite(before) & np.isfinite(after)
+        damages = [row["column"].split("@")[0] for row in source.rows]
+        before = np.array([row[f"{metric}_input"] for row in source.rows])
+        after = np.array([row[metric] for row in source.rows])
+        seen = np.isfinite(before) & np.isfinite(after)
+        for number, damage in enumerate(dict.fromkeys(damages)):
+            shown = seen & (np.array(damages) == damage)
             colour = plt.get_cmap("tab20")(number % 20)
-            axis.plot(before[seen], (after - before)[seen], ".", ms=3, color=colour, label=column)
+            axis.plot(before[shown], (after - before)[shown], ".", color=colour, label=damage)
         axis.axhline(0, color="0.5", linewidth=0.8)
         axis.set(title=source.name, xlabel=f"{metric} of the input", ylabel=f"gain in {metric}")
-        axis.legend(fontsize=5, ncols=2)
+        axis.legend(fontsize=6, ncols=2)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
