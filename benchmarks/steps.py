@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
 
@@ -75,7 +75,8 @@ def sources(restorer: pellucid.Restorer, calls: list[int]) -> list[Sampled]:
 
 
 def draw(found: dict[str, dict[int, dict[str, float]]], metrics: list[str], path: Path) -> None:
-    figure, axes = plt.subplots(1, len(metrics), figsize=(6 * len(metrics), 4.5), squeeze=False)
+    figure = Figure(figsize=(6 * len(metrics), 4.5), layout="tight")
+    axes = figure.subplots(1, len(metrics), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         for method, points in found.items():
             calls = sorted(points)
@@ -83,7 +84,6 @@ def draw(found: dict[str, dict[int, dict[str, float]]], metrics: list[str], path
             axis.plot(calls, [points[n][metric] for n in calls], style, marker=".", label=method)
         axis.set(xscale="log", xlabel="network calls an image", ylabel=metric)
         axis.legend(fontsize=8)
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
 
 

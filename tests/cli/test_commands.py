@@ -130,6 +130,22 @@ def test_doctor_reports_and_warns_of_a_torchvision_that_does_not_fit(run, monkey
     assert status == 1 and "pip uninstall torchvision" in out
 
 
+def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, capsys):
+    def lacking(name):
+        def command(argv):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        return command
+
+    for package, extra in (("matplotlib", "eval"), ("accelerate", "train")):
+        monkeypatch.setattr(cli, "_load", lambda name, package=package: lacking(package))
+        assert cli.main(["evaluate"]) == 2
+        assert f"needs {package}: pip install 'pellucid[{extra}]'" in capsys.readouterr().err
+    monkeypatch.setattr(cli, "_load", lambda name: lacking("torch"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["evaluate"])
+
+
 def test_errors_of_the_package_are_status_1_without_traceback(monkeypatch, capsys):
     def broken(argv):
         raise PellucidError("the moon is too bright")

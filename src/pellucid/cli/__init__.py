@@ -32,6 +32,7 @@ COMMANDS = {
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
 }
+EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval"}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 
@@ -67,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, BAD_USAGE)
     except PellucidError as error:
         return _fail(error, FAILED)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = f"pip install 'pellucid[{EXTRAS[error.name]}]'"
+        return _fail(UsageError(f"pellucid {argv[0]} needs {error.name}: {extra}"), BAD_USAGE)
     except KeyboardInterrupt:
         print("pellucid: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -87,15 +93,7 @@ def _load(name: str):
         hint = f"did you mean {near[0]}?" if near else "see pellucid --help"
         raise UsageError(f"there is no command {name!r}; {hint}")
     module, function = COMMANDS[name].home.split(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        extras = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval"}
-        if error.name not in extras:
-            raise
-        raise UsageError(
-            f"pellucid {name} needs {error.name}: pip install 'pellucid[{extras[error.name]}]'"
-        ) from error
+    return getattr(importlib.import_module(module), function)
 
 
 def _fail(error: PellucidError, status: int) -> int:

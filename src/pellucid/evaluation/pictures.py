@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.evaluation.protocols import Case
@@ -74,14 +76,8 @@ def _crops(case: Case, restored: Path) -> list[Image.Image]:
 def gain_plot(scored: Sequence[Scored], metric: str, path: Path) -> None:
     """Write a scatter plot: gain against the quality of the input, a point an image, a colour a
     damage, a panel a source."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        1, len(scored), figsize=(6 * len(scored), 4.5), sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=(6 * len(scored), 4.5), layout="tight")
+    axes = figure.subplots(1, len(scored), sharey=True, squeeze=False)
     for axis, source in zip(axes[0], scored, strict=True):
         damages = [row["column"].split("@")[0] for row in source.rows]
         before = np.array([row[f"{metric}_input"] for row in source.rows])
@@ -89,11 +85,9 @@ def gain_plot(scored: Sequence[Scored], metric: str, path: Path) -> None:
         seen = np.isfinite(before) & np.isfinite(after)
         for number, damage in enumerate(dict.fromkeys(damages)):
             shown = seen & (np.array(damages) == damage)
-            colour = plt.get_cmap("tab20")(number % 20)
+            colour = colormaps["tab20"](number % 20)
             axis.plot(before[shown], (after - before)[shown], ".", color=colour, label=damage)
         axis.axhline(0, color="0.5", linewidth=0.8)
         axis.set(title=source.name, xlabel=f"{metric} of the input", ylabel=f"gain in {metric}")
         axis.legend(fontsize=6, ncols=2)
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)
