@@ -35,13 +35,14 @@ from pellucid.vision_language.preprocess import preprocess
 
 ACCEPTED = Path(__file__).with_name("quality.json")
 BENCH = protocol("pellucid-bench")
+COLUMNS = ("*@0.5", "clean")
 MODELS = {"lite": (None, None), "lite-sde": ("fast", 10)}  # preset, photographs (None: all)
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
 
 def medium(photos: Path, limit: int | None = None) -> list[Case]:
     """Cases at severity 0.5 and undamaged ones, of the first photographs."""
-    cases = BENCH.cases(photos, ["*@0.5", "clean"])
+    cases = BENCH.cases(photos, COLUMNS)
     return [case for case in cases if limit is None or case.index < limit]
 
 

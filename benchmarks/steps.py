@@ -83,6 +83,9 @@ def draw(found: dict[str, dict[int, dict[str, float]]], metrics: list[str], path
             style = "--" if "sample_T" in method else "-"
             axis.plot(calls, [points[n][metric] for n in calls], style, marker=".", label=method)
         axis.set(xscale="log", xlabel="network calls an image", ylabel=metric)
+        ticks = sorted({n for points in found.values() for n in points})
+        axis.set_xticks(ticks, list(map(str, ticks)))
+        axis.minorticks_off()
         axis.legend(fontsize=8)
     figure.savefig(path, dpi=110)
 
