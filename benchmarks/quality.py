@@ -1,157 +1,145 @@
-"""Measure a model on held-out photographs: PSNR gain, naming of the damage, retrieval.
+"""The regression bench: the shipped models on pellucid-bench against the scores accepted before.
 
-    python benchmarks/quality.py [--model lite] [--photos data/photos/held_out] [--json FILE]
+    python benchmarks/quality.py [--photos data/photos/held_out]    # exit status 1 if one is lower
+    python benchmarks/quality.py --accept                           # write quality.json
 
-One window of 256 x 256 px from the middle of each photograph is damaged by each degradation at
-severity 0.25, 0.5 (medium) and 0.75, seeded by the photograph and the degradation, and stored as 8
-bit. PSNR is RGB, whole window, of the 8-bit result; the gain is over the damaged input. Printed as
-Markdown for the model card.
+Prints PSNR, gain and naming of each degradation at medium severity (`pellucid evaluate` has the
+other severities), naming over all, and how often a damaged window finds its own clean one by the
+content embedding. A run that was stopped goes on where it was; reports are in evaluations/.
+
+`quality.json` also holds the scores of one photograph that scikit-image brings along: tests compare
+with those. Run `--accept` whenever weights are shipped, and commit what it writes.
 """
 
 import argparse
 import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from rich.progress import track
+from skimage import data
 
 import pellucid
-import pellucid.restorer
-from pellucid.degradations import CLASSES, CLEAN, WORDS, degrade
+from pellucid.evaluation import report
+from pellucid.evaluation.perceptual import NOTHING
+from pellucid.evaluation.protocols import Case, protocol
+from pellucid.evaluation.run import Evaluation
+from pellucid.evaluation.scoring import ModelSource
 from pellucid.vision_language.preprocess import preprocess
 
-SIDE = 256
-SEVERITIES = (0.25, 0.5, 0.75)
-MEDIUM = 0.5
+ACCEPTED = Path(__file__).with_name("quality.json")
+BENCH = protocol("pellucid-bench")
+COLUMNS = ("*@0.5", "clean")
+MODELS = {"lite": (None, None), "lite-sde": ("fast", 10)}  # preset, photographs (None: all)
+TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
 
-def window(path: Path) -> np.ndarray:
-    image = Image.open(path).convert("RGB")
-    left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
-    return np.asarray(image.crop((left, top, left + SIDE, top + SIDE)), np.float32) / 255
+def medium(photos: Path, limit: int | None = None) -> list[Case]:
+    """Cases at severity 0.5 and undamaged ones, of the first photographs."""
+    cases = BENCH.cases(photos, COLUMNS)
+    return [case for case in cases if limit is None or case.index < limit]
 
 
-def damaged(clean: np.ndarray, word: str, severity: float, photo: int) -> np.ndarray:
-    rng = np.random.default_rng([photo, CLASSES.index(word)])
-    return np.round(degrade(clean, word, severity, rng) * 255) / np.float32(255)
+def one_photograph(folder: Path) -> list[Case]:
+    """Cases of a photograph that is wherever the tests are (NASA, public domain)."""
+    Image.fromarray(data.astronaut()).save(folder / "astronaut.png")
+    return medium(folder)
 
 
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+def measure(name: str, cases: Sequence[Case], out: Path, about: str) -> dict[str, Any]:
+    """`summary.json` of a shipped model."""
+    preset = MODELS[name][0]
+    source = ModelSource(pellucid.load(name, "cpu", "float32"), preset=preset)
+    tracked = partial(track, transient=True, disable=not sys.stderr.isatty())
+    return Evaluation(BENCH, cases, {"data": about}, {}, NOTHING, out, tracked).run(source).summary
 
 
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    error = (a.double() - b.double()).square().mean().item()
-    return 99.0 if error == 0 else -10 * np.log10(error)
+def accepted(summary: dict[str, Any]) -> dict[str, Any]:
+    """What quality.json keeps of a summary."""
+    columns = summary["columns"].items()
+    return {
+        "weights": summary["identity"]["weights"],
+        "columns": {name: {m: round(c[m]["mean"], 4) for m in TOLERANCE} for name, c in columns},
+    }
 
 
-def eight_bit(x: torch.Tensor) -> torch.Tensor:
-    return (x.clamp(0, 1) * 255).round() / 255
+def lower(found: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Scores that are lower than the accepted ones by more than the tolerance."""
+    return [
+        f"{column}: {metric} {found['columns'][column][metric]:.4f}, accepted {score:.4f}"
+        for column, scores in before["columns"].items()
+        for metric, score in scores.items()
+        if not found["columns"][column][metric] >= score - TOLERANCE[metric]
+    ]
 
 
 @torch.inference_mode()
-def uncontrolled(tower: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """The frozen tower's own embedding (1, D), averaged over the same views."""
-    return tower.encode_image(preprocess(image, tower.config)[0]).mean(0, keepdim=True)
+def retrieval(restorer: pellucid.Restorer, cases: Sequence[Case]) -> tuple[float, float]:
+    """Top-1 of single damages among the clean windows: with and without the controller.
+
+    The gallery holds the frozen tower's embeddings of the clean windows, as do the queries without
+    the controller.
+    """
+
+    def plain(picture: torch.Tensor) -> torch.Tensor:
+        tower = restorer.controller
+        return tower.encode_image(preprocess(picture, tower.config)[0]).mean(0, keepdim=True)
+
+    def tensor(case: Case, which: int) -> torch.Tensor:
+        return torch.as_tensor(case.load()[which])[None]
+
+    clean = [case for case in cases if case.column == "clean"]
+    gallery = torch.nn.functional.normalize(torch.cat([plain(tensor(c, 1)) for c in clean]), dim=-1)
+    right, count = [0, 0], 0
+    for case in track(cases, "retrieval", transient=True, disable=not sys.stderr.isatty()):
+        if case.column == "clean" or "+" in case.column:
+            continue
+        damaged = tensor(case, 0)
+        queries = restorer.diagnose(damaged)[0].content, plain(damaged)
+        for which, query in enumerate(queries):
+            right[which] += int((query @ gallery.T).argmax()) == case.index
+        count += 1
+    return right[0] / count, right[1] / count
 
 
-def top1(queries: list[tuple[int, torch.Tensor]], gallery: torch.Tensor) -> float:
-    """Share of queries (index, embedding) whose nearest gallery row by cosine is their own."""
-    gallery = torch.nn.functional.normalize(gallery, dim=-1)
-    return float(np.mean([int((q @ gallery.T).argmax()) == index for index, q in queries]))
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="lite")
-    parser.add_argument("--preset", default=None, help="of a diffusion model")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--photos", type=Path, default=Path("data/photos/held_out"))
-    parser.add_argument("--limit", type=int, default=None, help="use the first N photographs")
-    parser.add_argument("--medium-only", action="store_true", help="skip severities 0.25 and 0.75")
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--limit", type=int, help="the first N photographs; not for --accept")
+    parser.add_argument("--out", type=Path, default=Path("evaluations/quality"))
+    parser.add_argument("--accept", action="store_true", help="write quality.json")
     args = parser.parse_args()
-    restorer = pellucid.load(args.model)
-    options = {"preset": args.preset} if args.preset else {}
-    files = sorted(args.photos.glob("*.png"))[: args.limit]
-    clean = [window(f) for f in files]
-    severities = (MEDIUM,) if args.medium_only else SEVERITIES
-    gains = {w: {s: [] for s in severities} for w in WORDS}
-    before = {w: {s: [] for s in severities} for w in WORDS}
-    right = {w: {s: 0 for s in severities} for w in WORDS}
-
-    def restore(
-        image: torch.Tensor, guidance: pellucid.restorer.Guidance, seed: int
-    ) -> torch.Tensor:
-        return restorer.restore(image, guidance=guidance, seed=seed, **options)
-
-    identity, clean_right = [], 0
-    controlled, plain, targets = [], [], []
-    tower = restorer.controller
-    for index, image in enumerate(track(clean, "photographs")):
-        truth = tensor(image)
-        (found,) = restorer.diagnose(truth)
-        identity.append(psnr(eight_bit(restore(truth, found, index)), truth))
-        clean_right += next(iter(found.probabilities)) == CLEAN
-        targets.append(uncontrolled(tower, truth))
-        for word in WORDS:
-            for severity in severities:
-                lq = tensor(damaged(image, word, severity, index))
-                (found,) = restorer.diagnose(lq)
-                out = eight_bit(restore(lq, found, index))
-                before[word][severity].append(psnr(lq, truth))
-                gains[word][severity].append(psnr(out, truth) - before[word][severity][-1])
-                right[word][severity] += next(iter(found.probabilities)) == word
-                if severity == MEDIUM:
-                    controlled.append((index, found.content))
-                    plain.append((index, uncontrolled(tower, lq)))
-
-    gallery = torch.cat(targets)
-    n = len(files)
-    medium_right = sum(right[w][MEDIUM] for w in WORDS) + clean_right
-    summary = {
-        "model": args.model,
-        "preset": args.preset,
-        "photographs": n,
-        "clean_psnr": float(np.mean(identity)),
-        "named_right_medium": medium_right / (n * len(CLASSES)),
-        "retrieval_top1_controlled": top1(controlled, gallery),
-        "retrieval_top1_plain": top1(plain, gallery),
-        "words": {
-            w: {
-                str(s): {
-                    "input": float(np.mean(before[w][s])),
-                    "gain": float(np.mean(gains[w][s])),
-                    "worse": float(np.mean(np.array(gains[w][s]) < 0)),
-                    "named_right": right[w][s] / n,
-                }
-                for s in severities
-            }
-            for w in WORDS
-        },
-    }
-    heads = " | ".join(f"gain at {s:g}" for s in severities)
-    print(f"\n| degradation | input at medium | {heads} | made worse | named right |")
-    print("|---|---|" + "---|" * len(severities) + "---|---|")
-    for word in WORDS:
-        row = summary["words"][word]
-        cells = " | ".join(f"{row[str(s)]['gain']:+.2f}" for s in severities)
-        middle = row[str(MEDIUM)]
-        print(
-            f"| {word} | {middle['input']:.2f} dB | {cells} | {middle['worse']:.0%} "
-            f"| {middle['named_right']:.1%} |"
-        )
-    print(
-        f"\n{n} photographs. Clean input stays {summary['clean_psnr']:.2f} dB from itself and is "
-        f"named right in {clean_right / n:.1%}. Damage named right over {len(CLASSES)} classes at "
-        f"medium severity: {summary['named_right_medium']:.1%}. A damaged window finds its own "
-        f"clean one (top-1 of {n}): {summary['retrieval_top1_controlled']:.1%} controlled, "
-        f"{summary['retrieval_top1_plain']:.1%} uncontrolled."
-    )
-    if args.json:
-        args.json.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if args.accept and args.limit:
+        parser.error("--accept takes all photographs that quality.json is made from")
+    book = json.loads(ACCEPTED.read_text(encoding="utf-8")) if ACCEPTED.exists() else {}
+    problems = []
+    for name in args.models:
+        cases = medium(args.photos, args.limit or MODELS[name][1])
+        summary = measure(name, cases, args.out, str(args.photos.resolve()))
+        print(f"\n{summary['model']}\n\n{report.markdown(report.table(summary))}")
+        print(f"Damage named right, mean of the classes: {summary['named']:.1%}.")
+        if args.accept:
+            with tempfile.TemporaryDirectory() as folder:
+                small = measure(name, one_photograph(Path(folder)), Path(folder), "astronaut")
+            book[name] = {"held_out": accepted(summary), "astronaut": accepted(small)}
+        elif name in book and not args.limit:
+            problems += [f"{name}: {x}" for x in lower(accepted(summary), book[name]["held_out"])]
+    restorer = pellucid.load(args.models[0], "cpu", "float32")
+    controlled, plain = retrieval(restorer, medium(args.photos, args.limit))
+    print(f"Finds its clean window: {controlled:.1%} with the controller, {plain:.1%} without.")
+    if args.accept:
+        ACCEPTED.write_text(json.dumps(book, indent=1) + "\n", encoding="utf-8")
+    for problem in problems:
+        print(f"lower than accepted: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

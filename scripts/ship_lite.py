@@ -4,7 +4,8 @@
 
 Copies runs/lite-controller, runs/lite-restore and runs/lite-sde (those that exist) to
 src/pellucid/weights/{lite-clip,lite,lite-sde}.safetensors and prints sizes and sha256 sums, which
-belong into `pellucid/zoo.py`.
+belong into `pellucid/zoo.py`. Then `python benchmarks/quality.py --accept` measures the new weights
+and writes the scores that tests hold them to.
 """
 
 import argparse

@@ -10,6 +10,7 @@ the seams.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -110,6 +111,15 @@ class Restorer:
     def is_diffusion(self) -> bool:
         """Whether ``steps``, ``preset`` and ``seed`` mean anything."""
         return self.predicts is not None
+
+    def fingerprint(self) -> str:
+        """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
+        digest = hashlib.sha256()
+        for module in (self.network, self.controller):
+            for name, tensor in sorted(module.state_dict().items()) if module else ():
+                digest.update(name.encode())
+                digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def diagnose(self, image: Picture, max_pixels: int = MAX_PIXELS) -> Guidance | list[Guidance]:
         """What is wrong with a picture (a list of answers for a tensor batch).

@@ -66,7 +66,7 @@ def test_help_teaches_with_examples(run):
     assert status == 0 and "pellucid restore photo.jpg -o clean.jpg" in out
     for command in cli.COMMANDS:
         assert command in out
-    for command in ("restore", "diagnose", "models", "convert", "doctor"):
+    for command in ("restore", "diagnose", "evaluate", "models", "convert", "doctor"):
         status, out, _ = run(command, "--help")
         assert status == 0 and "examples:" in out, command
     assert run("--version")[1].startswith("pellucid ")
@@ -128,6 +128,22 @@ def test_doctor_reports_and_warns_of_a_torchvision_that_does_not_fit(run, monkey
     monkeypatch.syspath_prepend(tmp_path)
     status, out, _ = run("doctor")
     assert status == 1 and "pip uninstall torchvision" in out
+
+
+def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, capsys):
+    def lacking(name):
+        def command(argv):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        return command
+
+    for package, extra in (("matplotlib", "eval"), ("accelerate", "train")):
+        monkeypatch.setattr(cli, "_load", lambda name, package=package: lacking(package))
+        assert cli.main(["evaluate"]) == 2
+        assert f"needs {package}: pip install 'pellucid[{extra}]'" in capsys.readouterr().err
+    monkeypatch.setattr(cli, "_load", lambda name: lacking("torch"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["evaluate"])
 
 
 def test_errors_of_the_package_are_status_1_without_traceback(monkeypatch, capsys):

@@ -25,12 +25,14 @@ class Command(NamedTuple):
 COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "give pictures back as they were"),
     "diagnose": Command("pellucid.cli.diagnose:main", "say what is wrong with pictures"),
+    "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "train": Command("pellucid.training.command:train_command", "train by a recipe"),
     "data": Command("pellucid.data.command:data_command", "check, caption or damage pictures"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
 }
+EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval"}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 
@@ -44,6 +46,7 @@ examples:
   pellucid restore holiday/ -o restored/            a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
   pellucid diagnose photo.jpg                       what is wrong with it?
+  pellucid evaluate lite --data photographs/        how good is it?
   pellucid restore --help                           everything that can be set
 
 exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage, 130 interrupted
@@ -65,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, BAD_USAGE)
     except PellucidError as error:
         return _fail(error, FAILED)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = f"pip install 'pellucid[{EXTRAS[error.name]}]'"
+        return _fail(UsageError(f"pellucid {argv[0]} needs {error.name}: {extra}"), BAD_USAGE)
     except KeyboardInterrupt:
         print("pellucid: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -85,14 +93,7 @@ def _load(name: str):
         hint = f"did you mean {near[0]}?" if near else "see pellucid --help"
         raise UsageError(f"there is no command {name!r}; {hint}")
     module, function = COMMANDS[name].home.split(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        if error.name not in ("accelerate", "tensorboard"):
-            raise
-        raise UsageError(
-            f"pellucid {name} needs {error.name}: pip install 'pellucid[train]'"
-        ) from error
+    return getattr(importlib.import_module(module), function)
 
 
 def _fail(error: PellucidError, status: int) -> int:

@@ -1,0 +1,198 @@
+"""``pellucid evaluate``: score models, or another tool's results, by a published protocol."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from pellucid.cli import FAILED, OK
+from pellucid.cli.parse import Flag, QuietFlag, parse
+from pellucid.errors import UsageError
+
+if TYPE_CHECKING:
+    from pellucid.evaluation.protocols import Case
+    from pellucid.evaluation.run import Result
+    from pellucid.evaluation.scoring import Source
+
+EXAMPLES = """
+examples:
+  pellucid evaluate lite --data data/photos/held_out          our bench, from clean photographs
+  pellucid evaluate lite --protocol native --data MYSET       any <type>/{LQ,GT} or {LQ,GT} folder
+  pellucid evaluate lite lite-sde --data data/photos/held_out --columns '*@0.5'
+  pellucid evaluate --restored results/ --protocol perceive-ir-5task --data AiOIR
+  pellucid evaluate daclip --protocol daclip-universal --data universal --train train/
+  pellucid evaluate --list                                    the protocols: cases, metrics, whose
+A run that was stopped goes on where it was. In OUT/PROTOCOL/MODEL: images.csv (a line an image),
+summary.md, summary.json, sheet.png (best, median, worst), gain.png, restored/.
+"""
+SHOWN = 10  # leaks
+WIDE = 400  # characters, more than any table
+
+
+@dataclass
+class Evaluate:
+    """Score models by a published protocol: PSNR, SSIM, and LPIPS, FID, NIQE where their weights
+    are (scripts/fetch_metric_weights.py)."""
+
+    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")] = ()
+    """Names from `pellucid models`, or files of weights; several are compared image by image."""
+    data: Annotated[Path | None, arg(aliases=["-d"], metavar="DIR", help_behavior_hint="")] = None
+    """Folder of the protocol's test sets; clean photographs for pellucid-bench."""
+    protocol: Annotated[str, arg(aliases=["-p"], metavar="NAME")] = "pellucid-bench"
+    """What is measured on which pictures; see --list and docs/protocols.md."""
+    restored: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()
+    """Score these folders of results too: DIR/COLUMN/NAME.png."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")] = Path("evaluations")
+    """Where scores and pictures go."""
+    columns: Annotated[tuple[str, ...], arg(metavar="PATTERN...", help_behavior_hint="")] = ()
+    """Only columns of these names or patterns; the others' pictures need not be there."""
+    limit: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Only the first N images of each column."""
+    preset: Annotated[
+        Literal["paper", "balanced", "fast"] | None, arg(help_behavior_hint="(default: balanced)")
+    ] = None
+    """Diffusion models: 100, 20 or 5 network calls a picture."""
+    train: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()
+    """The model's training pictures: a test picture among them is refused."""
+    force: Flag = False
+    """Evaluate in spite of such leaks, which are listed."""
+    distortion_only: Flag = False
+    """PSNR and SSIM alone, even where the weights of the perceptual metrics are."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps ..."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    list: Flag = False
+    """List the protocols."""
+    json: Flag = False
+    """Print the summaries as JSON on standard output."""
+    quiet: QuietFlag = False
+    """No progress bar."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns 0, or 1 if a picture could not be scored."""
+    args = parse(Evaluate, argv, "evaluate", EXAMPLES)
+    if args.list:
+        _list()
+        return OK
+    if args.data is None:
+        raise UsageError("name the folder with the protocol's pictures (--data)")
+    if not args.models and not args.restored:
+        raise UsageError("name a model (see pellucid models), or a folder of results (--restored)")
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from pellucid.evaluation import perceptual
+    from pellucid.evaluation.protocols import protocol as row_of
+    from pellucid.evaluation.run import Evaluation
+    from pellucid.hardware import resolve_device
+
+    protocol, errors = row_of(args.protocol), Console(stderr=True)
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: at least one image of each column is needed")
+    cases = protocol.cases(args.data, args.columns)
+    cases = [case for case in cases if args.limit is None or case.index < args.limit]
+    _refuse_leaks(cases, args.train, args.force)
+    measured = perceptual.NOTHING
+    if not args.distortion_only:
+        measured = perceptual.available(resolve_device(args.device))
+        if measured.missing:
+            _say(f"not measured: {', '.join(measured.missing)} (no weights; {perceptual.SCRIPT})")
+    evaluation = Evaluation(
+        protocol,
+        cases,
+        {"data": str(args.data.resolve())},
+        {"columns": " ".join(args.columns), "limit": args.limit},
+        measured,
+        args.out,
+        partial(track, console=errors, transient=True, disable=args.quiet),
+    )
+    sources = _sources(args, len({case.column for case in cases}))
+    results = [evaluation.run(source) for source in sources]
+    comparison = evaluation.compare(results) if len(results) > 1 else None
+    _show(results, comparison, args.json)
+    _say(f"reports are in {evaluation.folder}")
+    failures = [f"{name}: {why}" for result in results for name, why in result.summary["failures"]]
+    for failure in failures:
+        _say(f"not scored: {failure}")
+    return FAILED if failures else OK
+
+
+def _list() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pellucid.evaluation.protocols import PROTOCOLS
+
+    table = Table("protocol", "cases", "what is measured", "whose", box=None)
+    for row in PROTOCOLS.values():
+        table.add_row(row.name, str(row.count or ""), f"{row.summary}. {row.notes}", row.source)
+    Console().print(table)
+
+
+def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -> None:
+    """`UsageError` if the truth of a case is among training pictures; with `force` a warning."""
+    from pellucid.data.files import pictures
+    from pellucid.data.leaks import find_leaks
+
+    train = [path for folder in folders for path in pictures(folder)]
+    leaks = find_leaks([case.truth for case in cases], train)
+    if not leaks:
+        return
+    shown = [f"  {x.truth} is {x.train}{' mirrored' * x.mirrored}" for x in leaks[:SHOWN]]
+    shown += [f"  ... {len(leaks) - SHOWN} more"] if len(leaks) > SHOWN else []
+    what = f"{len(leaks)} ground truths are among the training pictures:\n" + "\n".join(shown)
+    if not force:
+        raise UsageError(f"{what}\nremove them from one of the sides, or insist with --force")
+    _say(what)
+
+
+def _sources(args: Evaluate, columns: int) -> list[Source]:
+    from pellucid.evaluation.scoring import FolderSource, ModelSource
+    from pellucid.restorer import load
+
+    restorers = [load(name, args.device, args.dtype) for name in args.models]
+    if args.preset and not any(r.is_diffusion for r in restorers):
+        raise UsageError(
+            "--preset is for diffusion models such as lite-sde; these work in one pass"
+        )
+    sources: list[Source] = [
+        ModelSource(r, preset=args.preset if r.is_diffusion else None) for r in restorers
+    ]
+    sources += [FolderSource(folder, columns) for folder in args.restored]
+    names = [source.name for source in sources]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"several sources are called {twice[0]}; evaluate them one by one")
+    return sources
+
+
+def _show(results: Sequence[Result], comparison: list[list[str]] | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from pellucid.evaluation import report
+
+    if as_json:
+        print(report.to_json([result.summary for result in results]), end="")
+        return
+    tables = [
+        report.terminal(report.table(summary, brief=True), f"{name}: {report.title(summary)}")
+        for (name, _, _), summary in results
+    ]
+    if comparison:
+        metric = results[0].summary["metrics"][0]
+        text = f"{metric}, paired differences: {report.title(results[0].summary)}"
+        tables.append(report.terminal(comparison, text))
+    for table in tables:  # not cut to the width of the terminal: numbers would be lost
+        Console(width=WIDE).print(table)
+
+
+def _say(text: str) -> None:
+    print(f"pellucid: {text}", file=sys.stderr)

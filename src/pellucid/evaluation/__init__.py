@@ -1,0 +1,1 @@
+"""Numbers that mean one thing: metrics with explicit settings, published protocols, reports."""

@@ -1,0 +1,93 @@
+"""What to look at after an evaluation: a contact sheet, and gain against the input's quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from pellucid.evaluation.protocols import Case
+from pellucid.evaluation.report import Rows, Scored, by_column
+
+CROP = 128  # pixels of the picture, shown one to one
+GAP = 4
+LABEL = 16
+
+
+def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str) -> Image.Image:
+    """Best, median and worst image of each column: damaged, restored and true crop of each.
+
+    The crop is where the restoration changed the squared error most, for better or worse.
+
+    Args:
+        rows: of `images.csv`.
+        cases: of the protocol.
+        restored: folder with `<column>/<name>.png`.
+        metric: of the rows, by whose gain images are ranked; more is better.
+    """
+    lookup = {(case.column, case.name): case for case in cases}
+    width = 3 * (3 * (CROP + 1) + GAP)
+    groups = by_column(rows)
+    sheet = Image.new("RGB", (width, len(groups) * (CROP + LABEL + GAP)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for line, (column, group) in enumerate(groups.items()):
+        top = line * (CROP + LABEL + GAP)
+        ranked = sorted(group, key=lambda row: _gain(row, metric), reverse=True)
+        chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+        for place, (title, row) in enumerate(chosen.items()):
+            left = place * (3 * (CROP + 1) + GAP)
+            text = f"{title} of {column}: {row['name'][-18:]} {_gain(row, metric):+.2f}"
+            draw.text((left, top), text, fill="black", font=font)
+            triple = _crops(lookup[column, row["name"]], restored)
+            for number, picture in enumerate(triple):
+                sheet.paste(picture, (left + number * (CROP + 1), top + LABEL))
+    return sheet
+
+
+def _gain(row: dict[str, Any], metric: str) -> float:
+    gain = row[metric] - row[f"{metric}_input"]
+    return gain if np.isfinite(gain) else row[metric]  # of an undamaged picture: what is left of it
+
+
+def _crops(case: Case, restored: Path) -> list[Image.Image]:
+    damaged, truth = (np.asarray(picture) for picture in case.load())
+    with Image.open(restored / case.column / f"{case.name}.png") as image:
+        result = np.asarray(image.convert("RGB"), np.float32).transpose(2, 0, 1) / 255
+    change = (result - truth) ** 2 - (damaged - truth) ** 2
+    side = [min(CROP, n) for n in change.shape[1:]]
+    energy = torch.from_numpy(change.mean(axis=0)).abs()[None, None]
+    place = int(F.avg_pool2d(energy, side, stride=8).argmax())
+    columns = (change.shape[2] - side[1]) // 8 + 1
+    top, left = place // columns * 8, place % columns * 8
+    cut = np.s_[:, top : top + side[0], left : left + side[1]]
+    return [
+        Image.fromarray(np.rint(p[cut].clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+        for p in (damaged, result, truth)
+    ]
+
+
+def gain_plot(scored: Sequence[Scored], metric: str, path: Path) -> None:
+    """Write a scatter plot: gain against the quality of the input, a point an image, a colour a
+    damage, a panel a source."""
+    figure = Figure(figsize=(6 * len(scored), 4.5), layout="tight")
+    axes = figure.subplots(1, len(scored), sharey=True, squeeze=False)
+    for axis, source in zip(axes[0], scored, strict=True):
+        damages = [row["column"].split("@")[0] for row in source.rows]
+        before = np.array([row[f"{metric}_input"] for row in source.rows])
+        after = np.array([row[metric] for row in source.rows])
+        seen = np.isfinite(before) & np.isfinite(after)
+        for number, damage in enumerate(dict.fromkeys(damages)):
+            shown = seen & (np.array(damages) == damage)
+            colour = colormaps["tab20"](number % 20)
+            axis.plot(before[shown], (after - before)[shown], ".", color=colour, label=damage)
+        axis.axhline(0, color="0.5", linewidth=0.8)
+        axis.set(title=source.name, xlabel=f"{metric} of the input", ylabel=f"gain in {metric}")
+        axis.legend(fontsize=6, ncols=2)
+    figure.savefig(path, dpi=110)

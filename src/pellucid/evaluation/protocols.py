@@ -1,0 +1,311 @@
+"""Published protocols as a table: which pictures, which noise, which metric, which average.
+
+A PSNR means something only beside the name of its protocol; docs/protocols.md says which to use.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pellucid.data.benchmarks import BENCHMARKS, Benchmark
+from pellucid.data.files import GT, LQ, pairs, read_pixels, types_of
+from pellucid.degradations import CLEAN
+from pellucid.errors import ImageError, UsageError
+from pellucid.evaluation.bench import bench_cases
+from pellucid.evaluation.metrics import MetricSettings
+from pellucid.evaluation.noise import Noise, Noisy, NumpyNoise, TorchNoise
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a protocol's tables.
+
+    Attributes:
+        name: in tables and files.
+        benchmark: the pictures.
+        sigma: of the protocol's noise, in grey levels of 255; None: the damaged pictures are files.
+    """
+
+    name: str
+    benchmark: Benchmark
+    sigma: float | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One damaged picture and its truth.
+
+    Attributes:
+        column: name of the column.
+        name: unique in the column.
+        index: number in the column.
+        truth: file of the clean picture.
+        input: file of the damaged one; None: `noise` makes it.
+        noise: damages the (cropped) truth.
+        crop: both are cut to multiples of this around their centres; 1 keeps all.
+    """
+
+    column: str
+    name: str
+    index: int
+    truth: Path
+    input: Path | None
+    noise: Noisy | None = None
+    crop: int = 1
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
+
+        Raises:
+            ImageError: a file cannot be read, or the two differ in size.
+        """
+        truth = _cropped(read_pixels(self.truth), self.crop)
+        if self.noise is not None:
+            damaged = self.noise(truth)
+        else:
+            damaged = _cropped(read_pixels(self.input), self.crop)
+        if damaged.shape != truth.shape:
+            sizes = " and ".join(f"{p.shape[1]} x {p.shape[0]}" for p in (damaged, truth))
+            raise ImageError(f"{self.input} and {self.truth} differ in size ({sizes})")
+        return _planes(damaged), _planes(truth)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One row.
+
+    Attributes:
+        name: goes with every number.
+        summary: a line for lists.
+        columns: in the order of the tables; none where the folder says what there is.
+        settings: PSNR and SSIM are measured with each.
+        source: whose protocol it is.
+        averages: over all "images", over "columns" (the mean of their means), the papers' first.
+        not_averaged: columns that the mean of the columns leaves out, as the papers do.
+        crop: as in `Case`.
+        noise: of the columns with a sigma.
+        listing: cases of a folder, for a protocol without columns.
+        notes: what to know before comparing.
+    """
+
+    name: str
+    summary: str
+    columns: tuple[Column, ...]
+    settings: tuple[MetricSettings, ...]
+    source: str
+    averages: tuple[Literal["columns", "images"], ...] = ("columns", "images")
+    not_averaged: tuple[str, ...] = ()
+    crop: int = 1
+    noise: Callable[[], Noise] | None = None
+    listing: Callable[[Path], Iterable[Any]] | None = None
+    notes: str = ""
+
+    @property
+    def count(self) -> int | None:
+        """Cases of all columns; None where the folder says."""
+        return sum(column.benchmark.count for column in self.columns) or None
+
+    def cases(self, root: str | Path, patterns: Sequence[str] = ()) -> list[Case]:
+        """All cases below a folder, column by column, in the protocol's order.
+
+        Any of them may be loaded, in any order: see `pellucid.evaluation.noise`.
+
+        Args:
+            root: the folder.
+            patterns: only columns of these names or patterns (`fnmatch`); the sets of the others
+                need not be there.
+
+        Raises:
+            UsageError: a set is missing or incomplete, or a pattern fits no column.
+            ImageError: a truth that gets noise cannot be read.
+        """
+        if self.listing is not None:
+            listed = list(self.listing(Path(root)))
+            chosen = _matching({case.column: None for case in listed}, patterns)
+            return [case for case in listed if case.column in chosen]
+        chosen = _matching([column.name for column in self.columns], patterns)
+        return [case for case in self._of_columns(Path(root), chosen) if case.column in chosen]
+
+    def _of_columns(self, root: Path, chosen: set[str]) -> Iterator[Case]:
+        """Cases of the chosen columns, and of all noisy ones if there is one of them: they draw
+        from one stream."""
+        noise = self.noise() if self.noise else None
+        noisy = any(column.sigma is not None for column in self.columns if column.name in chosen)
+        shapes: dict[Path, tuple[int, int, int]] = {}
+        for column in self.columns:
+            if column.name not in chosen and not (noisy and column.sigma is not None):
+                continue
+            for index, pair in enumerate(column.benchmark.pairs(root)):
+                noisy = None
+                if column.sigma is not None:
+                    if pair.truth not in shapes:
+                        shapes[pair.truth] = _cropped(read_pixels(pair.truth), self.crop).shape
+                    noisy = noise.reserve(index, shapes[pair.truth], column.sigma)
+                yield Case(column.name, pair.name, index, pair.truth, pair.input, noisy, self.crop)
+
+
+def protocol(name: str) -> Protocol:
+    """The row of a protocol.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    near = difflib.get_close_matches(name, PROTOCOLS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise UsageError(f"unknown protocol {name!r}{hint} Known: {', '.join(PROTOCOLS)}")
+
+
+def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:
+    for pattern in patterns:
+        if not fnmatch.filter(columns, pattern):
+            raise UsageError(f"no column matches {pattern!r}; there are {', '.join(columns)}")
+    matched = (name for pattern in patterns or ["*"] for name in fnmatch.filter(columns, pattern))
+    return set(matched)
+
+
+def _cropped(picture: np.ndarray, multiple: int) -> np.ndarray:
+    height, width = (n - n % multiple for n in picture.shape[:2])
+    top, left = ((n % multiple) // 2 for n in picture.shape[:2])
+    return picture[top : top + height, left : left + width]
+
+
+def _planes(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / np.float32(255)
+
+
+def _folder_cases(root: Path) -> Iterator[Case]:
+    """Cases of ``<type>/{LQ,GT}``, or of one LQ and GT; a column a type."""
+    found = types_of(root)
+    if not found:
+        raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT}, nor {LQ} and {GT}")
+    for column, folder in found.items():
+        matched, alone = pairs(folder)
+        if alone or not matched:
+            what = f"{alone[0]} has no partner" if alone else f"{folder}: no pairs in it"
+            raise UsageError(f"{what}; `pellucid data check {root}` lists all that is wrong")
+        for index, pair in enumerate(matched):
+            name = pair.lq.relative_to(folder / LQ).with_suffix("").as_posix()
+            yield Case(column, name, index, pair.gt, pair.lq)
+
+
+def _columns(*names: str) -> tuple[Column, ...]:
+    """Columns named after their benchmarks."""
+    return tuple(Column(name, BENCHMARKS[name]) for name in names)
+
+
+_NOISY = tuple(Column(f"CBSD68-s{s}", BENCHMARKS["CBSD68"], s) for s in (15, 25, 50))
+_THREE = (*_NOISY, *_columns("SOTS-outdoor", "Rain100L"))
+_FIVE = (*_THREE, *_columns("GoPro", "LOL-v1"))
+_WEATHER = _columns("Snow100K-S", "Snow100K-L", "Outdoor-Rain-Test1", "RainDrop-a")
+_DACLIP_SETS = (
+    *("GoPro", "RESIDE-6k", "LIVE1", "LOL-v1", "CBSD68-s50", "RainDrop-a", "Rain100H", "SRD"),
+    *("Snow100K-L-601", "CelebA-HQ-100"),
+)
+_FLOAT_RGB = MetricSettings("rgb", eight_bit=False, window="uniform7")
+_FILE_RGB = MetricSettings("rgb", window="gaussian11")
+_FILE_Y = MetricSettings("y", window="gaussian11")
+
+PROTOCOLS = {
+    row.name: row
+    for row in (
+        Protocol(
+            "pellucid-bench",
+            "256 px windows of clean photographs, damaged here: what the README prints",
+            (),
+            (_FILE_RGB, _FILE_Y),
+            "ours",
+            averages=("columns",),
+            not_averaged=(CLEAN,),
+            listing=bench_cases,
+        ),
+        Protocol(
+            "pellucid-bench-float",
+            "the same, never rounded: for models that read more than 8 bits",
+            (),
+            (replace(_FILE_RGB, eight_bit=False), replace(_FILE_Y, eight_bit=False)),
+            "ours",
+            averages=("columns",),
+            not_averaged=(CLEAN,),
+            listing=partial(bench_cases, eight_bit=False),
+        ),
+        Protocol(
+            "native",
+            "any <type>/{LQ,GT} or {LQ,GT} folder: whole pictures, 8 bit, RGB and Y",
+            (),
+            (_FILE_RGB, _FILE_Y),
+            "ours",
+            listing=_folder_cases,
+            notes="Own pictures; the numbers compare with nobody's table.",
+        ),
+        Protocol(
+            "perceive-ir-3task",
+            "haze, rain, noise 15/25/50; RGB, not rounded, cut to multiples of 16",
+            _THREE,
+            (_FLOAT_RGB,),
+            "Perceive-IR, evaluate_stage2_adair.py, adair3",
+            crop=16,
+            noise=NumpyNoise,
+        ),
+        Protocol(
+            "perceive-ir-5task",
+            "haze, rain, noise, blur, low light; RGB, not rounded, whole pictures",
+            _FIVE,
+            (_FLOAT_RGB,),
+            "Perceive-IR, evaluate_stage2_adair.py, adair5",
+            not_averaged=("CBSD68-s15", "CBSD68-s50"),
+            noise=TorchNoise,
+            notes="Papers average five columns, noise 25 alone; the official code averages all "
+            "seven.",
+        ),
+        Protocol(
+            "promptir",
+            "the numbers of PromptIR: as perceive-ir-3task, mean of the columns alone",
+            _THREE,
+            (_FLOAT_RGB,),
+            "PromptIR, test.py",
+            averages=("columns",),
+            crop=16,
+            noise=NumpyNoise,
+            notes="The official order of the noisy pictures is the disk's; here they are sorted.",
+        ),
+        Protocol(
+            "daclip-universal",
+            "ten degradations; 8 bit, 4 px border left out, RGB and Y",
+            tuple(Column(b.word, b) for b in map(BENCHMARKS.get, _DACLIP_SETS)),
+            tuple(MetricSettings(c, border=4, window="gaussian11") for c in ("rgb", "y")),
+            "DA-CLIP, test.py",
+            averages=("columns",),
+            notes="The official code is not seeded: its numbers vary from run to run.",
+        ),
+        Protocol(
+            "allweather-y",
+            "snow, rain with veil, drops; Y, 8 bit, whole pictures",
+            _WEATHER,
+            (_FILE_Y,),
+            "WeatherDiffusion, calculate_psnr_ssim.py",
+            averages=("columns",),
+            not_averaged=("Snow100K-S",),
+            notes="The official code resizes pictures and truths to multiples of 16; here nothing "
+            "is resized. Papers average three columns, Snow100K-L alone.",
+        ),
+        Protocol(
+            "allweather-rgb",
+            "snow, rain with veil, drops; RGB, 8 bit, whole pictures",
+            _WEATHER,
+            (_FILE_RGB,),
+            "after WGWS-Net, utils/UTILS.py, which does not clamp before PSNR",
+            averages=("columns",),
+            not_averaged=("Snow100K-S",),
+        ),
+    )
+}

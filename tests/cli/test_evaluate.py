@@ -1,0 +1,167 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.making import clean, pairs, save
+from pellucid.evaluation.scoring import read_rows
+
+
+@pytest.fixture(autouse=True)
+def without_perceptual_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def evaluate(run, weights, folder):
+    """`pellucid evaluate` on `set`, pairs of two columns."""
+    pairs(folder / "set")
+
+    def call(*argv, models=("net",), protocol="native"):
+        files = [weights / f"{name}.safetensors" for name in models]
+        common = ["--protocol", protocol, "--data", "set", "--device", "cpu", "--quiet"]
+        return run("evaluate", *files, *common, *argv)
+
+    return call
+
+
+def test_a_model_gets_its_table_and_its_reports(evaluate, folder):
+    status, out, err = evaluate()
+    assert status == 0
+    assert "protocol native" in out and "psnr_rgb" in out and "mean of columns" in out
+    assert "noisy" in out and "…" not in out
+    assert "not measured: lpips-alex, lpips-vgg, niqe, fid" in err
+    made = folder / "evaluations/native/net"
+    names = {"images.csv", "summary.json", "summary.md", "sheet.png", "gain.png", "restored"}
+    assert {path.name for path in made.iterdir()} >= names
+    rows = read_rows(made / "images.csv")
+    assert len(rows) == 6 and all(row["detected"] for row in rows)
+    summary = json.loads((made / "summary.json").read_text())
+    assert summary["subset"] == {"columns": "", "limit": None}
+
+
+def test_a_second_call_restores_nothing_again(evaluate, folder, monkeypatch):
+    evaluate("--limit", "1")
+    first = read_rows(folder / "evaluations/native/net/images.csv")
+    evaluate()
+    rows = read_rows(folder / "evaluations/native/net/images.csv")
+    assert len(first) == 2 and len(rows) == 6 and rows[:2] == first
+
+
+def test_the_ground_truth_of_another_tool_scores_infinity(evaluate, folder):
+    for column in ("hazy", "noisy"):
+        for number in range(3):
+            save(folder / "theirs" / column / f"{number}.png", clean(number))
+    status, out, _ = evaluate("--restored", "theirs", "--json", models=())
+    (summary,) = json.loads(out)
+    assert status == 0 and summary["model"] == "theirs"
+    assert summary["average"]["columns"]["psnr_rgb"]["mean"] == "inf"
+    assert summary["average"]["columns"]["ssim_y"]["mean"] == pytest.approx(1)
+
+
+def test_models_and_folders_stand_side_by_side_with_paired_differences(evaluate, folder):
+    evaluate()
+    restored = folder / "evaluations/native/net/restored"
+    status, out, _ = evaluate("--preset", "fast", "--restored", restored, models=("net", "sde"))
+    assert status == 0 and "paired differences" in out and "sde-fast − net" in out
+    compared = (folder / "evaluations/native/comparison.md").read_text()
+    row = next(line for line in compared.splitlines() if line.startswith("| noisy"))
+    # the files of a model differ from it by their rounding alone, which this protocol does as well
+    assert row.endswith("| +0.00 ± 0.00 |")
+
+
+def test_columns_and_images_can_be_chosen(evaluate, folder):
+    status, out, _ = evaluate("--columns", "no*", "--limit", "2")
+    rows = read_rows(folder / "evaluations/native/net/images.csv")
+    assert status == 0 and [(r["column"], r["name"]) for r in rows] == [
+        ("noisy", "0"),
+        ("noisy", "1"),
+    ]
+    assert "only a subset: columns no*, limit 2" in out
+
+
+def test_leaks_are_refused_unless_forced(evaluate, folder):
+    mirrored = Image.fromarray(clean(1)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    (folder / "train").mkdir()
+    mirrored.save(folder / "train/77.png")
+    save(folder / "train/78.png", clean(50))
+    status, _, err = evaluate("--train", "train")
+    assert status == 2 and "2 ground truths are among the training pictures" in err
+    assert "set/noisy/GT/1.png is train/77.png mirrored" in err and "--force" in err
+    assert not (folder / "evaluations").exists()
+    status, _, err = evaluate("--train", "train", "--force")
+    assert status == 0 and "train/77.png mirrored" in err
+    (folder / "train/77.png").unlink()
+    assert "ground truths" not in evaluate("--train", "train")[2]
+
+
+def test_outdoor_rains_known_leak_is_refused(run, weights, folder, monkeypatch):
+    """Scenes im_0301 to im_0350 are in the training pictures and the truths of Test1."""
+    from dataclasses import replace
+
+    from pellucid.evaluation import protocols
+
+    row = protocols.PROTOCOLS["allweather-rgb"]
+    rain = next(c for c in row.columns if c.name == "Outdoor-Rain-Test1")
+    small = replace(rain, benchmark=replace(rain.benchmark, count=2))
+    small = replace(row, columns=(small,))
+    monkeypatch.setitem(protocols.PROTOCOLS, "allweather-rgb", small)
+    for scene in (301, 302):
+        save(folder / f"data/test/Outdoor-Rain-Test1/gt/im_0{scene}.png", clean(scene))
+        name = f"im_0{scene}_s80_a04.png"
+        save(folder / "data/test/Outdoor-Rain-Test1/input" / name, 255 - clean(scene))
+    save(folder / "data/train/allweather/gt/im_0302_s90_a05.png", clean(302))
+    common = ["--protocol", "allweather-rgb", "--data", "data", "--device", "cpu", "--quiet"]
+    train = ["--train", "data/train/allweather/gt"]
+    status, _, err = run("evaluate", weights / "net.safetensors", *common, *train)
+    assert status == 2 and "1 ground truths" in err and "gt/im_0302.png is" in err
+
+
+def test_what_cannot_be_scored_is_named_and_the_rest_is_done(evaluate, folder):
+    (folder / "set/noisy/LQ/1.png").write_bytes(b"no picture")
+    status, out, err = evaluate()
+    assert status == 1 and "not scored: noisy/1: " in err and "mean of columns" in out
+    assert len(read_rows(folder / "evaluations/native/net/images.csv")) == 5
+
+
+def test_our_bench_needs_clean_photographs_alone(run, weights, folder):
+    big = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    save(folder / "photos/a.png", big)
+    chosen = ["--columns", "noisy@*", "clean", "--distortion-only", "--device", "cpu", "--quiet"]
+    net = weights / "net.safetensors"
+    status, out, err = run("evaluate", net, "--data", "photos", *chosen)
+    assert status == 0 and "protocol pellucid-bench" in out and "noisy@0.75" in out
+    assert "not measured" not in err
+
+
+def test_protocols_are_listed(run):
+    status, out, _ = run("evaluate", "--list")
+    assert status == 0
+    for words in ("perceive-ir-5task", "1930", "804", "pellucid-bench", "WeatherDiffusion"):
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["net"], "--data"),
+        (["--data", "set"], "name a model"),
+        (["net", "--data", "nowhere"], "no such folder"),
+        (["net", "--data", "set", "--protocol", "promptr"], "did you mean promptir"),
+        (["net", "--data", "set", "--protocol", "promptir"], "CBSD68 is not in this folder"),
+        (["net", "--data", "set", "--columns", "foggy"], "no column matches 'foggy'"),
+        (["net", "--data", "set", "--limit", "0"], "--limit 0"),
+        (["net", "--data", "set", "--train", "nowhere"], "no such folder"),
+        (["net", "net", "--data", "set"], "several sources are called net"),
+        (["net", "--data", "set", "--preset", "fast"], "one pass"),
+        (["--restored", "nowhere", "--data", "set"], "not a folder of restored pictures"),
+    ],
+)
+def test_bad_usage_is_told_before_any_work(run, weights, folder, argv, words):
+    pairs(folder / "set", count=1)
+    argv = [weights / "net.safetensors" if a == "net" else a for a in argv]
+    argv += [] if "--protocol" in argv else ["--protocol", "native"]
+    status, out, err = run("evaluate", *argv)
+    assert status == 2 and words in err and not out
+    assert not (folder / "evaluations").exists()
