@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -88,8 +88,6 @@ def test_loading_errors_say_what_to_do(files, tmp_path):
 
 
 def test_a_tower_of_another_size_is_refused(files):
-    from dataclasses import replace
-
     other = replace(CLIP, embed_dim=32)
     from pellucid.vision_language.controller import DaCLIP
 
@@ -106,6 +104,14 @@ def test_a_network_trained_without_tower_is_loaded_without(files):
     meta = {"kind": "resunet", "config": asdict(NETWORK), "train": {"task": {"tower": ""}}}
     save_bundle(files / "alone.safetensors", ResUNet(NETWORK).state_dict(), meta)
     assert load_parts(files / "alone.safetensors")["controller"] is None
+
+
+def test_a_network_told_the_true_words_in_training_is_guided_by_the_tower_of_lite(files):
+    config = replace(NETWORK, context_dim=256)
+    task = {"tower": "", "words": "clip.safetensors"}
+    meta = {"kind": "resunet", "config": asdict(config), "train": {"task": task}}
+    save_bundle(files / "told.safetensors", ResUNet(config).state_dict(), meta)
+    assert pellucid.load(files / "told.safetensors").words == CLASSES
 
 
 def test_official_words_have_their_tokens():

@@ -99,9 +99,12 @@ def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
 
 
 def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
-    """The tower that a network was trained with: None if without, that of "lite" if unsaid."""
+    """The tower that a network was trained with: None if without, that of "lite" if unsaid or if
+    the true words stood in for a tower."""
     task = meta.get("train", {}).get("task", {})
     name = meta.get("tower", task.get("tower", zoo.LITE_CLIP.path))
+    if not name and task.get("words"):  # in training it was told the words that "lite" finds
+        name = zoo.LITE_CLIP.path
     if not name:
         return None
     for candidate in (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name):
