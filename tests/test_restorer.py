@@ -140,7 +140,7 @@ def test_any_size_works(size):
         assert result.shape == (1, 3, *size)
 
 
-# strength, seed, steps -------------------------------------------------------
+# words, strength, seed, steps -------------------------------------------------------
 
 
 def test_the_input_is_left_alone(image):
@@ -153,6 +153,28 @@ def test_the_input_is_left_alone(image):
         pixels.flags.writeable = False
         result = restorer(network=Same(), guided=False).restore(Photo(pixels))
         assert not np.shares_memory(result.pixels, pixels)
+
+
+def test_words_guide_in_place_of_what_the_controller_finds(image):
+    model = restorer()
+    found, told = model.diagnose(image[:1])[0], model.diagnose(image[:1], words=["snowy"])[0]
+    assert told.words == ("snowy",) and told.probabilities == found.probabilities
+    assert torch.equal(told.content, found.content)
+    row = model.text_features[CLASSES.index("snowy")]
+    assert torch.cosine_similarity(told.degradation[0], row, dim=0) > 0.9999
+    torch.testing.assert_close(told.degradation.norm(), found.degradation.norm())
+    restored = model.restore(image[:1], words=["snowy"])
+    assert torch.equal(restored, model.restore(image[:1], guidance=told))
+    assert not torch.equal(restored, model.restore(image[:1]))
+    both = model.diagnose(image[:1], words=["snowy", "clean"])[0]
+    assert both.words == ("snowy",) and not torch.equal(both.degradation, told.degradation)
+
+
+def test_unknown_words_are_refused_with_the_known_ones(image):
+    with pytest.raises(UsageError, match=r"does not know 'hail'; known: motion-blurry, hazy"):
+        restorer().restore(image, words=["hail"])
+    with pytest.raises(UsageError, match="known: none"):
+        restorer(guided=False).diagnose(image, words=["hazy"])
 
 
 def test_strength_blends_between_input_and_restoration(image):

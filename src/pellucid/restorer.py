@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from pellucid.degradations import CLEAN
 from pellucid.diffusion.denoiser import Denoiser
@@ -53,7 +54,7 @@ class Guidance:
 
     ``content`` and ``degradation`` are embeddings ``(1, D)``, not normalised (None without a
     controller). ``probabilities`` has every word, most probable first; they sum to 1.
-    ``words`` are the degradations that were found, empty for a clean picture.
+    ``words`` are the degradations that were found or told, empty for a clean picture.
     """
 
     content: Tensor | None = None
@@ -121,13 +122,16 @@ class Restorer:
                 digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    def diagnose(self, image: Picture, max_pixels: int = MAX_PIXELS) -> Guidance | list[Guidance]:
+    def diagnose(
+        self, image: Picture, max_pixels: int = MAX_PIXELS, words: Sequence[str] = ()
+    ) -> Guidance | list[Guidance]:
         """What is wrong with a picture (a list of answers for a tensor batch).
 
         Accepts what :meth:`restore` accepts and raises what it raises.
         """
+        self.check(words=words)
         photos = self._photos(image, max_pixels)
-        answers = [self._diagnose(_tensor(photo)) for photo in photos]
+        answers = [self._diagnose(_tensor(photo), words) for photo in photos]
         return answers if isinstance(image, Tensor) and image.ndim == 4 else answers[0]
 
     def restore(
@@ -140,6 +144,7 @@ class Restorer:
         seed: int = 0,
         tile: int | None = None,
         guidance: Guidance | None = None,
+        words: Sequence[str] = (),
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Any:
@@ -162,6 +167,8 @@ class Restorer:
             tile: longest side of a tile in pixels; None chooses: whole pictures up to the
                 network's own size, tiles of that size above it. 0 never tiles.
             guidance: an earlier answer of :meth:`diagnose`, to save or to change it.
+            words: the damage, if you know it better: names in ``Restorer.words``, which guide in
+                place of what the controller finds.
             max_pixels: largest picture that is read.
             progress: is called with the share that is done, in [0, 1].
 
@@ -170,7 +177,7 @@ class Restorer:
             UsageError: an argument is out of range or makes no sense for this model.
             PellucidError: too little memory, or the network gives no finite answer.
         """
-        self.check(steps, preset, strength, tile)
+        self.check(steps, preset, strength, tile, words)
         photos = self._photos(image, max_pixels)
         if guidance is not None and len(photos) > 1:
             raise UsageError("one guidance cannot serve a batch; restore its pictures one by one")
@@ -180,7 +187,7 @@ class Restorer:
             told = None
             if progress is not None:
                 told = lambda share, i=i: progress((i + share) / len(photos))  # noqa: E731
-            answer = guidance or self._diagnose(tensor)
+            answer = guidance or self._diagnose(tensor, words)
             result = self._restore(tensor, answer, steps, preset, seed, tile, told)
             result = tensor + strength * (result - tensor) if strength < 1 else result
             pixels = result[0].permute(1, 2, 0).contiguous().numpy()
@@ -193,8 +200,13 @@ class Restorer:
         preset: str | None = None,
         strength: float = 1.0,
         tile: int | None = None,
+        words: Sequence[str] = (),
     ) -> None:
         """``UsageError`` if :meth:`restore` would refuse these arguments."""
+        for word in words:
+            if word not in self.words:
+                known = ", ".join(self.words) or "none"
+                raise UsageError(f"the model {self.name} does not know {word!r}; known: {known}")
         if not 0 <= strength <= 1:
             raise UsageError(f"strength {strength} is not in [0, 1]")
         if tile is not None and tile < 0:
@@ -219,7 +231,7 @@ class Restorer:
         return from_array(image)
 
     @torch.inference_mode()
-    def _diagnose(self, image: Tensor) -> Guidance:
+    def _diagnose(self, image: Tensor, words: Sequence[str]) -> Guidance:
         if self.controller is None:
             return Guidance()
         content, degradation = embed(self.controller, image)
@@ -228,6 +240,11 @@ class Restorer:
         shares = classify(degradation, self.text_features.to(degradation.device))[0].tolist()
         ranked = sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1])
         found = tuple(word for word, p in ranked if p >= DETECTED and word != CLEAN)
+        if words:  # their text embeddings: the controller is trained to give the same directions
+            features = self.text_features[[self.words.index(word) for word in words]]
+            told = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
+            degradation = told * degradation.norm() / told.norm()
+            found = tuple(word for word in words if word != CLEAN)
         return Guidance(content, degradation, dict(ranked), found)
 
     @torch.inference_mode()

@@ -22,6 +22,7 @@ from .pictures import files, picture
         (["restore", "a.png", "--strength", "2"], "strength"),
         (["restore", "a.png", "--steps", "5"], "one pass"),
         (["restore", "a.png", "--tile", "-5"], "tile"),
+        (["restore", "a.png", "--words", "hazy,hail"], "does not know 'hail'"),
         (["restore", "a.png", "--quality", "0"], "1..100"),
         (["restore", "a.png", "--max-pixels", "0"], "max-pixels"),
         (["restore", "a.png", "--overwrite", "--skip-existing"], "contradict"),

@@ -55,6 +55,14 @@ def test_one_seed_gives_one_file(folder, run):
     assert a == b != c
 
 
+def test_words_that_are_told_guide_and_are_reported(folder, run):
+    picture("photo.png")
+    status, out, _ = run("restore", "photo.png", "-o", "a.png", "--words", "hazy, noisy", "--json")
+    assert status == 0 and json.loads(out)["words"] == ["hazy", "noisy"]
+    assert run("restore", "photo.png", "-o", "b.png", "--words", "snowy")[0] == 0
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
+
+
 def test_strength_zero_keeps_every_pixel_of_a_16_bit_picture(folder, run):
     from pellucid.imaging.io import Photo, read, write
 

@@ -27,6 +27,7 @@ examples:
   pellucid restore 'scans/*.tif' --format png        a pattern; results as PNG
   pellucid restore holiday/ --skip-existing          go on where a run stopped
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
+  pellucid restore photo.jpg --words shadowed        the damage, where the model errs
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
@@ -49,6 +50,11 @@ class Restore:
     """File, folder, or - for standard output."""
     model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "lite"
     """A name from `pellucid models`, or a file of weights."""
+    words: Annotated[
+        str | None,
+        arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
+    ] = None
+    """What is wrong, if you know it better: hazy, or rainy,noisy (`pellucid diagnose` has all)."""
     preset: Annotated[
         Literal["paper", "balanced", "fast"] | None,
         arg(metavar="{paper,balanced,fast}", help_behavior_hint="(default: balanced)"),
@@ -117,7 +123,7 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.restorer import load
 
     restorer = load(args.model, args.device, args.dtype)
-    restorer.check(args.steps, args.preset, args.strength, args.tile)
+    restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
             try:
@@ -141,6 +147,10 @@ def _check(args: Restore) -> None:
         raise UsageError(f"--quality {args.quality} is not in 1..100")
     if args.max_pixels < 1:
         raise UsageError("--max-pixels must be positive")
+
+
+def _words(args: Restore) -> list[str]:
+    return [word.strip() for word in args.words.split(",")] if args.words else []
 
 
 def _check_stream(args: Restore, to_stream: bool) -> None:
@@ -182,7 +192,7 @@ def _restore(
     else:
         format = output_format(job.target)
     check(photo, format)  # before the work
-    guidance = restorer.diagnose(photo)
+    guidance = restorer.diagnose(photo, words=_words(args))
     options = {
         name: getattr(args, name) for name in ("steps", "preset", "strength", "seed", "tile")
     }
