@@ -3,13 +3,11 @@
 Paper: Radford et al., ICML 2021. The modified ResNet: a stem of three convolutions, average pooling
 before every strided convolution, attention pooling at the end. Parameters have the names of the
 official code (https://github.com/openai/CLIP, MIT), `visual.*`, so the image part of its weights
-loads strictly. The official file, RN50.pt, is a TorchScript archive, which holds code and is not
-read here; a state dict of it is. Only the image tower is built.
+loads strictly (`checkpoints/clip_resnet.py`). Only the image tower is built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,9 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.vision_language.clip import MEAN, STD
-
-RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
-"""Of the official archive RN50.pt."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +50,6 @@ class CLIPResNet(nn.Module):
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels (B, 3, S, S), S = `config.vision.image_size`, as (B, D)."""
         return self.visual(pixels)
-
-    def load_official(self, state: Mapping[str, Tensor]) -> None:
-        """Load the image part of a state dict of the official model; what else it holds is left.
-
-        Raises:
-            RuntimeError: it is not of this size, or parts of the tower are missing.
-        """
-        visual = {name: value for name, value in state.items() if name.startswith("visual.")}
-        self.load_state_dict(visual, strict=True)
 
 
 class ModifiedResNet(nn.Module):
