@@ -32,3 +32,21 @@ def hazy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
     d = depth(rng, h, w)
     t = np.exp(-MAX_BETA * severity * d)[..., None].astype(np.float32)
     return np.clip(image * t + airlight * (1 - t), 0, 1)
+
+
+def reside(
+    image: np.ndarray, depth: np.ndarray, rng: np.random.Generator, outdoor: bool = False
+) -> np.ndarray:
+    """Haze as in RESIDE, over a depth map ``(H, W)``; ``(H, W, 3)`` in [0, 1] to the same.
+
+    Airlight is grey. Indoors depth is in metres, A in [0.7, 1], beta in [0.6, 1.8]; outdoors both
+    are drawn from RESIDE's lists (5 x 7 = 35 pictures a scene) for the depth of its OTS. The ranges
+    are those commonly cited for RESIDE, not checked against its own text.
+    """
+    if outdoor:
+        airlight = rng.choice((0.8, 0.85, 0.9, 0.95, 1.0))
+        beta = rng.choice((0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.2))
+    else:
+        airlight, beta = rng.uniform(0.7, 1.0), rng.uniform(0.6, 1.8)
+    t = np.exp(-beta * depth)[..., None].astype(np.float32)
+    return np.clip(image * t + np.float32(airlight) * (1 - t), 0, 1)

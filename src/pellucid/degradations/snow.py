@@ -17,13 +17,18 @@ SIZES = (
 KERNELS_PER_SIZE = 2
 
 
-def snowy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Cover the image with flakes; their number grows with ``severity`` (the same flakes stay)."""
+def snowy(
+    image: np.ndarray, severity: float, rng: np.random.Generator, sizes: int = 3
+) -> np.ndarray:
+    """Cover the image with flakes; their number grows with ``severity`` (the same flakes stay).
+
+    ``sizes``: 1 = small flakes alone, as in Snow100K-S; 2 = small and medium, as in its M; 3 = all.
+    """
     h, w = image.shape[:2]
     wind = rng.uniform(45, 135)
     colour = rng.uniform(0.85, 1.0) + rng.uniform(-0.03, 0.03, 3)
     clear = np.ones((h, w), np.float32)  # 1 - z
-    for (low, high), density, blur in SIZES:
+    for (low, high), density, blur in SIZES[:sizes]:
         for _ in range(KERNELS_PER_SIZE):
             radius = rng.uniform(low, high)
             flake = convolve_small(disc_kernel(radius), gaussian_kernel(blur))

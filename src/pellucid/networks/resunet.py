@@ -45,21 +45,27 @@ class Context(NamedTuple):
 
 
 class ResBlock(nn.Module):
-    """``x + conv(silu(modulate(conv(x))))``; the second convolution starts at zero."""
+    """``x + conv(silu(modulate(conv(x))))``; the second convolution starts at zero.
 
-    def __init__(self, channels: int, embed_dim: int):
+    With ``embed_dim`` None there is no modulation, and the embedding is None.
+    """
+
+    def __init__(self, channels: int, embed_dim: int | None):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulation = nn.Linear(embed_dim, 2 * channels)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        if embed_dim is not None:
+            self.modulation = nn.Linear(embed_dim, 2 * channels)
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-        h = torch.addcmul(shift, self.conv1(x), 1 + scale)
+    def forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:
+        h = self.conv1(x)
+        if embedding is not None:
+            scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+            h = torch.addcmul(shift, h, 1 + scale)
         return x + self.conv2(F.silu(h, inplace=not torch.is_grad_enabled()))
 
 

@@ -1,0 +1,190 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pellucid.networks.weather import SAR, WeatherConfig, WeatherUNet
+from pellucid.vision_language.prior import PriorConfig
+
+PRIOR = PriorConfig(sample_dim=10, tokens=3, width=8)
+SMALL = WeatherConfig(
+    widths=(8, 12, 16), encoder_blocks=(1, 1), middle_blocks=1, decoder_blocks=(1, 1), prior=PRIOR
+)
+HOSTS = ("naf", "residual")
+READINGS = [
+    {},
+    {"gate": "channel"},
+    {"sar": "subtract"},
+    {"sar": "parallel"},
+    {"sar": "none"},
+    {"prior": None},
+    {"prior": dataclasses.replace(PRIOR, query="tokens")},
+]
+
+
+def small(host="naf", **changes):
+    torch.manual_seed(0)
+    return WeatherUNet(dataclasses.replace(SMALL, host=host, **changes)).eval()
+
+
+def trained(host="naf", **changes):
+    """A network without zeros, as after training."""
+    net = small(host, **changes)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+def picture(batch=1, size=(13, 18), seed=2):
+    return torch.rand(batch, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def sample(batch=1, seed=3):
+    return torch.randn(batch, 10, generator=torch.Generator().manual_seed(seed))
+
+
+def test_default_size_is_that_of_the_design():
+    net = WeatherUNet()
+
+    def millions(*modules):
+        return round(sum(p.numel() for m in modules for p in m.parameters()) / 1e6, 2)
+
+    assert (millions(net), millions(net.sar)) == (15.24, 0.27)
+    assert millions(net.prior, net.attend) == 1.56
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("changes", READINGS)
+def test_an_untrained_network_is_the_identity_and_a_trained_one_is_not(host, changes):
+    image = picture()
+    net = small(host, **changes)
+    assert torch.equal(net(image, net.context(sample())), image)
+    net = trained(host, **changes)
+    assert (net(image, net.context(sample())) - image).abs().max() > 1e-2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 9), (16, 32), (33, 50)])
+def test_any_size_comes_back_with_a_map_a_level(host, size):
+    net = trained(host)
+    image = picture(2, size)
+    restored, maps = net(image, maps=True)
+    assert restored.shape == image.shape
+    assert torch.equal(net(image), restored)
+    for stride, width, found in zip(net.strides, SMALL.widths, maps, strict=False):
+        places = (-(-size[0] // stride), -(-size[1] // stride))
+        assert found.features.shape == found.residual.shape == (2, width, *places)
+        assert found.gate.shape == (2, 1, *places)
+        assert found.gate.min() > 0 and found.gate.max() < 1
+    assert len(maps) == 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("changes", READINGS)
+def test_a_picture_is_restored_alike_whatever_else_is_in_the_batch(host, changes):
+    net = trained(host, **changes)
+    images, samples = picture(3), sample(3)
+    together = net(images, net.context(samples))
+    for i in range(3):
+        alone = net(images[i : i + 1], net.context(samples[i : i + 1]))
+        assert torch.allclose(together[i], alone[0], atol=1e-4)
+
+
+@torch.no_grad()
+def test_sar_adds_a_gated_residual_or_takes_it_away():
+    x = torch.randn(2, 8, 5, 6, generator=torch.Generator().manual_seed(0))
+    for gate, channels in (("pixel", 1), ("channel", 8)):
+        added, subtracted = SAR(8, gate, subtract=False), SAR(8, gate, subtract=True)
+        subtracted.load_state_dict(added.state_dict(), strict=False)
+        up, found = added(x)
+        down, same = subtracted(x)
+        r = added.branch(x)
+        assert found.gate.shape[1] == channels
+        assert torch.equal(found.residual, found.gate * r) and torch.equal(found.residual, same[1])
+        assert torch.allclose(up, x + 0.1 * found.residual)
+        assert torch.allclose(down, x - found.residual)
+        assert torch.equal(found.features, x)
+        assert abs(found.gate.mean() - 0.12) < 0.05
+
+
+@torch.no_grad()
+def test_the_parallel_encoder_leaves_the_plain_one_alone_and_the_decoder_sees_both():
+    net, image = trained(sar="parallel"), picture()
+    features = []
+    net.down[0].register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
+    before = net(image)
+    for level in net.sar:
+        level.branch[-1].weight.neg_()
+    after = net(image)
+    assert torch.equal(*features)
+    assert (before - after).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_residual_host_multiplies_light_where_it_must():
+    net, image = small("residual"), picture()
+    net.head.bias[: net.head.out_channels // 2] = 0.5
+    assert torch.allclose(net(image), 1.5 * image)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("changes", READINGS)
+def test_every_parameter_learns(host, changes):
+    net = trained(host, **changes).train()
+    image = picture(2)
+    F.mse_loss(net(image, net.context(sample(2))), 1 - image).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_loss_falls_from_the_identity(host):
+    net, image = small(host).train(), picture(2, (8, 8))
+    damaged = 0.6 * image + 0.3
+    losses = []
+    for _ in range(8):
+        net.zero_grad()
+        loss = F.mse_loss(net(damaged, net.context(sample(2))), image)
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for parameter in net.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@torch.no_grad()
+def test_no_label_is_needed_and_the_sample_matters_once_trained():
+    net, image = trained(), picture()
+    assert torch.equal(net(image), net(image, net.context(torch.zeros(1, 10))))
+    assert (net(image, net.context(sample())) - net(image)).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_context_of_one_picture_serves_a_batch_of_its_tiles():
+    net, tiles = trained(), picture(2)
+    context = net.context(sample())
+    assert torch.allclose(net(tiles, context)[1:], net(tiles[1:], context), atol=1e-5)
+
+
+def test_the_config_survives_json():
+    config = dataclasses.replace(SMALL, sar="parallel")
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    assert WeatherConfig(**values) == config
+
+
+def test_autocast_trains_it():
+    net, image = trained().train(), picture()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = net(image, net.context(sample())).float().square().mean()
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
