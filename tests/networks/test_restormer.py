@@ -24,7 +24,7 @@ def test_parameters_have_the_official_names_shapes_and_order():
 
 
 def test_restoration_equals_the_official_network():
-    """In float32, which is much faster than float64."""
+    """In float32, which is faster; in float64 the difference is 4e-11."""
     net = perceive.filled(RestormerMedium()).float()
     assert perceive.error(net(image(2, 64, 64)), "restormer_medium") < 1e-5
 

@@ -6,8 +6,7 @@ from pellucid.errors import CheckpointError
 from pellucid.vision_language.dinov2 import DINOv2
 
 
-@pytest.fixture(scope="module")
-def model():
+def tiny_model():
     from transformers import Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)
@@ -15,6 +14,11 @@ def model():
         hidden_size=16, num_hidden_layers=12, num_attention_heads=2, image_size=224, patch_size=56
     )
     return DINOv2(Dinov2Model(config))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
 
 
 def test_vectors_are_class_tokens_of_the_residual_stream(model):
