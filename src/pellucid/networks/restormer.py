@@ -183,9 +183,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, project: nn.Con
     """Attention of channels to channels within each head, and the 1x1 convolution after it.
 
     `softmax(temperature * cosine(q, k)) v`, a cosine being that of two channels over all pixels.
-    Ours, for speed (half the time of the formula written out, and faster than
-    `scaled_dot_product_attention`): the lengths divide the small matrix of products instead of the
-    pixels, and that matrix is multiplied into the convolution, so pixels are read once.
+    Ours: the lengths divide the small matrix of products instead of the pixels, and that matrix is
+    multiplied into the convolution, so pixels are read once. On a CPU in float32 a layer of 48
+    channels at 128 px takes 0.6 of the time of the formula written out, which is faster than
+    `scaled_dot_product_attention`; where pixels are few there is no difference.
 
     Args:
         q, k, v: `(B, C, H, W)`.
