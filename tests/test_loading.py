@@ -1,4 +1,5 @@
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -36,10 +37,13 @@ def test_loads_a_bundle_with_the_tower_beside_it(files, image):
     assert torch.equal(model.restore(image, strength=0), image)
 
 
+TRANSFORMER = {"dim": 8, "blocks": [1, 1, 1, 1], "heads": [1, 1, 2, 2], "refinement": 1}
 SIZES = {
     "resunet": asdict(NETWORK),
     "diffusion-resunet": asdict(NETWORK),
     "irsde-unet": {"nf": 32, "ch_mult": [1, 1], "context_dim": 16},
+    "restormer-medium": TRANSFORMER,
+    "perceive-ir": {**TRANSFORMER, "semantic_dim": 5},
     "nafnet": {"width": 8, "encoder_blocks": [1], "decoder_blocks": [1], "context_dim": 16},
 }
 
@@ -58,6 +62,8 @@ def test_every_kind_of_network_survives_a_journey_through_a_file_and_restores(
         assert torch.equal(again.state_dict()[name], value)
     model = restorer(network=again)
     model.predicts = meta["predicts"]
+    if kind == "perceive-ir":
+        model.semantics = SimpleNamespace(encode=lambda image: [torch.ones(1, 5)] * 4)
     options = {"steps": 2} if model.is_diffusion else {}
     results = [model.restore(image, tile=tile, **options) for tile in (0, 32)]
     assert all(r.shape == image.shape and 0 <= r.min() <= r.max() <= 1 for r in results)

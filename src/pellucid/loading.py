@@ -14,7 +14,9 @@ from pellucid.checkpoints.load import load_daclip, load_file
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
+from pellucid.networks.perceive_ir import PerceiveIR
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.dinov2 import BASE, DINOv2
 from pellucid.vision_language.tokenizer import Tokenizer
 
 _CLIP_VOCABULARY = 49408
@@ -42,8 +44,12 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
     if tower is not None:
         controller, text_features, words = load_tower(tower)
         _check_sizes(network, controller, path, tower)
+    semantics = None
+    if isinstance(network, PerceiveIR):
+        semantics = DINOv2.from_pretrained(meta.get("semantics", BASE))
     return {
         "network": network,
+        "semantics": semantics,
         "controller": controller,
         "text_features": text_features,
         "words": words,

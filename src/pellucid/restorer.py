@@ -39,6 +39,7 @@ from pellucid.vision_language.preprocess import embed
 
 if TYPE_CHECKING:
     from pellucid.vision_language.controller import DaCLIP
+    from pellucid.vision_language.dinov2 import DINOv2
 
 Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
 Progress = Callable[[float], None]
@@ -72,6 +73,8 @@ class Restorer:
         text_features: embeddings ``(n, D)`` of ``words`` by the controller's text tower; without
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
+        semantics: with ``encode``, picture to vectors (``vision_language.dinov2.DINOv2``), for a
+            network that is guided by the picture itself (``PerceiveIR``).
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -88,6 +91,7 @@ class Restorer:
         text_features: Tensor | None = None,
         words: Sequence[str] = (),
         *,
+        semantics: DINOv2 | None = None,
         predicts: str | None = None,
         sde: MeanRevertingSDE | None = None,
         name: str = "custom",
@@ -103,6 +107,7 @@ class Restorer:
         self.controller = controller
         if controller is not None:
             controller.eval().requires_grad_(False).to(self.device)
+        self.semantics = semantics if semantics is None else semantics.to(self.device)
         self.text_features, self.words = text_features, tuple(words)
         self.predicts = predicts
         self.sde = sde or MeanRevertingSDE()
@@ -116,7 +121,7 @@ class Restorer:
     def fingerprint(self) -> str:
         """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
         digest = hashlib.sha256()
-        for module in (self.network, self.controller):
+        for module in (self.network, self.controller, self.semantics):
             for name, tensor in sorted(module.state_dict().items()) if module else ():
                 digest.update(name.encode())
                 digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
@@ -259,8 +264,7 @@ class Restorer:
         progress: Progress | None,
     ) -> Tensor:
         """``(1, 3, H, W)`` in [0, 1], float32 on the CPU, from and to."""
-        embeddings = (guidance.degradation, guidance.content)
-        context = self.network.context(*(e if e is None else e.to(self.device) for e in embeddings))
+        context = self._context(image, guidance)
         tiler = Tiler(self._tile(image, tile), self.network.overlap, self.network.multiple)
         if not self.is_diffusion:
             result = tiler(lambda part: self._call(context, part), image, progress=progress)
@@ -283,6 +287,14 @@ class Restorer:
         denoise = Denoiser(self.sde, network, image, context, self.predicts)
         noise = torch.Generator().manual_seed(seed)
         return chosen.sample(self.sde, denoise, noise, steps).clamp_(0, 1)
+
+    def _context(self, image: Tensor, guidance: Guidance) -> Any:
+        """What guides the network through the whole picture."""
+        if self.semantics is not None:
+            image = image.to(self.device)
+            return self.network.context(image, self.semantics.encode(image))
+        embeddings = (guidance.degradation, guidance.content)
+        return self.network.context(*(e if e is None else e.to(self.device) for e in embeddings))
 
     def _tile(self, image: Tensor, tile: int | None) -> int | None:
         if tile == 0:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from losses import gathered_gradient
-from pellucid.losses.contrastive import contrastive, daclip_loss
+from pellucid.losses.contrastive import contrastive, daclip_loss, degradation_contrastive
 
 
 def features(count: int, seed: int) -> torch.Tensor:
@@ -99,3 +99,38 @@ def test_two_processes_have_the_gradient_of_one_with_the_whole_batch(tmp_path):
     whole = gathered_gradient.gradient(slice(None))
     for ours, expected in zip(torch.load(tmp_path / "out"), whole, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+
+
+GOLDEN_ANCHORS = [[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]]
+GOLDEN_POSITIVES = [[1, 0.1, 0], [0, 1, 0.2], [1, 0.8, 0], [0.3, 0, 1]]
+
+
+def degradations(rows):
+    return F.normalize(torch.tensor(rows, dtype=torch.float64), dim=1)
+
+
+def test_the_loss_of_degradations_has_its_golden_values():
+    """Those of the official Perceive-IR."""
+    z, positive = degradations(GOLDEN_ANCHORS), degradations(GOLDEN_POSITIVES)
+    task = torch.tensor([0, 1, 0, 2])
+    assert float(degradation_contrastive(z, positive, task)) == pytest.approx(
+        0.0296532655, abs=1e-10
+    )
+
+
+def test_anchors_move_and_their_copies_as_negatives_do_not():
+    z = degradations(GOLDEN_ANCHORS).requires_grad_()
+    positive = degradations(GOLDEN_POSITIVES)
+    degradation_contrastive(z, positive, torch.tensor([0, 1, 0, 2])).backward()
+    logits = torch.stack([z[1] @ positive[1], *(z[1] @ z[[0, 2, 3]].T)]).detach() / 0.1
+    share = logits.softmax(0)
+    vectors = torch.stack([positive[1], *z.detach()[[0, 2, 3]]])
+    expected = (share[:, None] * vectors).sum(0) - positive[1]
+    assert torch.allclose(z.grad[1], expected / 0.1 / 4)
+
+
+def test_a_batch_of_one_task_has_a_loss_of_zero_that_can_be_differentiated():
+    z = degradations(GOLDEN_ANCHORS).requires_grad_()
+    loss = degradation_contrastive(z, degradations(GOLDEN_POSITIVES), torch.ones(4))
+    loss.backward()
+    assert loss == 0 and not z.grad.any()

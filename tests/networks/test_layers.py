@@ -42,3 +42,11 @@ def test_sinusoidal_embedding_has_sines_first():
     assert torch.equal(embedding[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     assert torch.allclose(embedding[1, :4], torch.sin(7 * frequencies), atol=1e-6)
     assert torch.allclose(embedding[1, 4:], torch.cos(7 * frequencies), atol=1e-6)
+
+
+def test_channel_norm_of_float64_is_computed_in_float64():
+    x = torch.randn(2, 5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    gain, bias = torch.arange(10, dtype=torch.float64).div(7).chunk(2)
+    pixels = x.permute(0, 2, 3, 1)
+    expected = torch.nn.functional.layer_norm(pixels, (5,), gain, bias, 1e-5).permute(0, 3, 1, 2)
+    assert torch.equal(channel_layer_norm(x, gain, bias, 1e-5), expected)

@@ -31,6 +31,10 @@ KINDS = {
         "pellucid.networks.resunet", "ResUNetConfig", "DiffusionResUNet", "x0"
     ),
     "nafnet": Kind("pellucid.networks.nafnet", "NAFNetConfig", "NAFNet"),
+    "restormer-medium": Kind(
+        "pellucid.networks.restormer", "RestormerMediumConfig", "RestormerMedium"
+    ),
+    "perceive-ir": Kind("pellucid.networks.perceive_ir", "PerceiveIRConfig", "PerceiveIR"),
     "unet": _UNET,
     "irsde-unet": _UNET,  # the official checkpoints
 }

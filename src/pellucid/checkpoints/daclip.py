@@ -2,8 +2,8 @@
 
 Our `DaCLIP` and `ConditionalUNet` keep the official parameter names, so nothing is renamed. What is
 taken off is the wrapping: `{"epoch", "name", "state_dict", "optimizer"}` of an open_clip training
-checkpoint, and the prefix `module.` of parallel training. What is added is the config, read off
-shapes.
+checkpoint, `{"model", ...}` or `{"prompt_learner", ...}` of others, and the prefix `module.` of
+parallel training. What is added is the config, read off shapes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def unwrap(checkpoint: Any) -> dict[str, Tensor]:
         CheckpointError: there is no mapping of names to tensors in it.
     """
     state = checkpoint
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    for name in ("state_dict", "model", "prompt_learner"):
+        if isinstance(state, Mapping) and isinstance(state.get(name), Mapping):
+            state = state[name]
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError(f"no weights in it, but a {type(state).__name__}")
     for key, value in state.items():

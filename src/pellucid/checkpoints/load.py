@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pellucid.checkpoints import daclip, safe
+from pellucid.checkpoints import daclip, perceive, safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.errors import CheckpointError
-from pellucid.vision_language.clip import CLIPConfig
+from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.prompts import QualityPrompts
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -24,8 +25,9 @@ def load_file(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read weights: our own bundle, or an official `.pt`, `.pth` or plain `.safetensors`.
 
     Returns:
-        `(state_dict, meta)`; `meta["kind"]` says which network it is ("daclip", "irsde-unet", or
-        what a bundle says), `meta["config"]` its sizes. Of an official checkpoint both are read off
+        `(state_dict, meta)`; `meta["kind"]` says which network it is ("daclip", "irsde-unet",
+        "perceive-ir", "restormer-medium", "quality-prompts", or what a bundle says),
+        `meta["config"]` its sizes. Of an official checkpoint both are read off
         the weights. Weights of a tower have the alias `visual.*`, whether or not the file has.
 
     Raises:
@@ -44,11 +46,12 @@ def load_file(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return state, meta or {"kind": "irsde-unet", "config": daclip.unet_config(state)}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    meta = meta or perceive.describe(state)
     if meta:
         return state, meta
     raise CheckpointError(
         f"{path}: weights of an unknown network; neither a Pellucid bundle nor a tower or U-Net "
-        f"of DA-CLIP (its first key is {next(iter(state))})"
+        f"of DA-CLIP or a network of Perceive-IR (its first key is {next(iter(state))})"
     )
 
 
@@ -98,3 +101,23 @@ def load_daclip(path: str | PathLike) -> DaCLIP:
     with torch.device("meta"):
         model = DaCLIP(config)
     return load_into(model, state, path).eval().requires_grad_(False)
+
+
+def load_prompts(
+    path: str | PathLike, clip: CLIP, tokenize: Callable[[Sequence[str]], Tensor]
+) -> QualityPrompts:
+    """Read Perceive-IR's prompts, official or ours; `clip` and `tokenize` as in `QualityPrompts`.
+
+    Raises:
+        CheckpointError: as `load_file`, the file holds something else, or the prompts were learned
+            with another tower.
+    """
+    state, meta = load_file(path)
+    if meta.get("kind") != "quality-prompts":
+        raise CheckpointError(f"{path} holds {meta.get('kind')} weights, not quality prompts")
+    prompts = QualityPrompts(clip, tokenize)
+    start = prompts.token_prefix.clone()
+    load_into(prompts, state, path)
+    if not torch.allclose(prompts.token_prefix, start, rtol=0.02, atol=1e-3):
+        raise CheckpointError(f"{path} was learned with another tower than this")
+    return prompts

@@ -22,7 +22,7 @@ examples:
 
 @dataclass
 class Convert:
-    """Turn an official DA-CLIP checkpoint (tower or U-Net) into safetensors, weights alone."""
+    """Turn an official checkpoint of DA-CLIP or Perceive-IR into safetensors, weights alone."""
 
     source: Annotated[Positional[Path], arg(metavar="SRC")]
     """A .pt or .pth file; it is read without running code in it."""

@@ -1,4 +1,5 @@
-"""Contrastive losses of DA-CLIP (ICLR 2024, section 3.2): pictures, captions, degradations."""
+"""Contrastive losses: of DA-CLIP (ICLR 2024, section 3.2) between pictures, captions and words of
+degradation, of Perceive-IR (IEEE TIP 2026) between degradations."""
 
 from __future__ import annotations
 
@@ -79,6 +80,30 @@ def contrastive_term(
         identity = gathered(torch.tensor([_number(t) for t in texts], device=image.device))
         same = identity[:, None] == identity[None, :]
     return contrastive(*pair.chunk(2, 1), scale, same)
+
+
+def degradation_contrastive(
+    anchor: Tensor, positive: Tensor, task: Tensor, temperature: float = 0.1
+) -> Tensor:
+    """Return Perceive-IR's L_cl: pictures of one task share a degradation, others do not.
+
+    InfoNCE with one positive; negatives are the anchors of other tasks in the batch of all
+    processes, which get no gradient. Anchors without negatives do not count, and the loss is 0 if
+    there are no others. Source: official code.
+
+    Args:
+        anchor: L2-normalised degradation vectors (B, D).
+        positive: those of other crops of the same degraded pictures (B, D).
+        task: integer labels (B,).
+        temperature: divides the cosines.
+    """
+    others, tasks = gathered(anchor.detach()), gathered(task)
+    negative = task[:, None] != tasks[None, :]
+    pull = (anchor * positive).sum(dim=1, keepdim=True)
+    push = (anchor @ others.T).masked_fill(~negative, -torch.inf)
+    logits = torch.cat([pull, push], dim=1)[negative.any(dim=1)] / temperature
+    first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return F.cross_entropy(logits, first, reduction="sum") / max(len(logits), 1)
 
 
 def gathered(local: Tensor) -> Tensor:

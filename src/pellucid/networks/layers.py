@@ -23,15 +23,17 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 def channel_layer_norm(x: Tensor, gain: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     """Layer norm over the channels of each pixel of `(B, C, H, W)`, biased variance.
 
-    Computed in float32 whatever the precision of `x`, under autocast too; `gain` and `bias` hold C
-    numbers. In channels-last memory the permutations cost nothing.
+    Computed in float32 at least, under autocast too; `gain` and `bias` hold C numbers. In
+    channels-last memory the permutations cost nothing.
     """
     pixels = x.permute(0, 2, 3, 1)
+    precision = torch.promote_types(x.dtype, torch.float32)
     if x.device.type != "cpu" or x.dtype == torch.float16:
-        pixels = pixels.float()  # a CPU reads bfloat16 and sums in float32 by itself
-    bias = None if bias is None else bias.flatten().float()
+        pixels = pixels.to(precision)  # a CPU reads bfloat16 and sums in float32 by itself
+    gain = gain.flatten().to(precision)
+    bias = None if bias is None else bias.flatten().to(precision)
     with torch.autocast(x.device.type, enabled=False):
-        normed = F.layer_norm(pixels, pixels.shape[-1:], gain.flatten().float(), bias, eps)
+        normed = F.layer_norm(pixels, pixels.shape[-1:], gain, bias, eps)
     return normed.permute(0, 3, 1, 2).to(x.dtype)
 
 

@@ -223,10 +223,16 @@ class CLIP(nn.Module):
         """Embed token ids (B, context_length) as (B, D).
 
         The embedding is read at the largest id of a row, so the end token must be the last of the
-        vocabulary. Attention is causal: what follows the end token cannot matter and is cut off.
+        vocabulary.
         """
-        end = tokens.argmax(dim=-1)
-        tokens = tokens[:, : int(end.max()) + 1]
-        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
+        return self.encode_embedded(self.token_embedding(tokens), tokens.argmax(dim=-1))
+
+    def encode_embedded(self, x: Tensor, end: Tensor) -> Tensor:
+        """Embed sentences of token embeddings (B, N, W), with end tokens at `end` (B,), as (B, D).
+
+        Attention is causal: what follows the end token cannot matter and is cut off.
+        """
+        x = x[:, : int(end.max()) + 1]
+        x = x + self.positional_embedding[: x.shape[1]]
         x = self.ln_final(self.transformer(x, causal=True))
         return x[torch.arange(len(x), device=x.device), end] @ self.text_projection

@@ -1,0 +1,211 @@
+"""Restormer, a U-shaped transformer that attends across channels, at the size of Perceive-IR.
+
+Paper: Restormer (Zamir et al., CVPR 2022). `RestormerMedium` is the network with which Perceive-IR
+(Zhang et al., IEEE TIP 2026, https://github.com/House-yuyu/Perceive-IR, Apache-2.0) renders
+pictures of medium quality. It differs from Restormer: all layers have a bias, and the decoder at
+full resolution and the refinement have `dim` channels, halved by one more 1x1 convolution, instead
+of twice as many.
+
+Parameters have the names of the official Perceive-IR code, so its medium checkpoints load strictly.
+They are published on Baidu only, and none are shipped.
+
+Ours: attention and the projection after it are one product (`attend`), equal up to rounding.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid.networks.layers import channel_layer_norm, pad_to_multiple
+
+
+@dataclass(frozen=True)
+class RestormerMediumConfig:
+    """Sizes of a `RestormerMedium`; level `i` has `dim * 2**i` channels, at 1 / 2^i of the size."""
+
+    dim: int = 48
+    blocks: tuple[int, ...] = (4, 6, 6, 8)  # of the encoder, last the deepest; decoders mirror it
+    heads: tuple[int, ...] = (1, 2, 4, 8)
+    refinement: int = 4  # blocks after the decoder
+    expansion: float = 2.66  # of the feed-forward layers
+
+
+class RestormerMedium(nn.Module):
+    """Deterministic restoration `net(image)`: the image plus a predicted residual.
+
+    `multiple` is what sides are padded to. `overlap` is a choice, not a receptive field: the
+    attention averages over the whole input, so a tile never gives exactly what the whole image
+    gives.
+    """
+
+    overlap = 64
+    multiple = 8
+
+    def __init__(self, config: RestormerMediumConfig | None = None):
+        super().__init__()
+        self.config = config = config or RestormerMediumConfig()
+        dim = config.dim
+
+        def blocks(level: int) -> nn.Sequential:
+            sizes = dim << level, config.heads[level], config.expansion
+            return nn.Sequential(*(TransformerBlock(*sizes) for _ in range(config.blocks[level])))
+
+        self.embed = nn.Conv2d(3, dim, 3, padding=1)
+        self.encoder1, self.down1 = blocks(0), Down(dim)
+        self.encoder2, self.down2 = blocks(1), Down(2 * dim)
+        self.encoder3, self.down3 = blocks(2), Down(4 * dim)
+        self.latent = blocks(3)
+        self.up3, self.reduce3 = Up(8 * dim), nn.Conv2d(8 * dim, 4 * dim, 1)
+        self.decoder3 = blocks(2)
+        self.up2, self.reduce2 = Up(4 * dim), nn.Conv2d(4 * dim, 2 * dim, 1)
+        self.decoder2 = blocks(1)
+        self.up1, self.reduce1 = Up(2 * dim), nn.Conv2d(2 * dim, dim, 1)
+        self.decoder1 = blocks(0)
+        self.refinement = nn.Sequential(
+            *(
+                TransformerBlock(dim, config.heads[0], config.expansion)
+                for _ in range(config.refinement)
+            )
+        )
+        self.output = nn.Conv2d(dim, 3, 3, padding=1)
+
+    def context(self, degradation: Tensor | None, content: Tensor | None) -> None:
+        """Nothing: this network is not guided."""
+
+    def forward(self, image: Tensor, context: None = None) -> Tensor:
+        """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
+        h, w = image.shape[-2:]
+        padded = pad_to_multiple(image, self.multiple)
+        e1 = self.encoder1(self.embed(padded))
+        e2 = self.encoder2(self.down1(e1))
+        e3 = self.encoder3(self.down2(e2))
+        x = self.latent(self.down3(e3))
+        x = self.decoder3(self.reduce3(torch.cat([self.up3(x), e3], dim=1)))
+        x = self.decoder2(self.reduce2(torch.cat([self.up2(x), e2], dim=1)))
+        x = self.decoder1(self.reduce1(torch.cat([self.up1(x), e1], dim=1)))
+        return (self.output(self.refinement(x)) + padded)[..., :h, :w]
+
+
+class TransformerBlock(nn.Module):
+    """Channel attention, then a gated feed-forward layer, both residual after a layer norm."""
+
+    def __init__(self, channels: int, heads: int, expansion: float, bias: bool = True):
+        super().__init__()
+        self.norm1 = LayerNorm(channels)
+        self.attention = MDTA(channels, heads, bias)
+        self.norm2 = LayerNorm(channels)
+        self.ffn = GDFN(channels, expansion, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)`."""
+        x = x + self.attention(self.norm1(x))
+        return x + self.ffn(self.norm2(x))
+
+
+class MDTA(nn.Module):
+    """Multi-Dconv head transposed attention (Restormer, equation 1), over channels."""
+
+    def __init__(self, channels: int, heads: int, bias: bool = True):
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
+        self.qkv_dw = depthwise(3 * channels, bias)
+        self.project = nn.Conv2d(channels, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)`."""
+        q, k, v = self.qkv_dw(self.qkv(x)).chunk(3, dim=1)
+        return attend(q, k, v, self.temperature, self.project)
+
+
+class GDFN(nn.Module):
+    """Gated-Dconv feed-forward network (Restormer, equation 2)."""
+
+    def __init__(self, channels: int, expansion: float, bias: bool = True):
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.project_in = nn.Conv2d(channels, 2 * hidden, 1, bias=bias)
+        self.depthwise = depthwise(2 * hidden, bias)
+        self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)`."""
+        a, b = self.depthwise(self.project_in(x)).chunk(2, dim=1)
+        return self.project_out(F.gelu(a) * b)
+
+
+class LayerNorm(nn.Module):
+    """Layer norm over the channels of each pixel; `body` is the official name."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(B, C, H, W)`."""
+        return channel_layer_norm(x, self.body.weight, self.body.bias, self.body.eps)
+
+
+class Down(nn.Module):
+    """Half the resolution, twice the channels."""
+
+    def __init__(self, channels: int, bias: bool = True):
+        super().__init__()
+        shrink = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=bias)
+        self.body = nn.Sequential(shrink, nn.PixelUnshuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)` to `(B, 2C, H/2, W/2)`."""
+        return self.body(x)
+
+
+class Up(nn.Module):
+    """Twice the resolution, half the channels."""
+
+    def __init__(self, channels: int, bias: bool = True):
+        super().__init__()
+        grow = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=bias)
+        self.body = nn.Sequential(grow, nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)` to `(B, C/2, 2H, 2W)`."""
+        return self.body(x)
+
+
+def depthwise(channels: int, bias: bool) -> nn.Conv2d:
+    """A 3x3 convolution of each channel by itself."""
+    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, project: nn.Conv2d) -> Tensor:
+    """Attention of channels to channels within each head, and the 1x1 convolution after it.
+
+    `softmax(temperature * cosine(q, k)) v`, a cosine being that of two channels over all pixels.
+    Ours: the lengths divide the small matrix of products instead of the pixels, and that matrix is
+    multiplied into the convolution, so pixels are read once. On a CPU in float32 a layer of 48
+    channels at 128 px takes 0.6 of the time of the formula written out, which is faster than
+    `scaled_dot_product_attention`; where pixels are few there is no difference.
+
+    Args:
+        q, k, v: `(B, C, H, W)`.
+        temperature: `(heads, 1, 1)`.
+        project: 1x1 convolution of C channels.
+    """
+    heads, (height, width) = len(temperature), q.shape[-2:]
+    q, k = (x.flatten(2).unflatten(1, (heads, -1)) for x in (q, k))  # (B, heads, c, HW)
+    cosine = (q @ k.mT) / (length(q) * length(k).mT)
+    attention = (cosine * temperature).softmax(dim=-1).to(v.dtype)
+    weight = project.weight.flatten(1).unflatten(1, (heads, -1)).transpose(0, 1)  # (heads, C, c)
+    weight = (weight.to(v.dtype) @ attention).transpose(1, 2).flatten(2)  # (B, C, C)
+    x = weight @ v.flatten(2)
+    if project.bias is not None:
+        x = x + project.bias[:, None].to(v.dtype)
+    return x.unflatten(2, (height, width))
+
+
+def length(x: Tensor) -> Tensor:
+    """Euclidean length of the rows `(..., 1)`, in float32 at least and never zero."""
+    precision = torch.promote_types(x.dtype, torch.float32)
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=precision).clamp_min(1e-12)

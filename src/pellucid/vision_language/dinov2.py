@@ -1,0 +1,69 @@
+"""DINOv2: what is in a picture, as four vectors from shallow to deep, for Perceive-IR."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from transformers import Dinov2Model
+
+BASE = "facebook/dinov2-base"
+LAYERS = (1, 4, 8, 12)
+SIZE = 224
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class DINOv2(nn.Module):
+    """A frozen DINOv2 (Oquab et al., TMLR 2024) of 12 layers or more, read as Perceive-IR does.
+
+    Source: Perceive-IR, official code. The weights of `BASE` (Meta, Apache-2.0) have 86.6 M
+    parameters and give vectors of length 768.
+    """
+
+    def __init__(self, model: Dinov2Model):
+        super().__init__()
+        self.model = model
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, source: str | PathLike = BASE) -> DINOv2:
+        """Read a folder in the format of `transformers`, or a repository on the Hugging Face Hub.
+
+        Raises:
+            CheckpointError: neither found nor fetched.
+        """
+        from transformers import Dinov2Model
+
+        try:
+            return cls(Dinov2Model.from_pretrained(source, use_safetensors=True))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"DINOv2 could not be read from {source}: {error}\nWithout a network, fetch "
+                f"config.json and model.safetensors of https://huggingface.co/{BASE} by hand and "
+                "give their folder."
+            ) from error
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """The class token after layers 1, 4, 8 and 12, without the final norm.
+
+        The whole picture is squeezed to 224 x 224 px (bicubic, not antialiased, not clamped), so a
+        picture's vectors are not those of its tiles: compute them once for the whole.
+
+        Args:
+            image: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            Four tensors `(B, D)`, for the network's full resolution first.
+        """
+        pixels = F.interpolate(image, (SIZE, SIZE), mode="bicubic", align_corners=False)
+        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        states = self.model((pixels - mean) / std, output_hidden_states=True).hidden_states
+        return [states[layer][:, 0] for layer in LAYERS]
