@@ -108,7 +108,7 @@ WILD_IR = _official(
 )
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
-    sha256="844c65afedd3c1cb7a163f224c09b3fe4dc4c15b1a3b924a1956e49cf952d051",
+    sha256="61595d8a6090e2efda71a6e6974a0d1d558c32676234b6f546aa451d10dcfbe5",
 )
 
 MODELS = {
@@ -119,7 +119,7 @@ MODELS = {
             "small and fast, one pass; works offline",
             ShippedFile(
                 "lite.safetensors",
-                sha256="58a6da5b8d84d0072fdf67ba732923678775bd3247c8b4d354cc6cd1aba93deb",
+                sha256="dfc018d569f22bdb6cf3cc886a11060c23ab17f387eb696df8d65a467981666f",
             ),
             LITE_CLIP,
             recipe="lite_restore",
@@ -129,7 +129,7 @@ MODELS = {
             "small, samples with the mean-reverting SDE; works offline",
             ShippedFile(
                 "lite-sde.safetensors",
-                sha256="609960ccda1ad97657873aa1183fbf08dbe347b96df7e4427dc4fd02427e415a",
+                sha256="56d8ba98bad75f024866dc59c304082bf00e9d79d2080305fce200296a57df51",
             ),
             LITE_CLIP,
             recipe="lite_sde",
