@@ -20,7 +20,7 @@ RESTORER = (  # runs that follow one another, crops a step, and what the reader 
     ("named-128", 4, "128 px"),
     ("restore", 4, "controller"),
 )
-CONTROLLER = (("naming", 33, "naming, 64 px"), ("controller", 32, "and content, 128 px"))
+CONTROLLER = (("naming", 33, "naming, 64 px"), ("controller", 32, "and content"))
 
 
 def validations(path: Path) -> list[dict]:

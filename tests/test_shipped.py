@@ -15,18 +15,18 @@ from pellucid.degradations import CLEAN, WORDS, degrade
 # benchmarks/quality.py measures on all held-out ones. What the weights cannot repair yet must at
 # least not be made visibly worse.
 GAIN = {
-    "motion-blurry": -1.0,
-    "hazy": 1.0,
-    "jpeg-compressed": -1.0,
-    "low-light": 4.0,
-    "noisy": 5.0,
-    "raindrop": -1.0,
-    "rainy": 0.5,
-    "shadowed": -1.0,
-    "snowy": 1.5,
-    "uncompleted": 5.0,
+    "motion-blurry": -0.3,
+    "hazy": 3.5,
+    "jpeg-compressed": 0.2,
+    "low-light": 8.0,
+    "noisy": 6.5,
+    "raindrop": -0.3,
+    "rainy": 4.5,
+    "shadowed": -0.3,
+    "snowy": 4.0,
+    "uncompleted": 9.0,
 }
-UNTOUCHED = 40.0
+UNTOUCHED = 42.0
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_damage_is_named(lite, photographs):
             damaged = degrade(clean, word, 0.5, np.random.default_rng(seed))
             named = next(iter(lite.diagnose(damaged).probabilities))
             right.append(named == word)
-    assert np.mean(right) > 0.55
+    assert np.mean(right) > 0.75
 
 
 def test_bf16_stays_close_to_float32(photographs):

@@ -232,7 +232,7 @@ sys.exit(cli.main(["restore", "in", "-o", "out"]))
     assert process.stdout.readline() == "now\n"
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "interrupted: 2 of 6 pictures are done" in err and "Traceback" not in err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
