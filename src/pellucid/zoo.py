@@ -5,13 +5,12 @@ Importing this module is cheap; PyTorch is loaded only when weights are fetched.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from pellucid.checkpoints.download import RemoteFile, fetch
-from pellucid.errors import CheckpointError, UsageError
+from pellucid.errors import CheckpointError, look_up
 
 DEFAULT = "lite"
 SHIPPED = Path(__file__).parent / "weights"
@@ -169,11 +168,7 @@ def entry(name: str) -> ModelEntry:
     Raises:
         UsageError: there is none; names the nearest.
     """
-    if name in MODELS:
-        return MODELS[name]
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise UsageError(f"unknown model {name!r}{hint} Known: {', '.join(MODELS)}")
+    return look_up(MODELS, name, "model")
 
 
 def resolve(name: str = DEFAULT) -> Paths:

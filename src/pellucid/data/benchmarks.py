@@ -6,7 +6,6 @@ pictures are offered. A set has one row, whatever trees it is found in.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from pellucid.data import files
 from pellucid.data.files import GT, LQ, pictures
-from pellucid.errors import UsageError
+from pellucid.errors import UsageError, look_up
 
 NOT_STATED = "not stated"
 
@@ -133,11 +132,7 @@ def benchmark(name: str) -> Benchmark:
     Raises:
         UsageError: there is none; names the nearest.
     """
-    if name in BENCHMARKS:
-        return BENCHMARKS[name]
-    near = difflib.get_close_matches(name, BENCHMARKS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise UsageError(f"unknown benchmark {name!r}{hint} Known: {', '.join(BENCHMARKS)}")
+    return look_up(BENCHMARKS, name, "benchmark")
 
 
 def _name(path: Path, folder: Path) -> str:

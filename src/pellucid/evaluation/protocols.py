@@ -5,7 +5,6 @@ A PSNR means something only beside the name of its protocol; docs/protocols.md s
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ import numpy as np
 from pellucid.data.benchmarks import BENCHMARKS, Benchmark
 from pellucid.data.files import GT, LQ, pairs, read_pixels, types_of
 from pellucid.degradations import CLEAN
-from pellucid.errors import ImageError, UsageError
+from pellucid.errors import ImageError, UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
 from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.noise import Noise, Noisy, NumpyNoise, TorchNoise
@@ -158,11 +157,7 @@ def protocol(name: str) -> Protocol:
     Raises:
         UsageError: there is none; names the nearest.
     """
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise UsageError(f"unknown protocol {name!r}{hint} Known: {', '.join(PROTOCOLS)}")
+    return look_up(PROTOCOLS, name, "protocol")
 
 
 def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:

@@ -127,7 +127,7 @@ def crop_view(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Cut a random square out of a picture and bring it to 224 x 224.
 
     The side is log-uniform from 112 px (smaller, the teacher would see a magnified blur) to the
-    whole shorter side: in use the student sees windows of 128 px as often as whole pictures. One
+    whole shorter side: in use the student sees windows of 64 px as often as whole pictures. One
     crop in two is mirrored.
     """
     short = min(picture.size)
@@ -175,6 +175,6 @@ def blend(views: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np
 
 
 def shrink(views: np.ndarray) -> np.ndarray:
-    """Bring views (N, 224, 224, 3) to the student's size, (N, 128, 128, 3) uint8."""
+    """Bring views (N, 224, 224, 3) to the student's size, (N, 64, 64, 3) uint8."""
     resize = Image.Resampling.BICUBIC
     return np.stack([np.asarray(Image.fromarray(v).resize((VIEW, VIEW), resize)) for v in views])

@@ -49,7 +49,7 @@ class CLIPConfig:
     """Sizes of both towers and how a picture is shown to the image tower.
 
     `views="whole"` shows one thumbnail (shorter side to `image_size`, centre square), as CLIP does;
-    `"windows"` shows up to nine squares of `image_size` px at the picture's own resolution, for
+    `"windows"` shows up to 25 squares of `image_size` px at the picture's own resolution, for
     towers that must see damage a thumbnail averages away (see `preprocess.py`).
     """
 
