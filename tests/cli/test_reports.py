@@ -12,13 +12,14 @@ from .pictures import files, picture
 
 def test_before_and_after_side_by_side(folder, run):
     picture("photo.png", size=(200, 120))
-    assert run("restore", "photo.png", "-o", "out/clean.png", "--compare")[0] == 0
+    # half restored: beside what random weights make, JPEG's ringing would reach the divider
+    options = ("--compare", "--strength", 0.5)
+    assert run("restore", "photo.png", "-o", "out/clean.png", *options)[0] == 0
     assert files("out") == ["clean.png", "clean.png.compare.jpg"]
     with Image.open("out/clean.png.compare.jpg") as image:
         assert image.size == (404, 120)
         pixels = np.asarray(image).astype(int)
-        assert (pixels[:, 201:203] > 230).mean() > 0.98  # the divider; JPEG rings beside it
-        assert pixels[:, 201:203].min() > 200
+        assert (pixels[:, 201:203] > 230).all()  # the divider
         plate = pixels[2:8, 2:20]
         assert (plate.max(axis=(0, 1)) > 180).any() and plate.mean() < 140  # the label
         before = np.asarray(Image.open("photo.png")).astype(int)
