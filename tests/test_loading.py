@@ -46,6 +46,7 @@ SIZES = {
     "perceive-ir": {**TRANSFORMER, "semantic_dim": 5},
     "nafnet": {"width": 8, "encoder_blocks": [1], "decoder_blocks": [1], "context_dim": 16},
 }
+SIZES |= {f"guided-{host}": {**SIZES[host], "semantic_dim": 5} for host in ("resunet", "nafnet")}
 
 
 @pytest.mark.parametrize("kind", sorted({KINDS[k].network: k for k in KINDS}.values()))
@@ -62,7 +63,7 @@ def test_every_kind_of_network_survives_a_journey_through_a_file_and_restores(
         assert torch.equal(again.state_dict()[name], value)
     model = restorer(network=again)
     model.predicts = meta["predicts"]
-    if kind == "perceive-ir":
+    if "semantic_dim" in SIZES[kind]:
         model.semantics = SimpleNamespace(encode=lambda image: [torch.ones(1, 5)] * 4)
     options = {"steps": 2} if model.is_diffusion else {}
     results = [model.restore(image, tile=tile, **options) for tile in (0, 32)]

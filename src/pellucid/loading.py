@@ -10,13 +10,12 @@ from torch import Tensor
 
 from pellucid import zoo
 from pellucid.checkpoints.build import load_network
-from pellucid.checkpoints.load import load_daclip, load_file
+from pellucid.checkpoints.load import load_daclip, load_file, load_semantics
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
-from pellucid.networks.perceive_ir import PerceiveIR
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.dinov2 import BASE, DINOv2
+from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.tokenizer import Tokenizer
 
 _CLIP_VOCABULARY = 49408
@@ -45,8 +44,9 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
         controller, text_features, words = load_tower(tower)
         _check_sizes(network, controller, path, tower)
     semantics = None
-    if isinstance(network, PerceiveIR):
-        semantics = DINOv2.from_pretrained(meta.get("semantics", BASE))
+    if hasattr(network.config, "semantic_dim"):
+        source = meta.get("semantics", BASE)
+        semantics = load_semantics(_near(path, source) or source)
     return {
         "network": network,
         "semantics": semantics,
@@ -113,10 +113,15 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
         name = zoo.LITE_CLIP.path
     if not name:
         return None
-    for candidate in (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name):
-        if candidate.is_file():
-            return candidate
+    if found := _near(path, name):
+        return found
     raise CheckpointError(f"{path} was trained with the tower {name}, which is not there; name one")
+
+
+def _near(path: Path, name: str | Path) -> Path | None:
+    """A file that another one names: where it says, beside it, or in this package."""
+    places = (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _check_sizes(network, controller: DaCLIP, path: Path, tower: Path) -> None:

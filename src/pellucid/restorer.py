@@ -40,6 +40,7 @@ from pellucid.vision_language.preprocess import embed
 if TYPE_CHECKING:
     from pellucid.vision_language.controller import DaCLIP
     from pellucid.vision_language.dinov2 import DINOv2
+    from pellucid.vision_language.semantics import TowerSemantics
 
 Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
 Progress = Callable[[float], None]
@@ -74,7 +75,7 @@ class Restorer:
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
         semantics: with ``encode``, picture to vectors (``vision_language.dinov2.DINOv2``), for a
-            network that is guided by the picture itself (``PerceiveIR``).
+            network that is guided by the picture itself (``PerceiveIR``, ``networks.guided``).
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -91,7 +92,7 @@ class Restorer:
         text_features: Tensor | None = None,
         words: Sequence[str] = (),
         *,
-        semantics: DINOv2 | None = None,
+        semantics: DINOv2 | TowerSemantics | None = None,
         predicts: str | None = None,
         sde: MeanRevertingSDE | None = None,
         name: str = "custom",
@@ -290,11 +291,12 @@ class Restorer:
 
     def _context(self, image: Tensor, guidance: Guidance) -> Any:
         """What guides the network through the whole picture."""
-        if self.semantics is not None:
-            image = image.to(self.device)
-            return self.network.context(image, self.semantics.encode(image))
         embeddings = (guidance.degradation, guidance.content)
-        return self.network.context(*(e if e is None else e.to(self.device) for e in embeddings))
+        embeddings = (e if e is None else e.to(self.device) for e in embeddings)
+        if self.semantics is None:
+            return self.network.context(*embeddings)
+        image = image.to(self.device)
+        return self.network.context(image, self.semantics.encode(image), *embeddings)
 
     def _tile(self, image: Tensor, tile: int | None) -> int | None:
         if tile == 0:

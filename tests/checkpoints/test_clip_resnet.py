@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pellucid.checkpoints import clip_resnet
+from pellucid.checkpoints import clip_resnet, openai_clip
 from pellucid.checkpoints.clip_resnet import load_rn50
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
@@ -51,7 +51,7 @@ def test_an_archive_with_code_is_opened_only_with_the_published_checksum(
     with pytest.raises(CheckpointError):
         load_rn50(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(clip_resnet, "RN50_SHA256", digest)
+    monkeypatch.setitem(openai_clip.SHA256, "RN50", digest)
     assert same(load_rn50(path), source)
 
 

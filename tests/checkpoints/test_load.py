@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import asdict, replace
 
 import pytest
@@ -12,12 +13,14 @@ from checkpoints.official_files import (
     training_checkpoint,
 )
 from golden.fill import golden_state, read_keys
+from pellucid.checkpoints import load, openai_clip
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.checkpoints.daclip import daclip_config, daclip_state_dict, unet_config
-from pellucid.checkpoints.load import load_daclip, load_file, load_into
+from pellucid.checkpoints.load import load_clip, load_daclip, load_file, load_into
+from pellucid.cli import main
 from pellucid.errors import CheckpointError
 from pellucid.networks.irsde_unet import UNIVERSAL, WILD, ConditionalUNet, UNetConfig
-from pellucid.vision_language.clip import VIT_B_32, VIT_L_14, CLIPConfig
+from pellucid.vision_language.clip import CLIP, VIT_B_32, VIT_L_14, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from vision_language.small_towers import SMALL, small_tower
 
@@ -181,3 +184,37 @@ def test_a_full_size_meta_tower_takes_the_tensors_themselves():
     load_into(model, state, "x")
     assert model.visual.proj.data_ptr() == state["visual.proj"].data_ptr()
     assert isinstance(model.config, CLIPConfig)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:.*TorchScript archive")
+def test_openais_archive_is_converted_if_it_is_the_published_one(tmp_path, monkeypatch):
+    config = replace(SMALL, quick_gelu=True)
+    monkeypatch.setitem(load._OPENAI, "ViT-B/32", {"kind": "clip", "config": asdict(config)})
+    torch.manual_seed(0)
+    clip, path = CLIP(config).eval(), tmp_path / "ViT-B-32.pt"
+    inputs = {"encode_image": torch.zeros(1, 3, 32, 32)}
+    torch.jit.save(torch.jit.trace_module(clip, inputs, check_trace=False), path)
+    with pytest.raises(CheckpointError):
+        load_file(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(openai_clip.SHA256, "ViT-B/32", digest)
+    converted = tmp_path / "clip.safetensors"
+    assert main(["convert", str(path), str(converted)]) == 0
+    tokens = torch.tensor([[48, 3, 49, 0]])
+    for file in (path, converted):
+        loaded = load_clip(file)
+        assert loaded.config == config and not loaded.training
+        assert torch.equal(loaded.encode_text(tokens), clip.encode_text(tokens))
+
+
+def test_the_clip_inside_a_da_clip_loads_alone(tmp_path):
+    model = small_tower()
+    meta = {"kind": "daclip", "config": asdict(model.config)}
+    save_bundle(tmp_path / "tower.safetensors", model.state_dict(), meta)
+    pixels = torch.rand(1, 3, 32, 32)
+    loaded = load_clip(tmp_path / "tower.safetensors")
+    assert torch.equal(loaded.encode_image(pixels), model.encode_image(pixels))
+    meta = {"kind": "quality-prompts", "config": {}}
+    save_bundle(tmp_path / "other.safetensors", {"context": torch.zeros(1)}, meta)
+    with pytest.raises(CheckpointError, match="holds quality-prompts weights, not a CLIP"):
+        load_clip(tmp_path / "other.safetensors")

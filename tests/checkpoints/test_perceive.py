@@ -12,7 +12,7 @@ from pellucid.cli import main
 from pellucid.errors import CheckpointError
 from pellucid.networks.perceive_ir import RELEASE, PerceiveIR
 from vision_language.test_dinov2 import tiny_model
-from vision_language.test_prompts import perceiver, tokenize
+from vision_language.test_prompts import perceiver
 
 
 def official_state(keys):
@@ -63,17 +63,17 @@ def test_official_prompts_load_and_survive_conversion(tmp_path):
     torch.save(checkpoint, source)
     assert main(["convert", str(source), str(target)]) == 0
     for path in (source, target):
-        loaded = load_prompts(path, model.clip, tokenize)
+        loaded = load_prompts(path, model.clip)
         assert torch.equal(loaded(), model.prompts())
 
 
 def test_prompts_of_another_tower_and_other_weights_are_refused(tmp_path):
     torch.save({"prompt_learner": perceiver(seed=1).prompts.state_dict()}, tmp_path / "p.pth")
     with pytest.raises(CheckpointError, match="learned with another tower"):
-        load_prompts(tmp_path / "p.pth", perceiver(seed=2).clip, tokenize)
+        load_prompts(tmp_path / "p.pth", perceiver(seed=2).clip)
     torch.save({"model": official_state("restormer_medium")}, tmp_path / "m.pth")
     with pytest.raises(CheckpointError, match="holds restormer-medium weights, not quality"):
-        load_prompts(tmp_path / "m.pth", perceiver().clip, tokenize)
+        load_prompts(tmp_path / "m.pth", perceiver().clip)
 
 
 def test_a_perceive_ir_restores_with_guidance_from_the_whole_picture(tmp_path):

@@ -61,3 +61,16 @@ def test_sizes_that_do_not_divide_are_refused():
 @pytest.mark.parametrize("config", [VIT_B_32, VIT_L_14, replace(SMALL, views="windows")])
 def test_a_config_survives_json(config):
     assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_openais_activation_is_in_both_towers():
+    torch.manual_seed(0)
+    clip = CLIP(replace(SMALL, quick_gelu=True)).double()
+    x = torch.randn(2, 5, 64).double()
+    for tower in (clip, clip.visual):
+        mlp = tower.transformer.resblocks[0].mlp
+        h = mlp.c_fc(x)
+        expected = mlp.c_proj(h / (1 + torch.exp(-1.702 * h)))
+        torch.testing.assert_close(mlp(x), expected)
+    assert (expected - mlp.c_proj(F.gelu(h))).abs().max() > 1e-4
+    assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(clip.config)))) == clip.config

@@ -35,6 +35,8 @@ KINDS = {
         "pellucid.networks.restormer", "RestormerMediumConfig", "RestormerMedium"
     ),
     "perceive-ir": Kind("pellucid.networks.perceive_ir", "PerceiveIRConfig", "PerceiveIR"),
+    "guided-resunet": Kind("pellucid.networks.guided", "GuidedResUNetConfig", "GuidedResUNet"),
+    "guided-nafnet": Kind("pellucid.networks.guided", "GuidedNAFNetConfig", "GuidedNAFNet"),
     "unet": _UNET,
     "irsde-unet": _UNET,  # the official checkpoints
 }

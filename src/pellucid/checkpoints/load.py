@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -13,20 +13,24 @@ from torch import Tensor, nn
 
 from pellucid.checkpoints import daclip, perceive, safe
 from pellucid.checkpoints.bundle import load_bundle
+from pellucid.checkpoints.openai_clip import open_archive
 from pellucid.errors import CheckpointError
-from pellucid.vision_language.clip import CLIP, CLIPConfig
+from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.prompts import QualityPrompts
+from pellucid.vision_language.dinov2 import DINOv2
+from pellucid.vision_language.prompts import TOKENS, QualityPrompts
+from pellucid.vision_language.semantics import TowerSemantics
 
 Module = TypeVar("Module", bound=nn.Module)
+_OPENAI = {"ViT-B/32": {"kind": "clip", "config": asdict(OPENAI_VIT_B_32)}}
 
 
 def load_file(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read weights: our own bundle, or an official `.pt`, `.pth` or plain `.safetensors`.
 
     Returns:
-        `(state_dict, meta)`; `meta["kind"]` says which network it is ("daclip", "irsde-unet",
-        "perceive-ir", "restormer-medium", "quality-prompts", or what a bundle says),
+        `(state_dict, meta)`; `meta["kind"]` says which network it is ("daclip", "clip",
+        "irsde-unet", "perceive-ir", "restormer-medium", "quality-prompts", or what a bundle says),
         `meta["config"]` its sizes. Of an official checkpoint both are read off
         the weights. Weights of a tower have the alias `visual.*`, whether or not the file has.
 
@@ -35,6 +39,8 @@ def load_file(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if Path(path).suffix == ".safetensors":
         state, meta = load_bundle(path)
+    elif archive := open_archive(path):
+        state, meta = archive[1], _OPENAI.get(archive[0], {})
     else:
         state, meta = safe.load(path), {}
     try:
@@ -94,19 +100,52 @@ def load_daclip(path: str | PathLike) -> DaCLIP:
     state, meta = load_file(path)
     if not daclip.is_daclip(state):
         raise CheckpointError(f"{path} holds {meta.get('kind')} weights, not a DA-CLIP tower")
+    return _tower(DaCLIP, state, meta, path)
+
+
+def load_clip(path: str | PathLike) -> CLIP:
+    """Build the CLIP of a file: a bundle, OpenAI's ViT-B-32.pt, or the one inside a DA-CLIP.
+
+    It is frozen and in evaluation mode, float32 on the CPU.
+
+    Raises:
+        CheckpointError: as `load_file`, or the file holds another network.
+    """
+    state, meta = load_file(path)
+    if daclip.is_daclip(state):
+        return _tower(DaCLIP, state, meta, path).clip
+    if meta.get("kind") != "clip":
+        raise CheckpointError(f"{path} holds {meta.get('kind')} weights, not a CLIP")
+    return _tower(CLIP, state, meta, path)
+
+
+def _tower(kind: type[Module], state: dict, meta: dict, path: str | PathLike) -> Module:
     try:
         config = CLIPConfig.from_dict(meta["config"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} does not say the sizes of its tower: {error!r}") from error
     with torch.device("meta"):
-        model = DaCLIP(config)
+        model = kind(config)
     return load_into(model, state, path).eval().requires_grad_(False)
 
 
-def load_prompts(
-    path: str | PathLike, clip: CLIP, tokenize: Callable[[Sequence[str]], Tensor]
-) -> QualityPrompts:
-    """Read Perceive-IR's prompts, official or ours; `clip` and `tokenize` as in `QualityPrompts`.
+def load_semantics(source: str | PathLike) -> TowerSemantics | DINOv2:
+    """What reads a picture for `PerceiveIR` and guided networks, frozen.
+
+    Args:
+        source: file of a CLIP or DA-CLIP, whose image tower is read; or DINOv2, see
+            `DINOv2.from_pretrained`.
+
+    Raises:
+        CheckpointError: as `load_clip` and `DINOv2.from_pretrained`.
+    """
+    if Path(source).is_file():
+        return TowerSemantics(load_clip(source))
+    return DINOv2.from_pretrained(source)
+
+
+def load_prompts(path: str | PathLike, clip: CLIP) -> QualityPrompts:
+    """Read Perceive-IR's prompts, official or ours, for the tower that they were learned with.
 
     Raises:
         CheckpointError: as `load_file`, the file holds something else, or the prompts were learned
@@ -115,9 +154,16 @@ def load_prompts(
     state, meta = load_file(path)
     if meta.get("kind") != "quality-prompts":
         raise CheckpointError(f"{path} holds {meta.get('kind')} weights, not quality prompts")
-    prompts = QualityPrompts(clip, tokenize)
-    start = prompts.token_prefix.clone()
+    other = CheckpointError(f"{path} was learned with another tower than this")
+    ids = state["tokenized_prompts"][:1, [0, 1, TOKENS + 1]]  # start, X, end
+    if ids.max() >= len(clip.token_embedding.weight):
+        raise other
+    prompts = QualityPrompts(clip, lambda texts: ids.expand(len(texts), -1))
+    fixed = [prompts.token_prefix.clone(), prompts.token_suffix.clone()]
     load_into(prompts, state, path)
-    if not torch.allclose(prompts.token_prefix, start, rtol=0.02, atol=1e-3):
-        raise CheckpointError(f"{path} was learned with another tower than this")
+    loaded = [prompts.token_prefix, prompts.token_suffix]
+    # official ones went through half precision
+    same = (torch.allclose(a, b, rtol=0.02, atol=1e-3) for a, b in zip(loaded, fixed, strict=True))
+    if not all(same):
+        raise other
     return prompts

@@ -15,6 +15,7 @@ Both conditions start at zero: an untrained conditioning changes nothing.
 Differs from the official code: padding is by reflection, not with zeros.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,8 +103,17 @@ class NAFNet(nn.Module):
             biases = tuple(attend(token)[:, :, None, None] for attend in self.cross_attention)
         return NAFNetContext(prompt, biases)
 
-    def forward(self, image: Tensor, context: NAFNetContext | None = None) -> Tensor:
-        """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
+    def forward(
+        self,
+        image: Tensor,
+        context: NAFNetContext | None = None,
+        adapters: Sequence[Callable[[Tensor], Tensor]] = (),
+    ) -> Tensor:
+        """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped.
+
+        `adapters`, one a level if any, change what enters the decoder's levels and, the last, the
+        middle.
+        """
         prompt, biases = self.context(None, None) if context is None else context
         h, w = image.shape[-2:]
         padded = pad_to_multiple(image, self.multiple)
@@ -114,10 +124,14 @@ class NAFNet(nn.Module):
                 x = block(x, prompt)
             skips.append(x)
             x = down(x)
+        if adapters:
+            x = adapters[-1](x)
         for i, block in enumerate(self.middle_blks):
             x = block(x + biases[i] if biases else x, prompt)
         for decoder, up in zip(self.decoders, self.ups, strict=True):
             x = up(x) + skips.pop()
+            if adapters:
+                x = adapters[len(skips)](x)
             for block in decoder:
                 x = block(x, prompt)
         return (self.ending(x) + padded)[..., :h, :w]

@@ -19,7 +19,7 @@ with that as the query (`PGCA`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +113,7 @@ class PerceiveIR(nn.Module):
         self.refinement = plain(0, top, config.refinement)
         self.output = nn.Conv2d(top, 3, 3, padding=1, bias=bias)
 
-    def context(self, image: Tensor, semantics: Sequence[Tensor]) -> PerceiveContext:
+    def context(self, image: Tensor, semantics: Sequence[Tensor], *_: Any) -> PerceiveContext:
         """Guide by a whole image and its semantics.
 
         A context of one image may be used with a batch of its tiles.
@@ -121,7 +121,8 @@ class PerceiveIR(nn.Module):
         Args:
             image: degraded, `(B, 3, H, W)` in [0, 1].
             semantics: four vectors `(B, semantic_dim)`, for full resolution first; the official
-                ones are `vision_language.dinov2.DINOv2.encode(image)`.
+                ones are `vision_language.dinov2.DINOv2.encode(image)`. What else a host of
+                adapters would be told (`networks.guided`) plays no part.
         """
         return PerceiveContext(tuple(semantics), self.cfe(image))
 

@@ -13,6 +13,7 @@ conditioning changes nothing.
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -186,15 +187,30 @@ class ResUNet(nn.Module):
         return self.mapped(image, image, context.embedding, context.content)
 
     def mapped(
-        self, picture: Tensor, x: Tensor, embedding: Tensor, content: tuple[Tensor, ...]
+        self,
+        picture: Tensor,
+        x: Tensor,
+        embedding: Tensor,
+        content: tuple[Tensor, ...],
+        adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
         """Apply to ``picture`` ``(B, 3, H, W)`` the affine map that the body reads from ``x``
         ``(B, in_channels, H, W)``."""
-        gain, residual = self.body(x, embedding, content).chunk(2, dim=1)
+        gain, residual = self.body(x, embedding, content, adapters).chunk(2, dim=1)
         return picture + torch.addcmul(residual, picture, gain)
 
-    def body(self, x: Tensor, embedding: Tensor, content: tuple[Tensor, ...]) -> Tensor:
-        """From ``(B, in_channels, H, W)`` to gain and residual, ``(B, 6, H, W)``."""
+    def body(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        content: tuple[Tensor, ...],
+        adapters: Sequence[Callable[[Tensor], Tensor]] = (),
+    ) -> Tensor:
+        """From ``(B, in_channels, H, W)`` to gain and residual, ``(B, 6, H, W)``.
+
+        ``adapters``, one a level if any, change what enters the decoder's levels and, the last,
+        the middle.
+        """
         h, w = x.shape[-2:]
         x = self.stem(F.pixel_unshuffle(pad_to_multiple(x, self.multiple), 2))
         first = len(self.encoder) + 1 - len(content)  # the first level with content
@@ -208,10 +224,14 @@ class ResUNet(nn.Module):
             x = down(x)
         if content:
             x = x + content[-1].to(x.dtype)
+        if adapters:
+            x = adapters[-1](x)
         for block in self.middle:
             x = block(x, embedding)
         for level in reversed(range(len(self.decoder))):
             x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
+            if adapters:
+                x = adapters[level](x)
             for block in self.decoder[level]:
                 x = block(x, embedding)
         return F.pixel_shuffle(self.head(x), 2)[..., :h, :w]

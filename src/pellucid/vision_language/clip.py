@@ -1,10 +1,10 @@
 """CLIP: two transformers that put a picture and a sentence into one space.
 
 Paper: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML
-2021). Parameter names, their order and the numbers are those of open_clip 2.20 with exact GELU (the
-LAION-2B models; not OpenAI's QuickGELU), so its weights load strictly and DA-CLIP's, which are
-built on them, too. Attention runs through `scaled_dot_product_attention` under the names of
-`nn.MultiheadAttention`.
+2021). Parameter names, their order and the numbers are those of open_clip 2.20, so its weights load
+strictly and DA-CLIP's, which are built on them, too: LAION-2B's models have the exact GELU,
+OpenAI's own `quick_gelu` (MIT, https://github.com/openai/CLIP). Attention runs through
+`scaled_dot_product_attention` under the names of `nn.MultiheadAttention`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class CLIPConfig:
     vision: VisionConfig = field(default_factory=VisionConfig)
     text: TextConfig = field(default_factory=TextConfig)
     views: Literal["whole", "windows"] = "whole"
+    quick_gelu: bool = False  # x * sigmoid(1.702 x) in both towers, as in OpenAI's weights
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
 
@@ -73,6 +74,7 @@ class CLIPConfig:
 
 
 VIT_B_32 = CLIPConfig()
+OPENAI_VIT_B_32 = CLIPConfig(quick_gelu=True)
 VIT_L_14 = CLIPConfig(
     embed_dim=768,
     vision=VisionConfig(patch_size=14, width=1024, layers=24, heads=16),
@@ -99,27 +101,29 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with exact GELU, four times as wide inside."""
+    """Two linear layers with GELU, four times as wide inside."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, quick_gelu: bool = False):
         super().__init__()
+        self.quick_gelu = quick_gelu
         self.c_fc = nn.Linear(width, 4 * width)
         self.c_proj = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token of x (..., W)."""
-        return self.c_proj(F.gelu(self.c_fc(x)))
+        x = self.c_fc(x)
+        return self.c_proj(x * (1.702 * x).sigmoid() if self.quick_gelu else F.gelu(x))
 
 
 class Block(nn.Module):
     """Pre-norm residual attention block."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, quick_gelu: bool = False):
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads)
         self.ln_2 = nn.LayerNorm(width)
-        self.mlp = MLP(width)
+        self.mlp = MLP(width, quick_gelu)
 
     def forward(self, x: Tensor, causal: bool = False) -> Tensor:
         """Transform x (B, N, W)."""
@@ -135,9 +139,9 @@ class Transformer(nn.Module):
     rule.)
     """
 
-    def __init__(self, width: int, layers: int, heads: int):
+    def __init__(self, width: int, layers: int, heads: int, quick_gelu: bool = False):
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, heads, quick_gelu) for _ in range(layers))
         std = width**-0.5
         for block in self.resblocks:
             nn.init.normal_(block.attn.in_proj_weight, std=std)
@@ -161,7 +165,7 @@ class Transformer(nn.Module):
 class VisionTransformer(nn.Module):
     """The image tower: patches and a class token in, one embedding out."""
 
-    def __init__(self, config: VisionConfig, embed_dim: int):
+    def __init__(self, config: VisionConfig, embed_dim: int, quick_gelu: bool = False):
         super().__init__()
         if config.image_size % config.patch_size or config.width % config.heads:
             raise ValueError(f"patch_size must divide image_size, and heads the width: {config}")
@@ -173,7 +177,7 @@ class VisionTransformer(nn.Module):
         self.proj = nn.Parameter(std * torch.randn(config.width, embed_dim))
         self.conv1 = nn.Conv2d(3, config.width, config.patch_size, config.patch_size, bias=False)
         self.ln_pre = nn.LayerNorm(config.width)
-        self.transformer = Transformer(config.width, config.layers, config.heads)
+        self.transformer = Transformer(config.width, config.layers, config.heads, quick_gelu)
         self.ln_post = nn.LayerNorm(config.width)
 
     def stem(self, pixels: Tensor) -> Tensor:
@@ -209,8 +213,8 @@ class CLIP(nn.Module):
             text.width**-0.5 * torch.randn(text.width, config.embed_dim)
         )
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self.visual = VisionTransformer(config.vision, config.embed_dim)
-        self.transformer = Transformer(text.width, text.layers, text.heads)
+        self.visual = VisionTransformer(config.vision, config.embed_dim, config.quick_gelu)
+        self.transformer = Transformer(text.width, text.layers, text.heads, config.quick_gelu)
         self.token_embedding = nn.Embedding(text.vocab_size, text.width)
         self.ln_final = nn.LayerNorm(text.width)
         nn.init.normal_(self.token_embedding.weight, std=0.02)

@@ -42,7 +42,7 @@ class Controller(VisionTransformer):
     """The image tower with a `ControlTransformer` in it."""
 
     def __init__(self, config: CLIPConfig):
-        super().__init__(config.vision, config.embed_dim)
+        super().__init__(config.vision, config.embed_dim, config.quick_gelu)
         self.transformer = ControlTransformer(self.transformer, config.vision.width)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -50,6 +50,10 @@ class DINOv2(nn.Module):
                 "give their folder."
             ) from error
 
+    def train(self, mode: bool = True) -> DINOv2:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
     @torch.no_grad()
     def encode(self, image: Tensor) -> list[Tensor]:
         """The class token after layers 1, 4, 8 and 12, without the final norm.

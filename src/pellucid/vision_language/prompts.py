@@ -4,9 +4,8 @@ Paper: Zhang et al., "Perceive-IR" (IEEE TIP 2026, stage 1). Construction, prepr
 are those of the official code (https://github.com/House-yuyu/Perceive-IR, Apache-2.0), which
 carries CLIP-LIT's two prompts (Liang et al., ICCV 2023) over to three.
 
-Its published prompts were learned with OpenAI's ViT-B/32, whose QuickGELU `clip.CLIP` does not
-compute: read by another CLIP they mean little. Prompts learned here suit the tower that they were
-learned with.
+Its published prompts were learned with OpenAI's ViT-B/32 (`clip.OPENAI_VIT_B_32`): read by another
+CLIP they mean little, and prompts learned here suit the tower that they were learned with.
 """
 
 from __future__ import annotations

@@ -103,12 +103,30 @@ class FrozenTower(nn.Module):
         return embed(self.model, lq)
 
 
+class Semantics(nn.Module):
+    """What reads damaged pictures for a network with adapters; never trained.
+
+    Args:
+        model: has `encode`: picture -> vectors, as `DINOv2` and `TowerSemantics`.
+        source: where it comes from, for the meta of the network's weights.
+    """
+
+    def __init__(self, model: nn.Module, source: str = ""):
+        super().__init__()
+        self.model, self.source = model, source
+
+    def forward(self, lq: Tensor) -> list[Tensor]:
+        """Vectors (B, D), shallow first, of pictures or crops (B, 3, H, W) in [0, 1]."""
+        return self.model.encode(lq)
+
+
 def guide(
     network: nn.Module,
     tower: FrozenTower | None,
     lq: Tensor,
     dropout: float = 0.0,
     generator: torch.Generator | None = None,
+    semantics: Semantics | None = None,
 ) -> Any:
     """Return `network.context` for damaged pictures (B, 3, H, W); without a tower, of nothing.
 
@@ -116,6 +134,7 @@ def guide(
         dropout: share of samples whose two embeddings are zeroed, so that the network can also work
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
+        semantics: for a network that wants them.
     """
     content = degradation = None
     if tower is not None:
@@ -123,4 +142,6 @@ def guide(
     if content is not None and dropout and generator is not None:
         draw = torch.rand(len(content), 1, generator=generator, device=content.device)
         content, degradation = (torch.where(draw < dropout, 0.0, e) for e in (content, degradation))
-    return network.context(degradation, content)
+    if semantics is None:
+        return network.context(degradation, content)
+    return network.context(lq, semantics(lq), degradation, content)

@@ -11,23 +11,42 @@ from pellucid import zoo
 from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.daclip import unwrap
-from pellucid.checkpoints.load import load_daclip, load_into
+from pellucid.checkpoints.load import load_daclip, load_into, load_semantics
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
+from pellucid.networks.guided import (
+    GuidedNAFNet,
+    GuidedNAFNetConfig,
+    GuidedResUNet,
+    GuidedResUNetConfig,
+)
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
+from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
+from pellucid.networks.restormer import RestormerMedium, RestormerMediumConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
-from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings
+from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 
-RESTORERS = {ResUNetConfig: ResUNet, NAFNetConfig: NAFNet}
+RESTORERS = {
+    ResUNetConfig: ResUNet,
+    NAFNetConfig: NAFNet,
+    GuidedResUNetConfig: GuidedResUNet,
+    GuidedNAFNetConfig: GuidedNAFNet,
+    PerceiveIRConfig: PerceiveIR,
+    RestormerMediumConfig: RestormerMedium,
+}
 DIFFUSERS = {ResUNetConfig: DiffusionResUNet, UNetConfig: ConditionalUNet}
 
 KINDS = {
     ResUNet: "resunet",
     NAFNet: "nafnet",
+    GuidedResUNet: "guided-resunet",
+    GuidedNAFNet: "guided-nafnet",
+    PerceiveIR: "perceive-ir",
+    RestormerMedium: "restormer-medium",
     DiffusionResUNet: "diffusion-resunet",
     ConditionalUNet: "irsde-unet",
     DaCLIP: "daclip",
@@ -41,13 +60,26 @@ def network_meta(network: nn.Module, tower: FrozenTower | None = None) -> dict:
     return meta if tower is None else {**meta, "tower": tower.path}
 
 
+def tower_file(name: str) -> str:
+    """The tower's file of a model in `pellucid.zoo`; any other name is returned as it is."""
+    return str(zoo.resolve(name).tower) if name in zoo.MODELS else name
+
+
 def load_tower(path: str) -> FrozenTower | None:
     """Load a DA-CLIP file, or that of a model in `pellucid.zoo`, frozen; "" gives None."""
     if not path:
         return None
-    if path in zoo.MODELS:
-        path = zoo.resolve(path).tower
+    path = tower_file(path)
     return FrozenTower(load_daclip(path), str(Path(path).resolve()))
+
+
+def load_guide(source: str) -> Semantics | None:
+    """Load what reads pictures for guided networks, see `load_semantics`; "" gives None.
+
+    A model's name in `pellucid.zoo` stands for its tower.
+    """
+    source = tower_file(source)
+    return Semantics(load_semantics(source), source) if source else None
 
 
 def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
