@@ -1,4 +1,4 @@
-"""``pellucid data check | captions | generate``: the command line of this room."""
+"""``pellucid data check | captions | generate | triplets``: the command line of this room."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Root = Annotated[Path, tyro.conf.arg(metavar="ROOT")]
 Clean = Annotated[Path, tyro.conf.arg(metavar="CLEAN")]
 Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Side = Annotated[int | None, tyro.conf.arg(metavar="PX", help_behavior_hint="")]
+Models = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME|FILE...", help_behavior_hint="")]
 Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
@@ -26,7 +28,7 @@ def data_command(argv: Sequence[str] | None = None) -> int:
         PellucidError: as the functions called; SystemExit with status 2 for a wrong command line.
     """
     return tyro.extras.subcommand_cli_from_dict(
-        {"check": check, "captions": captions, "generate": generate},
+        {"check": check, "captions": captions, "generate": generate, "triplets": triplets},
         prog="pellucid data",
         description="Check, caption and make training data.",
         args=argv,
@@ -38,10 +40,12 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
 
     Before training: pellucid data check train/
 
+    A folder of triplets: pellucid data check triplets/
+
     Before evaluation: pellucid data check AiOIR --benchmark Rain100L --train AiOIR/train
 
     Args:
-        root: Folder with <type>/{LQ,GT}, with LQ and GT, or of clean pictures.
+        root: Folder with <type>/{LQ,GT}, with LQ and GT, of triplets, or of clean pictures.
         benchmark: Check this public test set below ROOT, and its count; see docs/protocols.md.
         train: Training pictures: a clean one among them, even rescaled or mirrored, is listed.
     """
@@ -50,7 +54,12 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
     from pellucid.data.benchmarks import benchmark as row_of
     from pellucid.data.check import check as checked
     from pellucid.data.check import tables
+    from pellucid.data.triplets import MANIFEST, read_manifest, verify
 
+    if (root / MANIFEST).exists():
+        problems = verify(root)
+        print("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
+        return 1 if problems else 0
     row = None if benchmark is None else row_of(benchmark)
     report = checked(root, benchmark=row, train=train)
     console = Console()
@@ -91,6 +100,7 @@ def generate(
     words: tuple[str, ...] = (),
     severity: tuple[float, ...] = (0.5,),
     seed: int = 0,
+    window: Side = None,
 ) -> int:
     """Write damaged copies of clean pictures as OUT/<word>/{LQ,GT}.
 
@@ -100,6 +110,7 @@ def generate(
         words: Degradations, or chains like rainy+noisy; all ten if not given.
         severity: One number in [0, 1], or the lowest and the highest.
         seed: Another seed gives other damage.
+        window: Cut a random square of so many px from each picture; all of it if not given.
     """
     from pellucid.data.generate import generate as generated
     from pellucid.degradations import WORDS
@@ -107,9 +118,45 @@ def generate(
     if len(severity) not in (1, 2):
         raise UsageError("--severity takes one number, or the lowest and the highest")
     with _progress("pairs") as progress:
-        counts = generated(clean, out, words or WORDS, (severity[0], severity[-1]), seed, progress)
+        span = severity[0], severity[-1]
+        counts = generated(clean, out, words or WORDS, span, seed, window, progress)
     for word, count in counts.items():
         print(f"{out / word}: {count} pairs")
+    return 0
+
+
+def triplets(
+    root: Root,
+    out: Out,
+    /,
+    medium: Models,
+    noise: tuple[float, ...] = (),
+    legacy_folds: bool = False,
+    device: str = "auto",
+) -> int:
+    """Render mediocre restorations of damaged pictures: what quality prompts learn from.
+
+    A run that was stopped goes on where it was. `pellucid data check OUT` verifies the result.
+
+    Args:
+        root: Folder with <type>/{LQ,GT}; a type with GT alone gets noise.
+        out: Folder of the triplets.
+        medium: Any model that never saw the pictures, or two: the first trained without fold 0
+            (--data.fold 0), the second without fold 1, and each renders the fold it never saw.
+        noise: Standard deviations for the types without LQ, in grey levels, such as 15 25 50.
+        legacy_folds: Tell folds by absolute paths, as the medium networks of the authors need.
+        device: auto, cpu, cuda, mps, ...
+    """
+    from pellucid.data.triplets import render
+    from pellucid.restorer import load
+
+    if len(medium) not in (1, 2):
+        raise UsageError("--medium takes one model that never saw the pictures, or two")
+    models = [load(name, device) for name in medium]
+    restorers = [(model.fingerprint(), model.restore) for model in models]
+    with _progress("triplets") as progress:
+        count = render(root, out, restorers, noise, legacy_folds, progress)
+    print(f"{out}: {count} triplets")
     return 0
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
+
+BLOCK = 8  # px; second cuts stay on the grid of blocks of a JPEG file, which networks learn to see
 
 
 def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -46,3 +49,40 @@ def as_tensor(picture: np.ndarray) -> Tensor:
 def eight_bit(picture: np.ndarray) -> np.ndarray:
     """Round float values in [0, 1] to the 256 levels that a file would hold."""
     return np.rint(picture * np.float32(255)) / np.float32(255)
+
+
+class TwoCrops(Dataset):
+    """Samples of larger windows, cut to `crop` px, with another cut of the damaged picture.
+
+    That is `positive`, mirrored on its own: a picture with the same damage, which Perceive-IR's
+    contrastive loss draws near. The official code cuts both from the whole picture.
+
+    Args:
+        dataset: its samples' pictures are more than `crop` px high and wide.
+        crop: side of the cuts.
+        seed: another seed gives other cuts.
+    """
+
+    def __init__(self, dataset: Dataset, crop: int, seed: int = 0):
+        self.dataset, self.crop, self.seed = dataset, crop, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        sample = self.dataset[index]
+        rng = np.random.default_rng((self.seed, int(index), 2))
+        spare = np.array(sample["lq"].shape[1:]) - self.crop
+        own, other = (rng.integers(spare // BLOCK + 1) * BLOCK for _ in range(2))
+        flips = [axis for axis in (1, 2) if rng.random() < 0.5]
+        cut = {
+            name: self._cut(value, own)
+            for name, value in sample.items()
+            if isinstance(value, Tensor) and value.ndim == 3
+        }
+        positive = self._cut(sample["lq"], other).flip(flips)
+        return {**sample, **cut, "positive": positive}
+
+    def _cut(self, picture: Tensor, corner: np.ndarray) -> Tensor:
+        top, left = corner
+        return picture[:, top : top + self.crop, left : left + self.crop].contiguous()

@@ -33,6 +33,11 @@ def pictures(folder: str | Path) -> list[Path]:
     return sorted(visible)
 
 
+def stable_name(path: Path, folder: Path) -> str:
+    """The name of a picture below a folder, without suffix; it stays when the folder is moved."""
+    return "-".join(path.relative_to(folder).with_suffix("").parts)
+
+
 def read_pixels(path: str | Path) -> np.ndarray:
     """Upright uint8 ``(H, W, 3)`` of a picture file; grey becomes three channels, alpha is dropped.
 

@@ -6,16 +6,17 @@ CLIP sees, and a caption). Pictures are read when asked for; mind the disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, Pair, pairs, read_pixels, types_of
+from pellucid.data.files import GT, LQ, Pair, pairs, pictures, read_pixels, stable_name, types_of
 from pellucid.data.table import read_captions
 from pellucid.errors import ImageError, UsageError
 
@@ -38,6 +39,11 @@ class PairedFolders(Dataset):
         draw: "balanced": type `index % n`, any of its pairs, for training as in the official code;
             "each": every pair once, the types in turn, for validation.
         turns: mirror, turn and transpose, both pictures alike.
+        ratios: a number a word of `words`: a type is drawn in proportion to its pairs times this,
+            as if its list were repeated so often, in place of "balanced".
+        noise: standard deviations in grey levels. A type with GT alone gets noise of one of them on
+            the fly, not rounded to 8 bit, as in Perceive-IR's official code.
+        keep: says of a clean picture's `stable_name` whether it takes part.
 
     Raises:
         UsageError: the folder has not this layout, a type is missing, or no pair is found in it.
@@ -51,18 +57,34 @@ class PairedFolders(Dataset):
         seed: int = 0,
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
+        ratios: Sequence[float] = (),
+        noise: Sequence[float] = (),
+        keep: Callable[[str], bool] = lambda name: True,
     ):
         self.crop, self.seed, self.draw, self.turns = crop, seed, draw, turns
+        self.noise = tuple(noise)
         found = types_of(root)
         if not found:
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
         if missing := [word for word in words if word not in found]:
             raise UsageError(f"{root}: no '{missing[0]}' in it; there are: {', '.join(found)}")
         self.words = tuple(words) or tuple(found)
-        self.pairs = {word: pairs(found[word])[0] for word in self.words}
+        if ratios and len(ratios) != len(self.words):
+            raise UsageError(f"{len(ratios)} ratios for the types {', '.join(self.words)}")
+        self.pairs = {}
+        for word in self.words:
+            folder = found[word]
+            if noise and not (folder / LQ).is_dir():
+                listed = [Pair(path, path) for path in pictures(folder / GT)]
+            else:
+                listed = pairs(folder)[0]
+            kept = [pair for pair in listed if keep(stable_name(pair.gt, folder / GT))]
+            self.pairs[word] = kept
         if empty := [word for word, listed in self.pairs.items() if not listed]:
             raise UsageError(f"{found[empty[0]]}: no pairs in it; {CHECK}")
         longest = max(len(listed) for listed in self.pairs.values())
+        counts = np.array([len(listed) for listed in self.pairs.values()])
+        self._shares = np.cumsum(counts * ratios) / (counts @ ratios) if ratios else None
         self._turns = [
             (word, listed[i])
             for i in range(longest)
@@ -77,7 +99,10 @@ class PairedFolders(Dataset):
         index = int(index)
         rng = np.random.default_rng((self.seed, index))
         if self.draw == "balanced":
-            word = self.words[index % len(self.words)]
+            place = index % len(self.words)
+            if self._shares is not None:
+                place = int(np.searchsorted(self._shares[:-1], rng.random(), "right"))
+            word = self.words[place]
             pair = self.pairs[word][rng.integers(len(self.pairs[word]))]
         else:
             word, pair = self._turns[index % len(self)]
@@ -87,6 +112,10 @@ class PairedFolders(Dataset):
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
         turn = int(rng.integers(8)) if self.turns else 0
         lq, gt = (as_tensor(turned(p, turn)) for p in (lq, gt))
+        if pair.lq == pair.gt:
+            sigma = rng.choice(self.noise) / 255
+            noise = rng.standard_normal(tuple(gt.shape), dtype=np.float32)
+            lq = (gt + sigma * torch.from_numpy(noise)).clamp(0, 1)
         return {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
 
 
@@ -166,7 +195,8 @@ class CaptionedPairs(Dataset):
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
-    lq, gt = read_pixels(pair.lq), read_pixels(pair.gt)
+    gt = read_pixels(pair.gt)
+    lq = gt if pair.lq == pair.gt else read_pixels(pair.lq)
     if lq.shape != gt.shape:
         sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (lq, gt))
         raise ImageError(f"{pair.lq} and {pair.gt} differ in size ({sizes}); {CHECK}")

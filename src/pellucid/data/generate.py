@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid.data.files import GT, LQ, pictures
+from pellucid.data.crops import random_window
+from pellucid.data.files import GT, LQ, pictures, stable_name
 from pellucid.degradations import CLASSES, chain
 from pellucid.errors import UsageError
 from pellucid.imaging import io
@@ -21,6 +22,7 @@ def generate(
     words: Sequence[str],
     severity: tuple[float, float] = (0.5, 0.5),
     seed: int = 0,
+    window: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
     """Write ``out/<word>/{LQ,GT}/<name>.png``, 8 bit, for every picture below `clean` and word.
@@ -35,6 +37,8 @@ def generate(
         words: degradations or chains of them.
         severity: lowest and highest, in [0, 1]; drawn evenly in between, for every link of a chain.
         seed: another seed gives other damage.
+        window: side in px of the random square that is cut from each picture, another one for each
+            word; None = whole pictures.
         progress: called with (files written, files in all) after each pair.
 
     Returns:
@@ -54,7 +58,7 @@ def generate(
     clean, out = Path(clean), Path(out)
     names: dict[str, Path] = {}
     for path in pictures(clean):
-        name = "-".join(path.relative_to(clean).with_suffix("").parts)
+        name = stable_name(path, clean)
         if name in names:
             raise UsageError(f"{names[name]} and {path} would both be written as {name}.png")
         names[name] = path
@@ -64,10 +68,18 @@ def generate(
         raise UsageError("no degradation given")
     done, total = 0, len(names) * len(chains)
     for name, path in names.items():
-        photo = replace(io.read(path), bit_depth=8)
+        whole = replace(io.read(path), bit_depth=8)
         for word, links in chains.items():
             rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
             steps = [(link, float(rng.uniform(low, high))) for link in links]
+            photo = whole
+            if window:
+                place = random_window(whole.height, whole.width, window, rng)
+                photo = replace(
+                    whole,
+                    pixels=np.ascontiguousarray(whole.pixels[place]),
+                    alpha=None if whole.alpha is None else whole.alpha[place],
+                )
             damaged = replace(photo, pixels=chain(photo.pixels, steps, rng), grey=False)
             io.write(damaged, out / word / LQ / f"{name}.png")
             io.write(photo, out / word / GT / f"{name}.png")

@@ -7,15 +7,16 @@ so it is made again when a photograph is added, removed or changed.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pellucid.data.files import pictures, read_pixels
+from pellucid.data.files import pictures, read_pixels, stable_name
 from pellucid.errors import PellucidError, UsageError
 
 
@@ -60,6 +61,19 @@ class CleanPhotos(Sequence):
             self._pixels = np.memmap(self._pixels_file, np.uint8, "r")
         start, end = self._starts[index], self._ends[index]
         return self._pixels[start:end].reshape(*self.sizes[index], 3)
+
+    def only(self, keep: Callable[[str], bool]) -> CleanPhotos:
+        """Those whose `stable_name` is wanted; the decoded pixels are shared."""
+        names = [stable_name(Path(name), Path()) for name in self.files]
+        chosen = [i for i, name in enumerate(names) if keep(name)]
+        if not chosen:
+            raise UsageError(f"{self.folder}: none of its pictures takes part")
+        some = copy.copy(self)
+        some.files = [self.files[i] for i in chosen]
+        some.sizes, some._starts, some._ends = (
+            a[chosen] for a in (self.sizes, self._starts, self._ends)
+        )
+        return some
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_pixels": None}  # a pickled map would be a copy of all pixels

@@ -61,11 +61,11 @@ class DataConfig:
     """Folder of the training data."""
     validation: str = ""
     """Folder of held-out data of the same kind; empty = no validation."""
-    kind: Literal["generated", "wild", "pairs", "captions"] = "generated"
+    kind: Literal["generated", "wild", "pairs", "captions", "triplets"] = "generated"
     """`generated`: clean photographs, damaged on the fly; `wild`: the same, by the second-order
     mixture of wild-IR; `pairs`: folders TYPE/LQ and TYPE/GT, every type as often as every other;
-    `captions`: a
-    table of such pictures with captions (`root` is the table)."""
+    `captions`: a table of such pictures with captions (`root` is the table); `triplets`: what
+    `pellucid data triplets` makes."""
     crop: int = 128
     """Side of the square training crop, in pixels."""
     words: tuple[str, ...] = ()
@@ -80,6 +80,16 @@ class DataConfig:
     """Generated: windows are cut up to 1 / shrink times larger and reduced; 1 = never."""
     turns: bool = True
     """Mirror, turn and transpose."""
+    ratios: tuple[float, ...] = ()
+    """Pairs: how often the pictures of each of `words` are repeated; empty = types are balanced."""
+    noise: tuple[float, ...] = ()
+    """Pairs: noise, in grey levels, for types that have clean pictures alone."""
+    fold: Literal[0, 1] | None = None
+    """Leave out this half of the pictures, so that the network can render it; see `triplets`."""
+    held_out: float = 0.0
+    """Without `validation`: validate on this share of the pictures in `root` instead."""
+    positives: bool = False
+    """Samples bring another cut of the damaged picture: what a contrastive loss needs."""
     twins: bool = False
     """Generated: every window is shown with each class in turn, in place of random damage."""
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from pellucid.data.crops import as_tensor
+from pellucid.data.crops import TwoCrops, as_tensor
 from pellucid.data.folders import CaptionedPairs, PairedFolders
 from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
+from pellucid.data.triplets import Triplets, fold_of, held_out
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
 from pellucid.errors import UsageError
-from pellucid.training.config import TrainConfig
+from pellucid.training.config import DataConfig, TrainConfig
 
 LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)
 
@@ -33,8 +36,20 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     if not data.root:
         what = "a table of captions" if data.kind == "captions" else "a folder"
         raise UsageError(f"no training data: give {what} with --data.root")
-    opened = {"generated": _generated, "wild": _wild, "pairs": _pairs, "captions": _captions}
-    return opened[data.kind](config)
+    opened = {
+        "generated": _generated,
+        "wild": _wild,
+        "pairs": _pairs,
+        "captions": _captions,
+        "triplets": _triplets,
+    }
+    if not data.positives:
+        return opened[data.kind](config)
+    larger = replace(config, data=replace(data, crop=data.crop * 3 // 2))
+    training, validation = opened[data.kind](larger)
+    if isinstance(validation, GeneratedPairs):
+        validation.crop = data.crop
+    return TwoCrops(training, data.crop, config.seed), validation
 
 
 def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
@@ -43,10 +58,12 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
     plan, twins = (TurnPlan(classes), len(classes)) if data.twins else (plan, 1)
     settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns, "twins": twins}
-    training = GeneratedPairs(CleanPhotos(data.root), data.crop, seed, plan, **settings)
-    if not data.validation:
+    photos = CleanPhotos(data.root).only(_takes_part(data))
+    training = GeneratedPairs(photos, data.crop, seed, plan, **settings)
+    root, keep = _validated_on(data)
+    if not root:
         return training, None
-    photos = CleanPhotos(data.validation)
+    photos = CleanPhotos(root).only(keep)
     even = EvenPlan(classes)
     settings = {"by": "turn", "turns": False, "length": config.validation_samples}
     return training, GeneratedPairs(photos, data.crop, seed, even, **settings)
@@ -55,19 +72,47 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data, seed = config.data, config.seed
     settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns}
-    training = WildPairs(CleanPhotos(data.root), data.crop, seed, **settings)
-    if not data.validation:
+    photos = CleanPhotos(data.root).only(_takes_part(data))
+    training = WildPairs(photos, data.crop, seed, **settings)
+    root, keep = _validated_on(data)
+    if not root:
         return training, None
     settings = {"by": "turn", "turns": False, "length": config.validation_samples}
-    return training, WildPairs(CleanPhotos(data.validation), data.crop, seed, **settings)
+    return training, WildPairs(CleanPhotos(root).only(keep), data.crop, seed, **settings)
 
 
 def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data = config.data
-    training = PairedFolders(data.root, data.words, data.crop, config.seed, turns=data.turns)
-    if not data.validation:
+    settings = {"turns": data.turns, "ratios": data.ratios, "noise": data.noise}
+    settings["keep"] = _takes_part(data)
+    training = PairedFolders(data.root, data.words, data.crop, config.seed, **settings)
+    root, keep = _validated_on(data)
+    if not root:
         return training, None
-    return training, PairedFolders(data.validation, data.words, None, draw="each", turns=False)
+    settings = {"draw": "each", "turns": False, "noise": data.noise, "keep": keep}
+    return training, PairedFolders(root, data.words, None, **settings)
+
+
+def _triplets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data, keep = config.data, _takes_part(config.data)
+    training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep)
+    root, keep = _validated_on(data)
+    if not root:
+        return training, None
+    return training, Triplets(root, None, draw="each", turns=False, keep=keep)
+
+
+def _takes_part(data: DataConfig) -> Callable[[str], bool]:
+    """Whether a clean picture, by its name, is trained on."""
+    share = 0.0 if data.validation else data.held_out
+    return lambda name: fold_of(name) != data.fold and not held_out(name, share)
+
+
+def _validated_on(data: DataConfig) -> tuple[str, Callable[[str], bool]]:
+    """The folder of the validation, empty for none, and which of its pictures."""
+    if data.validation:
+        return data.validation, lambda name: True
+    return data.root if data.held_out else "", lambda name: held_out(name, data.held_out)
 
 
 def _captions(config: TrainConfig) -> tuple[Dataset, Dataset | None]:

@@ -1,0 +1,228 @@
+"""Triplets of Perceive-IR: a damaged picture, a mediocre restoration of it, and the clean one.
+
+Mediocre is what a restorer makes of a picture that it never saw. With two of them, each trained on
+one half of the pictures (a fold), every picture is rendered by the one that did not see it; any
+restorer will do for pictures that no training saw. Source: official code, which takes
+`RestormerMedium` after 20 000 steps, and tells folds by the path of a file; ours is the name of the
+clean picture, which stays when the data is moved.
+
+A folder of triplets holds `manifest.jsonl`, one JSON a line (`low`, `medium`, `high`: paths from
+the folder; `task`; `fold`; `name`, the clean picture's), `triplets.json`, which says who rendered
+them, and the pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from pellucid.data.crops import as_tensor, filled, random_window, turned
+from pellucid.data.files import GT, LQ, pairs, pictures, read_pixels, stable_name, types_of
+from pellucid.errors import ImageError, UsageError
+from pellucid.imaging import io
+from pellucid.imaging.photo import Photo
+
+MANIFEST, ABOUT = "manifest.jsonl", "triplets.json"
+LEVELS = ("low", "medium", "high")
+UNKNOWN = float("nan")  # the severity
+
+
+def fold_of(identity: str) -> int:
+    """0 or 1, from a name: as the official code has it of "task|path", ours of `stable_name`."""
+    return int.from_bytes(hashlib.sha1(identity.encode()).digest()[:8], "big") % 2
+
+
+def held_out(identity: str, share: float) -> bool:
+    """Whether a name belongs to the share in [0, 1] that is validated on."""
+    digest = hashlib.sha1(b"held out|" + identity.encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def render(
+    root: str | Path,
+    out: str | Path,
+    restorers: Sequence[tuple[str, Callable[[Photo], Photo]]],
+    noise: Sequence[float] = (),
+    legacy: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Render the triplets of `root/<type>/{LQ,GT}`; goes on where it was stopped.
+
+    Args:
+        root: folder of the types, each a task.
+        out: folder of the triplets; `high`, and `low` where there is one, stay where they are.
+        restorers: one, or two for two folds; each a name that tells it from others (of its weights)
+            and a function. The first renders fold 0, so it was trained on fold 1.
+        noise: standard deviations in grey levels. A type without LQ gets noise of one of them, in
+            turn over its sorted files; the noisy pictures, 8 bit, are written, too.
+        legacy: tell folds by "type|absolute path", for medium networks of the authors.
+        progress: called with (triplets done, triplets in all).
+
+    Returns:
+        The number of triplets.
+
+    Raises:
+        UsageError: there are no pairs, or `out` holds triplets of other restorers.
+        ImageError: a picture cannot be read.
+    """
+    root, out = Path(root).resolve(), Path(out)
+    jobs = []
+    for task, folder in types_of(root).items():
+        if (folder / LQ).is_dir():
+            found = [(pair.lq, pair.gt, 0.0) for pair in pairs(folder)[0]]
+        else:
+            clean = pictures(folder / GT) if noise else []
+            found = [(None, path, noise[i % len(noise)]) for i, path in enumerate(clean)]
+        jobs += [(task, stable_name(job[1], folder / GT), *job) for job in found]
+    if not jobs:
+        raise UsageError(f"{root}: no pairs <type>/{LQ} and <type>/{GT} in it")
+    about = {"rendered_by": [name for name, _ in restorers], "legacy": legacy}
+    known = {row["medium"] for row in _begin(out, about)}
+    with open(out / MANIFEST, "a", encoding="utf-8") as manifest:
+        for done, (task, name, low, high, sigma) in enumerate(jobs, 1):
+            fold = None
+            if len(restorers) == 2:
+                fold = fold_of(f"{task}|{low or high}" if legacy else name)
+            # A clean picture may be that of several damaged ones, whose names then differ.
+            own = name if low is None or low.stem == high.stem else f"{name}-{low.stem}"
+            made = low is None
+            low = out / f"{task}-low" / f"{name}.png" if made else low
+            medium = out / task / f"{own}.png"
+            row = {
+                **{k: _relative(p, out) for k, p in zip(LEVELS, (low, medium, high), strict=True)},
+                **{"task": task, "fold": fold, "name": name},
+            }
+            if row["medium"] not in known:
+                if made:
+                    io.write(_noisy(io.read(high), f"{task}|{name}", sigma), low, overwrite=True)
+                restored = restorers[fold or 0][1](io.read(low))
+                io.write(restored, medium, overwrite=True)
+                manifest.write(json.dumps(row) + "\n")
+                manifest.flush()
+            progress(done, len(jobs))
+    return len(jobs)
+
+
+def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
+    """Rows of a folder of triplets; a last line cut short is left out.
+
+    Raises:
+        UsageError: it is no such folder.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise UsageError(f"{folder}: no {MANIFEST} in it; `pellucid data triplets` makes one")
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        path.write_text(text, encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def verify(folder: str | Path) -> list[str]:
+    """What is wrong with a folder of triplets: every picture is opened, every fold told again.
+
+    Folds by absolute paths (`legacy`) are not told again, since the data may have been moved.
+    """
+    folder, problems, seen = Path(folder), [], set()
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    for row in read_manifest(folder):
+        name = row["medium"]
+        if name in seen:
+            problems.append(f"{name}: more than one triplet has it")
+        seen.add(name)
+        try:
+            sizes = {read_pixels(folder / row[level]).shape for level in LEVELS}
+        except ImageError as error:
+            problems.append(str(error))
+            continue
+        if len(sizes) > 1:
+            problems.append(f"{name}: the three pictures differ in size")
+        if row["fold"] is not None and not about["legacy"] and fold_of(row["name"]) != row["fold"]:
+            problems.append(f"{name}: of the other fold than {row['fold']}")
+    return problems
+
+
+class Triplets(Dataset):
+    """Windows of triplets, every task as often as every other; a function of (seed, index).
+
+    A sample is a dict: `lq`, `medium`, `gt` float32 (3, H, W) in [0, 1]; `word`, the task;
+    `severity`, NaN; `index`.
+
+    Args:
+        folder: see `render`.
+        crop: side of the window in px; smaller pictures are extended by reflection. None = whole
+            pictures.
+        seed: another seed gives other samples throughout.
+        draw: "balanced": task `index % n`, any triplet of it; "each": every triplet once.
+        turns: mirror, turn and transpose, the three alike.
+        keep: says of a clean picture's `stable_name` whether it takes part.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        crop: int | None = 224,
+        seed: int = 0,
+        draw: Literal["balanced", "each"] = "balanced",
+        turns: bool = True,
+        keep: Callable[[str], bool] = lambda name: True,
+    ):
+        self.folder, self.crop, self.seed, self.draw = Path(folder), crop, seed, draw
+        self.turns = turns
+        rows = [row for row in read_manifest(folder) if keep(row["name"])]
+        if not rows:
+            raise UsageError(f"{folder}: there are no triplets in it")
+        tasks = dict.fromkeys(row["task"] for row in rows)
+        self.tasks = {task: [row for row in rows if row["task"] == task] for task in tasks}
+        longest = max(map(len, self.tasks.values()))
+        self._turns = [r[i] for i in range(longest) for r in self.tasks.values() if i < len(r)]
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __getitem__(self, index: int) -> dict:
+        index = int(index)
+        rng = np.random.default_rng((self.seed, index))
+        if self.draw == "balanced":
+            rows = list(self.tasks.values())[index % len(self.tasks)]
+            row = rows[rng.integers(len(rows))]
+        else:
+            row = self._turns[index % len(self)]
+        three = [read_pixels(self.folder / row[level]) for level in LEVELS]
+        if self.crop is not None:
+            window = random_window(*three[-1].shape[:2], self.crop, rng)
+            three = [filled(p[window], self.crop, self.crop) for p in three]
+        turn = int(rng.integers(8)) if self.turns else 0
+        low, medium, high = (as_tensor(turned(p, turn)) for p in three)
+        sample = {"lq": low, "medium": medium, "gt": high, "word": row["task"]}
+        return sample | {"severity": UNKNOWN, "index": index}
+
+
+def _begin(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows that are there already, of the same restorers."""
+    out.mkdir(parents=True, exist_ok=True)
+    note = out / ABOUT
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != about:
+        raise UsageError(f"{out} holds triplets by other restorers; name another folder")
+    note.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return read_manifest(out) if (out / MANIFEST).exists() else []
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _noisy(photo: Photo, identity: str, sigma: float) -> Photo:
+    """Noise of a picture's own seed, cut off to 8 bit as in the official code (ours: NumPy's)."""
+    seed = int(hashlib.sha1(identity.encode()).hexdigest()[:16], 16) % 2**31
+    noise = np.random.default_rng(seed).standard_normal(photo.pixels.shape)
+    grey = np.floor(np.clip(255 * photo.pixels + sigma * noise, 0, 255))
+    return photo.with_pixels((grey / 255).astype(np.float32))

@@ -1,0 +1,194 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pellucid.data.crops import TwoCrops
+from pellucid.data.files import read_pixels
+from pellucid.data.folders import PairedFolders
+from pellucid.data.generate import generate
+from pellucid.data.generated import GeneratedPairs
+from pellucid.data.photos import CleanPhotos
+from pellucid.data.triplets import Triplets, fold_of, held_out, read_manifest, render, verify
+from pellucid.errors import UsageError
+from pellucid.imaging import io
+
+from .making import dataset, photos, picture, save
+
+
+def half(photo):
+    return photo.with_pixels(photo.pixels / 2)
+
+
+def quarter(photo):
+    return photo.with_pixels(photo.pixels / 4)
+
+
+TWO = (("half", half), ("quarter", quarter))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return dataset(tmp_path / "pairs", {"hazy": 6, "rainy": 3})
+
+
+def test_folds_are_those_of_the_official_code():
+    identity = "derain|/data/train/Derain/input/rain-1.png"
+    digest = hashlib.sha1(identity.encode()).hexdigest()
+    assert fold_of(identity) == int(digest[15], 16) % 2  # the last digit of the first eight bytes
+    assert {fold_of(str(i)) for i in range(9)} == {0, 1}
+    shares = [held_out(str(i), 0.2) for i in range(2000)]
+    assert 0.16 < np.mean(shares) < 0.24
+    assert not held_out("x", 0.0) and held_out("x", 1.0)
+
+
+def test_each_picture_is_rendered_by_the_one_that_never_saw_it(root, tmp_path):
+    assert render(root, tmp_path / "out", TWO) == 9
+    rows = read_manifest(tmp_path / "out")
+    assert {row["fold"] for row in rows} == {0, 1}
+    for row in rows:
+        low, medium, high = (
+            read_pixels(tmp_path / "out" / row[level]) for level in ("low", "medium", "high")
+        )
+        assert (high == 255 - low).all()  # what `dataset` makes
+        share = (2, 4)[fold_of(row["name"])]
+        assert abs(medium.astype(float) - low / share).max() <= 0.5
+    assert verify(tmp_path / "out") == []
+    # the data may be moved: names tell folds
+    moved = root.rename(tmp_path / "moved")
+    render(moved, tmp_path / "again", TWO)
+    assert [r["fold"] for r in read_manifest(tmp_path / "again")] == [r["fold"] for r in rows]
+
+
+def test_rendering_goes_on_where_it_was_stopped_and_refuses_other_restorers(root, tmp_path):
+    out, calls = tmp_path / "out", []
+
+    def failing(photo):
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        calls.append(photo)
+        return half(photo)
+
+    with pytest.raises(KeyboardInterrupt):
+        render(root, out, [("half", failing)])
+    manifest = out / "manifest.jsonl"
+    manifest.write_text(manifest.read_text()[:-7])  # cut short as well
+    render(root, out, [("half", half)])
+    render(root, tmp_path / "whole", [("half", half)])
+    assert read_manifest(out) == read_manifest(tmp_path / "whole")
+    assert all(row["fold"] is None for row in read_manifest(out))
+    with pytest.raises(UsageError, match="by other restorers"):
+        render(root, out, [("quarter", quarter)])
+
+
+def test_a_type_of_clean_pictures_gets_noise_of_each_strength_in_turn(tmp_path):
+    for i in range(6):
+        save(tmp_path / "root/noise/GT" / f"{i}.png", np.full((64, 64, 3), 128, np.uint8))
+    render(tmp_path / "root", tmp_path / "out", [("half", half)], noise=(5, 20, 40))
+    for i, row in enumerate(read_manifest(tmp_path / "out")):
+        noisy = read_pixels(tmp_path / "out" / row["low"]).astype(float)
+        assert noisy.std() == pytest.approx((5, 20, 40)[i % 3], rel=0.1)
+        assert noisy.mean() == pytest.approx(127.5, abs=1.5)  # cut off, not rounded
+    assert verify(tmp_path / "out") == []
+
+
+def test_verification_finds_what_is_wrong(root, tmp_path):
+    out = tmp_path / "out"
+    render(root, out, TWO)
+    rows = read_manifest(out)
+    (out / rows[0]["medium"]).unlink()
+    save(out / rows[1]["medium"], picture(0, 8, 8))
+    rows[2]["fold"] = 1 - rows[2]["fold"]
+    rows.append(rows[3])
+    (out / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = verify(out)
+    assert len(found) == 4
+    for problem, row, words in zip(
+        found, rows, ("", "differ in size", "other fold", "more than one"), strict=False
+    ):
+        assert row["medium"].split("/")[-1] in problem and words in problem
+
+
+def test_windows_of_the_three_pictures_are_the_same_place(root, tmp_path):
+    render(root, tmp_path / "out", [("half", half)])
+    data = Triplets(tmp_path / "out", crop=16, seed=1)
+    assert [data[i]["word"] for i in range(4)] == ["hazy", "rainy", "hazy", "rainy"]
+    for i in range(6):
+        sample = data[i]
+        assert sample["lq"].shape == (3, 16, 16)
+        torch.testing.assert_close(sample["gt"], 1 - sample["lq"], atol=1e-6, rtol=0)
+        assert (sample["medium"] - sample["lq"] / 2).abs().max() <= 0.51 / 255
+    assert torch.equal(data[5]["lq"], Triplets(tmp_path / "out", crop=16, seed=1)[5]["lq"])
+    every = Triplets(tmp_path / "out", crop=None, draw="each", turns=False)
+    assert len(every) == 9 and every[8]["lq"].shape == (3, 40, 48)
+    kept = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 0)
+    rest = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 1)
+    assert len(kept) + len(rest) == 9
+
+
+def test_repeated_types_are_drawn_in_proportion_and_clean_ones_get_noise(tmp_path):
+    root = dataset(tmp_path, {"hazy": 6, "rainy": 3})
+    save(root / "bright/GT/0.png", np.full((32, 32, 3), 128, np.uint8))
+    settings = {"ratios": (1, 4, 30), "noise": (10, 30), "crop": 32}
+    data = PairedFolders(root, ("hazy", "rainy", "bright"), **settings)
+    drawn = [data[i] for i in range(400)]
+    shares = [sum(s["word"] == word for s in drawn) / 400 for word in data.words]
+    assert np.allclose(shares, (6 / 48, 12 / 48, 30 / 48), atol=0.06)
+    noise = [255 * (s["lq"] - s["gt"]).std().item() for s in drawn if s["word"] == "bright"]
+    assert 9 < min(noise) < 11 and 28 < max(noise) < 32
+    assert any((255 * s["lq"]).frac().abs().max() > 0.1 for s in drawn if s["word"] == "bright")
+    with pytest.raises(UsageError, match="2 ratios for the types"):
+        PairedFolders(root, ("hazy", "rainy", "bright"), ratios=(1, 2))
+
+
+def test_a_second_cut_shows_the_same_damaged_picture(tmp_path):
+    root = dataset(tmp_path, {"hazy": 2}, 64, 64)
+    data = TwoCrops(PairedFolders(root, crop=48, turns=False), 32)
+    whole = PairedFolders(root, crop=48, turns=False)
+    places = set()
+    for i in range(12):
+        sample, larger = data[i], whole[i]["lq"]
+        torch.testing.assert_close(sample["gt"], 1 - sample["lq"], atol=1e-6, rtol=0)
+        own = [
+            (y, x)
+            for y in range(0, 17, 8)
+            for x in range(0, 17, 8)
+            if torch.equal(larger[:, y : y + 32, x : x + 32], sample["lq"])
+        ]
+        assert len(own) == 1
+        places.add(own[0])
+        values = set(larger.flatten().tolist())
+        assert set(sample["positive"].flatten().tolist()) <= values
+        assert not torch.equal(sample["positive"], sample["lq"])
+    assert len(places) > 2
+
+
+def test_photographs_of_one_fold_are_trained_on_alone(tmp_path):
+    clean = CleanPhotos(photos(tmp_path / "clean", [(40, 40)] * 8))
+    some = clean.only(lambda name: fold_of(name) == 1)
+    assert 0 < len(some) < 8
+    for i, file in enumerate(some.files):
+        assert fold_of(file.removesuffix(".png")) == 1
+        assert (some[i] == read_pixels(tmp_path / "clean" / file)).all()
+    assert GeneratedPairs(some, crop=16)[3]["gt"].shape == (3, 16, 16)
+    with pytest.raises(UsageError, match="none of its pictures"):
+        clean.only(lambda name: False)
+
+
+def test_generated_windows_are_cut_before_they_are_damaged(tmp_path):
+    clean = photos(tmp_path / "clean", [(60, 80), (64, 64)])
+    generate(clean, tmp_path / "out", ["low-light", "clean"], window=32)
+    for name in ("0", "1"):
+        whole = read_pixels(clean / f"{name}.png")
+        cut = read_pixels(tmp_path / f"out/clean/GT/{name}.png")
+        assert cut.shape == (32, 32, 3)
+        rows, columns = whole.shape[0] - 31, whole.shape[1] - 31
+        assert any(
+            (whole[y : y + 32, x : x + 32] == cut).all()
+            for y in range(rows)
+            for x in range(columns)
+        )
+        dark = io.read(tmp_path / f"out/low-light/LQ/{name}.png").pixels
+        assert dark.mean() < 0.9 * io.read(tmp_path / f"out/low-light/GT/{name}.png").pixels.mean()
