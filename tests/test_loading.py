@@ -8,10 +8,16 @@ import pellucid
 from pellucid import zoo
 from pellucid.checkpoints.build import KINDS, build_network, load_network
 from pellucid.checkpoints.bundle import save_bundle
+from pellucid.checkpoints.load import load_clip
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.loading import _OFFICIAL_TOKENS, load_parts
 from pellucid.networks.resunet import ResUNet
+from pellucid.vision_language.preprocess import embed
+from pellucid.vision_language.prompts import QualityPrompts
+from pellucid.vision_language.semantics import TowerSemantics
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
 from tiny import CLIP, NETWORK, randomised, restorer, save_bundles
 
 
@@ -135,3 +141,31 @@ def test_shipped_models_work(name, image):
         == image.shape
     )
     assert set(model.diagnose(image)[0].probabilities) == set(CLASSES)
+
+
+def test_shipped_quality_prompts_are_found_and_may_be_absent(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "SHIPPED", tmp_path)
+    for name in ("lite.safetensors", "lite-clip.safetensors", "lite-tokenizer.json"):
+        (tmp_path / name).symlink_to(SHIPPED / name)
+    assert load_parts("lite")["perceiver"] is None
+    clip = load_clip(SHIPPED / "lite-clip.safetensors")
+    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json"))
+    meta = {"kind": "quality-prompts", "config": {}}
+    save_bundle(zoo.LITE_PROMPTS.path, prompts.state_dict(), meta)
+    found = load_parts("lite")
+    assert torch.equal(found["perceiver"].prompts.context, prompts.context)
+    assert found["perceiver"].clip is found["controller"].clip
+
+
+def test_a_guided_network_of_a_file_is_read_to_by_the_tower_it_names(tmp_path, image):
+    save_bundles(tmp_path)
+    config = {**SIZES["guided-resunet"], "semantic_dim": 32}
+    network = randomised(build_network("guided-resunet", config)).eval()
+    meta = {"kind": "guided-resunet", "config": config, "tower": "tower.safetensors"}
+    meta["semantics"] = "/elsewhere/tower.safetensors"
+    save_bundle(tmp_path / "guided.safetensors", network.state_dict(), meta)
+    model = pellucid.load(tmp_path / "guided.safetensors", device="cpu", dtype="float32")
+    vectors = TowerSemantics(load_clip(tmp_path / "tower.safetensors")).encode(image)
+    content, degradation = embed(model.controller, image)
+    expected = network(image, network.context(image, vectors, degradation, content)).clamp(0, 1)
+    torch.testing.assert_close(model.restore(image), expected, atol=1e-5, rtol=1e-4)

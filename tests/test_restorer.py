@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.hardware import has_fast_bfloat16, resolve_device, resolve_dtype
 from pellucid.imaging.io import Photo, read
 from pellucid.restorer import Restorer
+from pellucid.vision_language.clip import CLIP
+from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
+from tiny import CLIP as TOWER
 from tiny import controller, restorer, text_features
 
 
@@ -409,3 +415,19 @@ def test_devices_and_dtypes():
 def test_text_features_must_fit_their_words():
     with pytest.raises(UsageError, match="11 text features for 1 words"):
         Restorer(Identity(), controller(), text_features(), ("noisy",))
+
+
+def test_quality_is_judged_by_the_perceiver_one_picture_at_a_time():
+    model = restorer()
+    assert model.quality(torch.rand(3, 40, 40)) is None
+    clip = CLIP(replace(TOWER, text=replace(TOWER.text, context_length=18)))
+    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", 18))
+    model = restorer(perceiver=QualityPerceiver(clip, prompts))
+    image = torch.rand(1, 3, 40, 50)
+    found = model.quality(image)
+    assert list(found) == ["terrible", "mediocre", "excellent"]
+    assert list(found.values()) == pytest.approx(
+        model.perceiver.score(image).probabilities[0].tolist()
+    )
+    with pytest.raises(UsageError, match="one by one"):
+        model.quality(torch.rand(2, 3, 40, 50))

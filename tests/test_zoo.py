@@ -21,7 +21,8 @@ def test_importing_the_table_is_cheap():
 
 
 def test_every_row_says_where_it_comes_from():
-    assert set(zoo.MODELS) == {"lite", "lite-sde", "daclip", "daclip-mix", "daclip-wild"}
+    by_hand = {"perceive-ir-3task", "perceive-ir-5task"}
+    assert set(zoo.MODELS) == {"lite", "lite-sde", "daclip", "daclip-mix", "daclip-wild"} | by_hand
     assert zoo.DEFAULT in zoo.MODELS
     for name, row in zoo.MODELS.items():
         assert row.name == name and row.summary
@@ -31,6 +32,16 @@ def test_every_row_says_where_it_comes_from():
             assert file.sha256 is None or len(bytes.fromhex(file.sha256)) == 32
             if isinstance(file, RemoteFile):
                 assert file.paper and file.licence == "MIT"
+        assert isinstance(row.network, zoo.ManualFile) == (name in by_hand)
+
+
+def test_a_file_to_be_fetched_by_hand_says_how_and_is_found_when_converted(tmp_path, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    target = tmp_path / "perceive-ir-3task.safetensors"
+    with pytest.raises(CheckpointError, match=rf"pan\.baidu.*\n.*convert AIO-3D\.pth {target}"):
+        zoo.resolve("perceive-ir-3task")
+    target.touch()
+    assert zoo.resolve("perceive-ir-3task") == (target, zoo.LITE_CLIP.path)
 
 
 def test_an_unknown_name_suggests_the_nearest():

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from pellucid import zoo
 from pellucid.checkpoints.build import load_network
-from pellucid.checkpoints.load import load_daclip, load_file, load_semantics
+from pellucid.checkpoints.load import load_daclip, load_file, load_prompts, load_semantics
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
+from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.tokenizer import Tokenizer
 
 _CLIP_VOCABULARY = 49408
@@ -43,13 +44,17 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
     if tower is not None:
         controller, text_features, words = load_tower(tower)
         _check_sizes(network, controller, path, tower)
-    semantics = None
+    semantics = perceiver = None
+    if tower == zoo.LITE_CLIP.path and zoo.LITE_PROMPTS.path.exists():
+        prompts = load_prompts(zoo.LITE_PROMPTS.path, controller.clip)
+        perceiver = QualityPerceiver(controller.clip, prompts)
     if hasattr(network.config, "semantic_dim"):
         source = meta.get("semantics", BASE)
         semantics = load_semantics(_near(path, source) or source)
     return {
         "network": network,
         "semantics": semantics,
+        "perceiver": perceiver,
         "controller": controller,
         "text_features": text_features,
         "words": words,

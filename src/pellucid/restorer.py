@@ -36,10 +36,12 @@ from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
 from pellucid.imaging.tiling import Tiler
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.preprocess import embed
+from pellucid.vision_language.prompts import WORDS as QUALITY
 
 if TYPE_CHECKING:
     from pellucid.vision_language.controller import DaCLIP
     from pellucid.vision_language.dinov2 import DINOv2
+    from pellucid.vision_language.prompts import QualityPerceiver
     from pellucid.vision_language.semantics import TowerSemantics
 
 Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
@@ -76,6 +78,7 @@ class Restorer:
         words: the names of the degradations, one a row of ``text_features``.
         semantics: with ``encode``, picture to vectors (``vision_language.dinov2.DINOv2``), for a
             network that is guided by the picture itself (``PerceiveIR``, ``networks.guided``).
+        perceiver: tells how good pictures are (``vision_language.prompts``); None: nobody does.
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -93,6 +96,7 @@ class Restorer:
         words: Sequence[str] = (),
         *,
         semantics: DINOv2 | TowerSemantics | None = None,
+        perceiver: QualityPerceiver | None = None,
         predicts: str | None = None,
         sde: MeanRevertingSDE | None = None,
         name: str = "custom",
@@ -109,6 +113,9 @@ class Restorer:
         if controller is not None:
             controller.eval().requires_grad_(False).to(self.device)
         self.semantics = semantics if semantics is None else semantics.to(self.device)
+        self.perceiver = perceiver
+        if perceiver is not None:
+            perceiver.eval().requires_grad_(False).to(self.device)
         self.text_features, self.words = text_features, tuple(words)
         self.predicts = predicts
         self.sde = sde or MeanRevertingSDE()
@@ -139,6 +146,20 @@ class Restorer:
         photos = self._photos(image, max_pixels)
         answers = [self._diagnose(_tensor(photo), words) for photo in photos]
         return answers if isinstance(image, Tensor) and image.ndim == 4 else answers[0]
+
+    @torch.inference_mode()
+    def quality(self, image: Picture, max_pixels: int = MAX_PIXELS) -> dict[str, float] | None:
+        """How good one picture is: probabilities of "terrible", "mediocre" and "excellent".
+
+        None without a perceiver. Accepts what :meth:`restore` accepts and raises what it raises.
+        """
+        if self.perceiver is None:
+            return None
+        photos = self._photos(image, max_pixels)
+        if len(photos) > 1:
+            raise UsageError("a batch has no quality; ask for its pictures one by one")
+        shares = self.perceiver.score(_tensor(photos[0]).to(self.device)).probabilities[0]
+        return dict(zip(QUALITY, shares.tolist(), strict=True))
 
     def restore(
         self,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pellucid.checkpoints.download import RemoteFile, fetch
+from pellucid.checkpoints.download import RemoteFile, cache_folder, fetch
 from pellucid.errors import CheckpointError, look_up
 
 DEFAULT = "lite"
@@ -22,6 +22,11 @@ _WILD = (
     "Luo et al., Photo-Realistic Image Restoration in the Wild with Controlled Vision-Language "
     "Models, CVPRW 2024"
 )
+_PERCEIVE = (
+    "Zhang et al., Perceive-IR: Learning to Perceive Degradation Better for All-in-One Image "
+    "Restoration, IEEE TIP 2026"
+)
+_PERCEIVE_PAGE = "https://pan.baidu.com/s/1r04w7uSwXZ6V8bE1X9BbMQ (code k4uc)"
 _DACLIP_HUB = "weblzw/daclip-uir-ViT-B-32-irsde"
 
 
@@ -40,7 +45,25 @@ class ShippedFile:
         return SHIPPED / self.name
 
 
-WeightFile = RemoteFile | ShippedFile
+@dataclass(frozen=True)
+class ManualFile:
+    """A file behind a page that only a person can use; converted, it belongs in the cache."""
+
+    name: str
+    original: str
+    url: str
+    licence: str = ""
+    paper: str = ""
+    size: int | None = None
+    sha256: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the converted file is looked for."""
+        return cache_folder() / self.name
+
+
+WeightFile = RemoteFile | ShippedFile | ManualFile
 
 
 @dataclass(frozen=True)
@@ -105,6 +128,7 @@ WILD_IR = _official(
     size=197_969_027,
     sha256="a8eea3b6945904de174123bc8220214990b67e85eac7214ad425f6b6ef46fdc5",
 )
+LITE_PROMPTS = ShippedFile("lite-perceive-prompts.safetensors")  # of quality; may be absent
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="61595d8a6090e2efda71a6e6974a0d1d558c32676234b6f546aa451d10dcfbe5",
@@ -151,6 +175,22 @@ MODELS = {
             WILD_IR,
             DACLIP_L14_WILD,
         ),
+        *(
+            ModelEntry(
+                f"perceive-ir-{tasks}task",
+                f"the official model for {words} (Perceive-IR)",
+                ManualFile(
+                    f"perceive-ir-{tasks}task.safetensors",
+                    f"AIO-{tasks}D.pth (or perceiveIR_{tasks}task.pth)",
+                    _PERCEIVE_PAGE,
+                    licence="Apache-2.0",
+                    paper=_PERCEIVE,
+                ),
+                LITE_CLIP,  # names the damage; the network does not ask
+                recipe=f"perceive_{tasks}task",
+            )
+            for tasks, words in ((3, "noise, haze, rain"), (5, "these, blur and low light"))
+        ),
     )
 }
 
@@ -185,6 +225,11 @@ def resolve(name: str = DEFAULT) -> Paths:
 def _local(file: WeightFile) -> Path:
     if isinstance(file, RemoteFile):
         return fetch(file)
+    if isinstance(file, ManualFile) and not file.path.exists():
+        raise CheckpointError(
+            f"fetch {file.original} from {file.url} by hand, then run\n"
+            f"  pellucid convert {file.original.split(' ')[0]} {file.path}"
+        )
     if not file.path.exists():
         raise CheckpointError(f"{file.path} is not in this installation; reinstall the package")
     return file.path

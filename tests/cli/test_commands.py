@@ -62,12 +62,25 @@ def test_bad_usage_is_status_2_with_words_and_without_work(folder, weights, caps
     assert files(folder) == before
 
 
+def test_quality_is_told_where_there_are_prompts_and_only_there(folder, run, monkeypatch):
+    picture("a.png")
+    assert "quality" not in run("diagnose", "a.png")[1]
+    shares = {"terrible": 0.5, "mediocre": 0.25, "excellent": 0.25}
+    monkeypatch.setattr("pellucid.restorer.Restorer.quality", lambda self, image: shares)
+    out = run("diagnose", "a.png")[1]
+    assert "quality" in out and "terrible" in out and "50.0%" in out
+    assert json.loads(run("diagnose", "a.png", "--json")[1])["quality"] == shares
+    assert run("restore", "a.png", "-o", "b.png", "--report", "json")[0] == 0
+    report = json.loads(Path("b.png.report.json").read_text())
+    assert report["quality"] == {"before": shares, "after": shares}
+
+
 def test_help_teaches_with_examples(run):
     status, out, _ = run("--help")
     assert status == 0 and "pellucid restore photo.jpg -o clean.jpg" in out
     for command in cli.COMMANDS:
         assert command in out
-    for command in ("restore", "diagnose", "evaluate", "models", "convert", "doctor"):
+    for command in ("restore", "diagnose", "evaluate", "gate", "models", "convert", "doctor"):
         status, out, _ = run(command, "--help")
         assert status == 0 and "examples:" in out, command
     assert run("--version")[1].startswith("pellucid ")

@@ -5,16 +5,19 @@ import pytest
 import torch
 
 from pellucid.errors import UsageError
+from pellucid.losses.perceptual import VGG16
 from pellucid.recipes import RECIPES, recipe
 from pellucid.training.config import read_yaml, save_yaml, updated
 from pellucid.training.optim import learning_rate
+from pellucid.training.tasks import perceive
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
 
 
 def without_files(config):
     """The same recipe with random weights in place of the files it starts from."""
-    files = {"tower", "clip", "tokenizer", "words"} & {
-        f.name for f in dataclasses.fields(config.task)
-    }
+    known = {"tower", "clip", "tokenizer", "words", "prompts", "semantics"}
+    files = known & {f.name for f in dataclasses.fields(config.task)}
     files -= {name for name in files if not isinstance(getattr(config.task, name), str)}
     if hasattr(config.task, "relation"):  # there `tower` is not a file
         files.discard("tower")
@@ -22,6 +25,14 @@ def without_files(config):
     return dataclasses.replace(
         config, task=dataclasses.replace(config.task, **dict.fromkeys(files, ""))
     )
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(monkeypatch):
+    """For what is not part of the package: the weights of VGG, and CLIP's own vocabulary."""
+    pieces = Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", context_length=77)
+    monkeypatch.setattr(Tokenizer, "from_clip", lambda: pieces)
+    monkeypatch.setattr(perceive, "load_vgg", VGG16)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -71,6 +82,23 @@ def test_the_unified_recipe_has_the_official_optimisation():
     assert (config.steps, config.batch_size, config.data.crop) == (700_000, 16, 256)
     middle = learning_rate(optimizer, 350_000, 700_000)
     assert middle == pytest.approx(1e-6 + (2e-4 - 1e-6) * (1 + math.cos(math.pi / 2)) / 2)
+
+
+def test_the_recipes_of_perceive_ir_have_the_official_values():
+    task, data = recipe("perceive_3task").task, recipe("perceive_3task").data
+    assert (task.contrastive, task.quality, task.perceptual) == (0.1, 0.05, 0.1)
+    counts = {"noisy": 5144, "hazy": 72_135, "rainy": 200, "motion-blurry": 2103, "low-light": 485}
+    for name, batch, samples in (("perceive_3task", 8, 205_863), ("perceive_5task", 4, 336_853)):
+        config = recipe(name)
+        data = config.data
+        pairs = zip(data.words, data.ratios, strict=True)
+        assert sum(counts[word] * ratio for word, ratio in pairs) == samples
+        assert config.task.epoch == -(-samples // batch)
+        assert (config.steps, data.crop, config.optimizer.weight_decay) == (500_000, 256, 1e-4)
+    prompts = recipe("perceive_prompts")
+    with torch.device("meta"):
+        trained = [p for p in without_files(prompts).task.build().parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trained) == 24_576
 
 
 def test_one_degradation_is_chosen_by_its_word():

@@ -26,6 +26,7 @@ COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "give pictures back as they were"),
     "diagnose": Command("pellucid.cli.diagnose:main", "say what is wrong with pictures"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
+    "gate": Command("pellucid.cli.gate:main", "accept or refuse quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "train": Command("pellucid.training.command:train_command", "train by a recipe"),
     "data": Command("pellucid.data.command:data_command", "check, caption or damage pictures"),

@@ -1,4 +1,4 @@
-"""``pellucid diagnose``: the probabilities of the degradations in pictures."""
+"""``pellucid diagnose``: the probabilities of the degradations in pictures, and their quality."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
         name = STREAM if source is None else str(source)
         try:
             data = sys.stdin.buffer.read() if source is None else source
-            answer = restorer.diagnose(read(data, args.max_pixels))
+            photo = read(data, args.max_pixels)
+            answer, quality = restorer.diagnose(photo), restorer.quality(photo)
         except PellucidError as error:
             failed = True
             print(f"pellucid: {error}", file=sys.stderr)
@@ -63,13 +64,20 @@ def main(argv: Sequence[str]) -> int:
             continue
         if args.json:
             row = {"input": name, "ok": True, "words": list(answer.words)}
-            print(json.dumps({**row, "probabilities": answer.probabilities}), flush=True)
+            row |= {"probabilities": answer.probabilities}
+            print(json.dumps(row | ({"quality": quality} if quality else {})), flush=True)
         else:
-            _show(name, answer.probabilities, answer.words, brief=len(found) > 1)
+            _show(name, answer.probabilities, answer.words, quality, brief=len(found) > 1)
     return int(failed)
 
 
-def _show(name: str, shares: dict[str, float], words: Sequence[str], brief: bool) -> None:
+def _show(
+    name: str,
+    shares: dict[str, float],
+    words: Sequence[str],
+    quality: dict[str, float] | None,
+    brief: bool,
+) -> None:
     """A table with a bar a word; of several pictures only the words that matter."""
     from rich.console import Console
     from rich.markup import escape
@@ -82,4 +90,7 @@ def _show(name: str, shares: dict[str, float], words: Sequence[str], brief: bool
         style = "bold" if word in words else "dim"
         bar = "█" * round(BAR * share) or "▏"
         table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", style=style)
+    if quality:
+        level = max(quality, key=quality.get)
+        table.add_row("quality", level, f"{quality[level]:6.1%}")
     Console().print(table)

@@ -54,12 +54,13 @@ def _row(entry: zoo.ModelEntry) -> dict[str, Any]:
         "recipe": entry.recipe,
         "scores": dict(entry.scores),
         "offline": entry.shipped,
+        "by_hand": isinstance(entry.network, zoo.ManualFile),
         "files": {part: _file(getattr(entry, part)) for part in ("network", "tower")},
     }
 
 
 def _file(file: zoo.WeightFile) -> dict[str, Any]:
-    remote = isinstance(file, zoo.RemoteFile)
+    remote = not isinstance(file, zoo.ShippedFile)
     return {
         "from": file.url if remote else str(file.path),
         "bytes": file.size
@@ -77,6 +78,7 @@ def _show_all(rows: list[dict[str, Any]]) -> None:
     table = Table("model", "what it does", "licence", "from", box=None)
     for row in rows:
         origin = "in this package" if row["offline"] else "fetched on first use"
+        origin = "by hand: pellucid models NAME" if row["by_hand"] else origin
         table.add_row(row["name"], row["summary"], row["licence"], origin)
     Console().print(table)
 

@@ -216,7 +216,9 @@ def _restore(
     if args.compare:
         beside[".compare.jpg"] = encode(side_by_side(photo, restored), "JPEG", 92)
     if args.report:
-        beside[".report.json"] = _report(args, restorer, record)
+        before, after = restorer.quality(photo), restorer.quality(restored)
+        quality = {"quality": {"before": before, "after": after}} if before else {}
+        beside[".report.json"] = _report(args, restorer, record | quality)
     # the result last: where it exists (--skip-existing), everything beside it does
     written = []
     try:

@@ -77,7 +77,7 @@ def contrastive_term(
     pair = gathered(torch.cat([F.normalize(image.float()), F.normalize(text.float())], 1))
     same = None
     if texts is not None:
-        identity = gathered(torch.tensor([_number(t) for t in texts], device=image.device))
+        identity = gathered(labels(texts).to(image.device))
         same = identity[:, None] == identity[None, :]
     return contrastive(*pair.chunk(2, 1), scale, same)
 
@@ -123,6 +123,7 @@ def gathered(local: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def _number(text: str) -> int:
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)  # the same in every process, unlike hash()
+def labels(texts: Sequence[str]) -> Tensor:
+    """Integers (B,), equal for equal texts; the same in every process, unlike `hash`."""
+    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return torch.tensor([int.from_bytes(digest, "big", signed=True) for digest in digests])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.errors import UsageError
-from pellucid.recipes import daclip, lite, lite_towers
+from pellucid.recipes import daclip, lite, lite_towers, perceive
 from pellucid.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -23,6 +23,14 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_named,
         lite.lite_restore,
         lite.lite_sde,
+        perceive.perceive_medium,
+        perceive.perceive_prompts,
+        perceive.perceive_3task,
+        perceive.perceive_5task,
+        perceive.perceive_single,
+        perceive.perceive_lite_medium,
+        perceive.perceive_lite_prompts,
+        perceive.perceive_lite,
     )
 }
 

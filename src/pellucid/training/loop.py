@@ -74,6 +74,7 @@ def train(
     output = Path(config.output)
 
     task.to(device, memory_format=torch.channels_last).train()
+    task.begin(dataset)
     model, optimizer = accelerator.prepare(task, build_optimizer(config.optimizer, task))
     state.make_callable_when_sharded(task, "validate")
     ema = EMA(config.ema, model) if config.ema.decay else None

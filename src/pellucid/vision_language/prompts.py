@@ -51,7 +51,8 @@ class QualityPrompts(nn.Module):
         """
         super().__init__()
         embed = clip.token_embedding.weight.detach()
-        ids = [row[: row.argmax() + 1].to(embed.device) for row in tokenize(["X", *WORDS])]
+        with torch.device("cpu"):  # whatever the default, ids are looked at
+            ids = [row[: row.argmax() + 1].to(embed.device) for row in tokenize(["X", *WORDS])]
         tokenized = torch.zeros(
             3, clip.config.text.context_length, dtype=torch.long, device=embed.device
         )
@@ -136,6 +137,19 @@ class QualityPerceiver(nn.Module):
         logits = self.logits(torch.cat([low, medium, high]), temperature)
         levels = torch.arange(3, device=logits.device).repeat_interleave(len(low))
         return F.cross_entropy(logits, levels)
+
+
+def triplets_told(logits: Tensor) -> dict[str, Tensor]:
+    """How triplets are judged: three values (B,) in [0, 1] of logits (3, B, 3), low ones first.
+
+    `accuracy`, the share of the three whose level is right; `strict`, all three are; `monotone`,
+    the expected levels rise from low to high. Source: official code.
+    """
+    levels = torch.arange(3, device=logits.device)
+    right = (logits.argmax(dim=-1) == levels[:, None]).float()
+    low, medium, high = logits.softmax(dim=-1) @ levels.to(logits.dtype)
+    monotone = ((low < medium) & (medium < high)).float()
+    return {"accuracy": right.mean(dim=0), "strict": right.prod(dim=0), "monotone": monotone}
 
 
 def quality_loss(logits: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ Rules that make resume exact and many processes work:
 * Trained are the parameters with `requires_grad`; freeze the others in `__init__`. Frozen ones are
   not in checkpoints: `build()` must bring them back from its options alone.
 * No state besides parameters and buffers. The loop moves the module, wraps `forward` (autocast,
-  DDP, FSDP), averages the weights, and calls `after_step` when they have changed.
+  DDP, FSDP), averages the weights, calls `begin` with the training data before the first step, and
+  `after_step` when the weights have changed.
 """
 
 from pellucid.training.tasks.base import Task

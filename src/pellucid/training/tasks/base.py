@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 
 class Task(nn.Module):
@@ -24,6 +25,9 @@ class Task(nn.Module):
     def export(self) -> tuple[dict[str, Tensor], dict]:
         """Return the state dict and the meta of the weights bundle that inference loads."""
         raise NotImplementedError
+
+    def begin(self, dataset: Dataset) -> None:
+        """Look at the training data, on the device, before the first step and before a resume."""
 
     def after_step(self) -> None:
         """Run after each update of the weights (a clamp, for instance)."""

@@ -127,6 +127,7 @@ def guide(
     dropout: float = 0.0,
     generator: torch.Generator | None = None,
     semantics: Semantics | None = None,
+    told: Tensor | None = None,
 ) -> Any:
     """Return `network.context` for damaged pictures (B, 3, H, W); without a tower, of nothing.
 
@@ -135,9 +136,10 @@ def guide(
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
         semantics: for a network that wants them.
+        told: degradation embeddings (B, D) in place of the tower's.
     """
-    content = degradation = None
-    if tower is not None:
+    content, degradation = None, told
+    if told is None and tower is not None:
         content, degradation = tower(lq) if generator is not None else tower.picture(lq)
     if content is not None and dropout and generator is not None:
         draw = torch.rand(len(content), 1, generator=generator, device=content.device)

@@ -11,7 +11,7 @@ from pellucid import zoo
 from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.daclip import unwrap
-from pellucid.checkpoints.load import load_daclip, load_into, load_semantics
+from pellucid.checkpoints.load import load_clip, load_daclip, load_semantics
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
 from pellucid.networks.guided import (
@@ -26,7 +26,6 @@ from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMedium, RestormerMediumConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings
-from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 
@@ -54,10 +53,16 @@ KINDS = {
 """What a bundle's meta calls a network; `pellucid.checkpoints.build` reads it."""
 
 
-def network_meta(network: nn.Module, tower: FrozenTower | None = None) -> dict:
-    """Return what a bundle says of a network: `kind`, `config`, the file of its `tower`."""
+def network_meta(
+    network: nn.Module, tower: FrozenTower | None = None, semantics: Semantics | None = None
+) -> dict:
+    """Return what a bundle says of a network.
+
+    That is `kind`, `config`, and where its `tower` and its `semantics` are, if it has them.
+    """
     meta = {"kind": KINDS[type(network)], "config": dataclasses.asdict(network.config)}
-    return meta if tower is None else {**meta, "tower": tower.path}
+    meta |= {} if tower is None else {"tower": tower.path}
+    return meta if semantics is None else {**meta, "semantics": semantics.source}
 
 
 def tower_file(name: str) -> str:
@@ -79,7 +84,10 @@ def load_guide(source: str) -> Semantics | None:
     A model's name in `pellucid.zoo` stands for its tower.
     """
     source = tower_file(source)
-    return Semantics(load_semantics(source), source) if source else None
+    if not source:
+        return None
+    named = str(Path(source).resolve()) if Path(source).is_file() else source
+    return Semantics(load_semantics(source), named)
 
 
 def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
@@ -93,18 +101,20 @@ def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
         return
     if count != len(CLASSES):
         raise UsageError(f"the network asks for {count} words; there are {len(CLASSES)}")
-    network.prompt.words.copy_(WordEmbeddings(clip, _tokenize(clip, tokenizer))(CLASSES))
+    network.prompt.words.copy_(WordEmbeddings(clip, tokenizer_of(clip, tokenizer))(CLASSES))
 
 
 def load_words(path: str, tokenizer: str) -> WordEmbeddings:
-    """Load the text tower of a CLIP bundle, frozen; an empty `tokenizer` is CLIP's own."""
-    state, meta = read_weights(path)
-    clip = CLIP(CLIPConfig.from_dict(meta["config"]))
-    load_into(clip, state, path).requires_grad_(False).eval()
-    return WordEmbeddings(clip, _tokenize(clip, tokenizer))
+    """Load the text tower of a CLIP (see `load_clip`), frozen; an empty `tokenizer` is CLIP's own.
+
+    A model's name in `pellucid.zoo` stands for its tower.
+    """
+    clip = load_clip(tower_file(path))
+    return WordEmbeddings(clip, tokenizer_of(clip, tokenizer))
 
 
-def _tokenize(clip: nn.Module, tokenizer: str) -> Tokenizer:
+def tokenizer_of(clip: nn.Module, tokenizer: str) -> Tokenizer:
+    """The tokenizer in a file, for a text tower; an empty name is CLIP's own."""
     length = clip.config.text.context_length
     return Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()
 

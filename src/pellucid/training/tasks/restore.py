@@ -11,12 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.losses import pixel
+from pellucid.networks.guided import GuidedNAFNetConfig, GuidedResUNetConfig
 from pellucid.networks.nafnet import NAFNetConfig
+from pellucid.networks.perceive_ir import PerceiveIRConfig
+from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings, guide
+from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings, guide
 from pellucid.training.tasks.networks import (
     RESTORERS,
+    load_guide,
     load_tower,
     load_words,
     network_meta,
@@ -28,9 +32,19 @@ from pellucid.training.tasks.networks import (
 class RestoreOptions:
     """What a `RestoreTask` is made of; its arguments are explained there."""
 
-    network: ResUNetConfig | NAFNetConfig = field(default_factory=ResUNetConfig)
+    network: (
+        ResUNetConfig
+        | NAFNetConfig
+        | GuidedResUNetConfig
+        | GuidedNAFNetConfig
+        | PerceiveIRConfig
+        | RestormerMediumConfig
+    ) = field(default_factory=ResUNetConfig)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    semantics: str = ""
+    """For networks that are guided by the picture itself: DINOv2 (a folder, or a name on the hub),
+    the file of a CLIP whose image tower is read, or a model's name in `pellucid.zoo`."""
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
@@ -41,11 +55,17 @@ class RestoreOptions:
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
+        return RestoreTask(*self.parts())
+
+    def parts(self) -> tuple:
+        """Make the arguments of the task."""
         network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
         words = load_words(self.words, self.tokenizer) if self.words else None
         if words or tower:
             teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
-        return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency, words)
+        semantics = load_guide(self.semantics)
+        dropout, loss, frequency = self.context_dropout, self.loss, self.frequency
+        return network, tower, dropout, loss, frequency, words, semantics
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -60,7 +80,7 @@ class RestoreTask(Task):
     """Train `network(lq, context)` towards the clean picture.
 
     Args:
-        network: a deterministic network (`ResUNet`, `NAFNet`).
+        network: a deterministic network.
         tower: frozen DA-CLIP giving (content, degradation) of the damaged crop; None = no guidance.
         context_dropout: share of samples whose two embeddings are zeroed, so that the network also
             works unguided.
@@ -68,6 +88,7 @@ class RestoreTask(Task):
         frequency: weight of `frequency_l1`, added to the loss.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.
+        semantics: what reads the picture for a network that wants it.
     """
 
     def __init__(
@@ -78,11 +99,13 @@ class RestoreTask(Task):
         loss: str = "l1",
         frequency: float = 0.0,
         words: WordEmbeddings | None = None,
+        semantics: Semantics | None = None,
     ):
         super().__init__()
         self.network = network
         self.tower = tower
         self.words = words
+        self.semantics = semantics
         self.context_dropout = context_dropout
         self.pixel_loss = LOSSES[loss]
         self.frequency = frequency
@@ -90,11 +113,18 @@ class RestoreTask(Task):
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its mean PSNR in dB."""
         lq, clean = batch["lq"], batch["gt"]
-        restored = self.network(lq, self.context(batch, generator))
+        context = self.context(batch, generator)
+        restored = self.network(lq, context)
         loss = self.pixel_loss(restored, clean)
         if self.frequency:
             loss = loss + self.frequency * pixel.frequency_l1(restored, clean)
-        return loss, {"psnr": pixel.psnr(restored.detach(), clean).mean()}
+        terms = self.terms(batch, context, restored)
+        psnr = pixel.psnr(restored.detach(), clean).mean()
+        return sum(terms.values(), loss), {"psnr": psnr, **terms}
+
+    def terms(self, batch: dict, context: Any, restored: Tensor) -> dict[str, Tensor]:
+        """Return what is added to the loss, by name; nothing here."""
+        return {}
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of restored and of damaged pictures, and the restored pictures."""
@@ -105,9 +135,11 @@ class RestoreTask(Task):
 
     def context(self, batch: dict, generator: torch.Generator | None = None) -> Any:
         """Return what guides the network; see `guide`."""
-        if self.words is not None:
-            return self.network.context(self.words(batch["word"]), None)
-        return guide(self.network, self.tower, batch["lq"], self.context_dropout, generator)
+        told = None if self.words is None else self.words(batch["word"])
+        dropout = 0.0 if told is not None else self.context_dropout
+        return guide(
+            self.network, self.tower, batch["lq"], dropout, generator, self.semantics, told
+        )
 
     def trained(self) -> nn.Module:
         """Return the network."""
@@ -115,4 +147,4 @@ class RestoreTask(Task):
 
     def export(self) -> tuple[dict[str, Tensor], dict]:
         """Return the network's weights and its config."""
-        return self.network.state_dict(), network_meta(self.network, self.tower)
+        return self.network.state_dict(), network_meta(self.network, self.tower, self.semantics)

@@ -1,0 +1,59 @@
+"""Perceive-IR, stage 1: three prompts learn to tell how good a picture is, from triplets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.checkpoints.load import load_clip
+from pellucid.training.tasks.base import Task
+from pellucid.training.tasks.networks import tokenizer_of, tower_file
+from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
+from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts, triplets_told
+
+
+@dataclass(frozen=True)
+class PromptsOptions:
+    """What a `PromptsTask` is made of."""
+
+    clip: str = ""
+    """File of a CLIP: OpenAI's ViT-B-32.pt, a bundle, or a DA-CLIP tower; or a model's name in
+    `pellucid.zoo`, whose tower is taken. Empty = ViT-B/32 of random weights."""
+    tokenizer: str = ""
+    """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+
+    def build(self) -> PromptsTask:
+        """Make the task: prompts that start from the three words."""
+        clip = load_clip(tower_file(self.clip)) if self.clip else CLIP(OPENAI_VIT_B_32)
+        prompts = QualityPrompts(clip, tokenizer_of(clip, self.tokenizer))
+        return PromptsTask(QualityPerceiver(clip, prompts))
+
+
+class PromptsTask(Task):
+    """Train the prompts of a perceiver by cross-entropy; CLIP stays frozen.
+
+    Batches are those of `data.triplets.Triplets`.
+    """
+
+    def __init__(self, perceiver: QualityPerceiver):
+        super().__init__()
+        self.perceiver = perceiver
+
+    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch."""
+        return self.perceiver.triplet_loss(batch["lq"], batch["medium"], batch["gt"]), {}
+
+    def validate(self, batch: dict) -> tuple[dict[str, Tensor], None]:
+        """Return how triplets are judged; see `triplets_told`."""
+        three = (batch[name] for name in ("lq", "medium", "gt"))
+        return triplets_told(torch.stack([self.perceiver.logits(p) for p in three])), None
+
+    def trained(self) -> nn.Module:
+        """Return the prompts."""
+        return self.perceiver.prompts
+
+    def export(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the prompts; the tower that they belong to is told by their own tokens."""
+        return self.perceiver.prompts.state_dict(), {"kind": "quality-prompts", "config": {}}

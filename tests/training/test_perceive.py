@@ -1,0 +1,234 @@
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import tiny
+from data.making import dataset
+from pellucid.checkpoints.build import load_network
+from pellucid.checkpoints.bundle import save_bundle
+from pellucid.checkpoints.load import load_prompts
+from pellucid.data.triplets import render
+from pellucid.errors import UsageError
+from pellucid.losses import pixel
+from pellucid.losses.contrastive import degradation_contrastive
+from pellucid.losses.perceptual import VGG16, difficulty_adaptive, difficulty_weight
+from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
+from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
+from pellucid.networks.resunet import ResUNet
+from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
+from pellucid.training.start import run
+from pellucid.training.tasks import perceive
+from pellucid.training.tasks.guidance import Semantics
+from pellucid.training.tasks.perceive import (
+    NetworkProxy,
+    PerceiveOptions,
+    PerceiveTask,
+    Weights,
+    stored,
+)
+from pellucid.training.tasks.prompts import PromptsOptions
+from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
+from pellucid.vision_language.semantics import TowerSemantics
+from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
+
+TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
+TEXT = replace(tiny.CLIP.text, context_length=18)
+GUIDED = GuidedResUNetConfig(**asdict(tiny.NETWORK), semantic_dim=32, degradation_dim=8)
+NONE = Weights(0.0, 0.0, 0.0)
+
+
+def tower():
+    return tiny.randomised(tiny.DaCLIP(replace(tiny.CLIP, text=TEXT)), seed=1)
+
+
+def perceiver():
+    torch.manual_seed(0)
+    clip = tower().clip
+    return QualityPerceiver(clip, QualityPrompts(clip, Tokenizer.from_file(TOKENIZER, 18)))
+
+
+def vgg():
+    return tiny.randomised(VGG16(), seed=3)
+
+
+def guided():
+    torch.manual_seed(0)
+    return GuidedResUNet(GUIDED), None, 0.0, "l1", 0.0, None, Semantics(TowerSemantics(tower()))
+
+
+@pytest.fixture
+def batch():
+    random = torch.Generator().manual_seed(2)
+    clean = torch.rand(4, 3, 32, 32, generator=random)
+    return {
+        "lq": clean * 0.5,
+        "gt": clean,
+        "medium": clean * 0.75,
+        "positive": clean.flip(3) * 0.5,
+        "word": ["noisy", "noisy", "rainy", "rainy"],
+        "index": torch.arange(4),
+    }
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_without_weights_the_loss_is_that_of_the_pixels(batch):
+    loss, metrics = PerceiveTask(guided(), NONE)(batch, generator())
+    assert loss.item() == pytest.approx(pixel.l1(batch["lq"], batch["gt"]).item())  # zero start
+    assert set(metrics) == {"psnr"}
+
+
+def test_each_loss_is_added_with_its_weight(batch):
+    parts, judge, features = guided(), perceiver(), vgg()
+    task = PerceiveTask(parts, Weights(0.1, 0.05, 0.2), judge, features, temperature=7.0)
+    task.reference = torch.tensor([20.0])
+    loss, metrics = task(batch, generator())
+    network, semantics = parts[0], parts[-1]
+    context = network.context(batch["lq"], semantics(batch["lq"]))
+    restored = network(batch["lq"], context)
+    label = torch.tensor([0, 0, 1, 1])
+    positive = network.cfe(batch["positive"])
+    contrast = 0.1 * degradation_contrastive(context.degradation, positive, label)
+    quality = 0.05 * judge.loss(restored, 7.0)
+    weights = [difficulty_weight(batch["medium"], batch["gt"], 20.0)]
+    pictures = batch["gt"], batch["lq"], [batch["medium"]]
+    perceptual = 0.2 * difficulty_adaptive(features, restored, *pictures, weights)
+    for name, value in (
+        ("contrastive", contrast),
+        ("quality", quality),
+        ("perceptual", perceptual),
+    ):
+        assert value > 0
+        torch.testing.assert_close(metrics[name], value)
+    total = pixel.l1(restored, batch["gt"]) + contrast + quality + perceptual
+    torch.testing.assert_close(loss, total)
+    loss.backward()
+    assert network.cfe.projection.weight.grad.abs().sum() > 0
+    assert judge.prompts.context.grad is None and not judge.prompts.context.requires_grad
+
+
+def test_perceive_ir_itself_is_trained_by_all_losses(batch):
+    torch.manual_seed(0)
+    config = PerceiveIRConfig(8, (1, 1, 1, 1), (1, 1, 2, 2), 1, semantic_dim=32)
+    parts = PerceiveIR(config), None, 0.0, "l1", 0.0, None, guided()[-1]
+    loss, _ = PerceiveTask(parts, Weights(0.1, 0.05, 0.1), perceiver(), vgg())(batch, generator())
+    loss.backward()
+    assert all(p.grad.abs().sum() > 0 for p in parts[0].pgm.parameters())
+
+
+def test_losses_alone_serve_a_network_that_encodes_no_degradation(batch):
+    plain = tiny.randomised(ResUNet(tiny.NETWORK))
+    with pytest.raises(UsageError, match=r"ResUNet encodes no degradation.*contrastive 0"):
+        PerceiveTask((plain,), Weights(0.1, 0.0, 0.0))
+    task = PerceiveTask((plain,), Weights(0.0, 0.05, 0.1), perceiver(), vgg())
+    del batch["medium"], batch["positive"]  # no proxies
+    task.begin([{**batch, "word": "noisy"}])
+    assert task.reference.tolist() == [0]  # nothing to compare
+    loss, metrics = task(batch, generator())
+    assert set(metrics) == {"psnr", "quality", "perceptual"}
+    loss.backward()
+    with pytest.raises(UsageError, match="no quality prompts"):
+        PerceiveTask((plain,), Weights(0.0, 0.05, 0.0)).begin([])
+
+
+def test_the_difficulty_is_measured_at_the_start_and_after_every_epoch(batch):
+    parts = guided()
+    task = PerceiveTask(parts, Weights(0, 0, 0.1), None, vgg(), epoch=2, probe=4, per_task=True)
+    names = ("lq", "gt", "medium")
+    samples = [{n: batch[n][i] for n in names} | {"word": batch["word"][i]} for i in range(4)]
+    task.train().begin(samples)
+    values = pixel.psnr(batch["lq"], batch["gt"])  # the network starts as the identity
+    expected = torch.stack([values.mean(), values[:2].mean(), values[2:].mean()])
+    torch.testing.assert_close(task.reference, expected)
+    assert task.training and task.names == ("noisy", "rainy")
+    torch.nn.init.constant_(parts[0].head.bias, 0.05)
+    task.after_step()
+    torch.testing.assert_close(task.reference, expected)
+    task.after_step()
+    assert (task.reference - expected).abs().min() > 0.1
+    # a proxy that beats its own task's mean weighs less
+    task.reference = torch.tensor([99.0, 0.0, 99.0])
+    easy = task(batch, generator())[0]
+    task.reference = torch.tensor([0.0, 99.0, 99.0])
+    assert task(batch, generator())[0] < easy  # heavier in the denominator
+
+
+def test_proxies_are_networks_for_their_tasks_and_stored_pictures(batch, tmp_path):
+    tiny.save_bundles(tmp_path)
+    meta = {"kind": "resunet", "config": asdict(tiny.NETWORK), "tower": ""}
+    state = tiny.randomised(ResUNet(tiny.NETWORK)).state_dict()
+    save_bundle(tmp_path / "plain.safetensors", state, meta)
+    proxy = NetworkProxy.load(f"{tmp_path}/plain.safetensors:rainy,hazy")
+    picture, valid = proxy(batch)
+    network, _ = load_network(tmp_path / "plain.safetensors")
+    expected = network(batch["lq"], network.context(None, None)).clamp(0, 1)
+    torch.testing.assert_close(picture, expected)
+    assert valid.tolist() == [0, 0, 1, 1]
+    assert not picture.requires_grad
+    assert stored(batch)[0] is batch["medium"] and stored(batch)[1].tolist() == [1] * 4
+    with pytest.raises(UsageError, match="one pass"):
+        NetworkProxy.load(f"{tmp_path}/sde.safetensors")
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A tower, triplets, weights of VGG: all that both stages need."""
+    model = tower()
+    meta = {"kind": "daclip", "config": asdict(model.config)}
+    save_bundle(tmp_path / "tower.safetensors", model.state_dict(), meta)
+    root = dataset(tmp_path / "pairs", {"hazy": 5, "rainy": 5}, 48, 48)
+    render(root, tmp_path / "triplets", [("dim", lambda p: p.with_pixels(p.pixels / 2))])
+    monkeypatch.setattr(perceive, "load_vgg", vgg)
+    return tmp_path
+
+
+def settings(files, stage, task, **changes):
+    data = DataConfig(kind="triplets", root=str(files / "triplets"), crop=32, held_out=0.3)
+    values = {"data": data, "ema": EMAConfig(0), "batch_size": 4, "workers": 0, "log_every": 10}
+    values |= {"optimizer": OptimizerConfig(lr=3e-3), "save_every": 100, "validate_every": 100}
+    return TrainConfig(task=task, output=str(files / stage), **{**values, **changes})
+
+
+def test_both_stages_train_from_a_folder_of_triplets(files):
+    clip = str(files / "tower.safetensors")
+    first = settings(files, "one", PromptsOptions(clip=clip, tokenizer=TOKENIZER), steps=4)
+    result = run(first)
+    assert {"accuracy", "strict/hazy", "monotone"} <= set(result.validation)
+    weights = files / "one/weights.safetensors"
+    prompts = load_prompts(weights, tower().clip)
+    assert not torch.equal(prompts.context, perceiver().prompts.context)
+
+    options = PerceiveOptions(
+        network=GUIDED, semantics=clip, prompts=str(weights), clip=clip, epoch=2, probe=2
+    )
+    second = settings(files, "two", options, steps=5)
+    second = replace(second, data=replace(second.data, positives=True))
+    whole = run(second)
+    assert whole.step == 5 and "psnr/rainy" in whole.validation
+    state = load_network(files / "two/weights.safetensors")[0].state_dict()
+    # stopped and resumed, also between two measurements of the difficulty
+    for steps in (3, 5):
+        parted = replace(second, output=str(files / "parted"), save_every=1, steps=5)
+        if steps == 3:
+            parted = replace(parted, max_minutes=1e-9)
+        run(parted)
+    for name, value in load_network(files / "parted/weights.safetensors")[0].state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_the_weights_of_vgg_are_those_of_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    with pytest.raises(UsageError, match=r"fetch_metric_weights.*perceptual 0"):
+        perceive.load_vgg()
+    path = tmp_path / "metrics/lpips-vgg.safetensors"
+    path.parent.mkdir()
+    trunk = vgg()
+    save_file({**trunk.state_dict(), "lin0.weight": torch.zeros(1)}, path)
+    monkeypatch.setattr(perceive, "verify", lambda name: path)
+    loaded = perceive.load_vgg().state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in trunk.state_dict().items())
