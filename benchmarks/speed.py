@@ -6,7 +6,9 @@ For each shipped model and image size (megapixels, 4:3): seconds of one restorat
 and tiling, the best of a few, and the peak resident memory of a process that did nothing else. Then
 the official-size U-Net at 256 px with arbitrary weights: the paper's 100 float32 steps as the
 official code runs them (embeddings processed, one-token cross-attention evaluated in every step)
-against the preset `fast`. The slow one is timed over a few steps and multiplied.
+against the preset `fast`. The slow one is timed over a few steps and multiplied. Last, the
+official-size network of Perceive-IR at 256 px with arbitrary weights: its formulas written out, in
+float32, against the network as it is.
 """
 
 import argparse
@@ -122,6 +124,56 @@ def official() -> None:
     print(f"\n`fast` is {paper / min(times):.0f} times faster.")
 
 
+@torch.inference_mode()
+def perceive() -> None:
+    from contextlib import nullcontext
+    from unittest.mock import patch
+
+    from torch.nn.functional import normalize
+
+    from pellucid.hardware import has_fast_bfloat16
+    from pellucid.networks import perceive_ir, restormer
+
+    def attend(q, k, v, temperature, project):
+        heads, shape = len(temperature), q.shape
+        q, k, v = (x.flatten(2).unflatten(1, (heads, -1)) for x in (q, k, v))
+        a = ((normalize(q, dim=-1) @ normalize(k, dim=-1).mT) * temperature).softmax(dim=-1)
+        return project((a @ v).reshape(shape))
+
+    def norm(self, x):
+        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
+        gain, bias = (p.view(-1, 1, 1) for p in (self.body.weight, self.body.bias))
+        return (x - mean) * torch.rsqrt(variance + 1e-5) * gain + bias
+
+    torch.manual_seed(0)
+    net = perceive_ir.PerceiveIR().eval()
+    image = torch.rand(1, 3, 256, 256)
+    context = net.context(image, [torch.randn(1, 768) for _ in range(4)])
+
+    def seconds(image: torch.Tensor, reduced: bool = False) -> float:
+        times = []
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16) if reduced else nullcontext():
+                net(image, context)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    written_out = (
+        patch.object(restormer, "attend", attend),
+        patch.object(perceive_ir, "attend", attend),
+        patch.object(restormer.LayerNorm, "forward", norm),
+    )
+    with written_out[0], written_out[1], written_out[2]:
+        formulas = seconds(image)
+    net, image = (x.to(memory_format=torch.channels_last) for x in (net, image))
+    print("\n| Perceive-IR, official size, 256 x 256 px | seconds |\n|---|---|")
+    print(f"| formulas written out, float32 | {formulas:.2f} |")
+    print(f"| as it is, float32 | {seconds(image):.2f} |")
+    if has_fast_bfloat16(torch.device("cpu")):
+        print(f"| as it is, bfloat16 | {seconds(image, reduced=True):.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="*", default=["lite", "lite-sde"])
@@ -136,6 +188,7 @@ def main() -> None:
     table(args.models, args.sizes)
     if not args.skip_official:
         official()
+        perceive()
 
 
 if __name__ == "__main__":
