@@ -66,12 +66,13 @@ def configured(variant: str, seed: int, args: argparse.Namespace) -> TrainConfig
     data = replace(
         config.data,
         root=str(args.photos / "train"),
+        crop=args.crop,
         validation="",
         positives="contrastive" in losses,
         words=words,
     )
     name = "".join(c if c.isalnum() else "-" for c in variant)
-    out = args.out / f"{args.leave_out or 'seen'}-{args.steps}" / f"{name}-{seed}"
+    out = args.out / f"{args.leave_out or 'seen'}-{args.crop}-{args.steps}" / f"{name}-{seed}"
     return replace(
         config, task=task, data=data, seed=seed, steps=args.steps, init_from=start, output=str(out)
     )
@@ -113,17 +114,22 @@ def row(variant: str, found: list[dict], base: list[dict]) -> list[str]:
     return cells
 
 
-def main() -> None:
+def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--photos", type=Path, default=Path("data/photos"))
     parser.add_argument("--prompts", type=Path, default=Path(perceive_lite().task.prompts))
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--crop", type=int, default=64, help="side of the training crops in px")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--leave-out", choices=WORDS, help="a degradation never trained on")
     parser.add_argument("--limit", type=int, default=1000, help="the first N photographs")
     parser.add_argument("--out", type=Path, default=Path("runs/perceive-ablation"))
-    args = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    args = parsed()
     columns = (f"{args.leave_out}@0.5",) if args.leave_out else ("*@0.5", "clean")
     results: dict[str, list[dict]] = {}
     for seed in args.seeds:

@@ -1,5 +1,6 @@
 import pytest
 
+import tiny
 from pellucid.data.command import data_command
 from pellucid.errors import UsageError
 
@@ -55,3 +56,17 @@ def test_a_wrong_command_line_ends_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         data_command(arguments)
     assert ended.value.code == 2
+
+
+def test_triplets_are_rendered_by_any_model_and_checked(tmp_path, capsys):
+    root, out = dataset(tmp_path / "pairs", {"hazy": 2}), tmp_path / "out"
+    net = str(tiny.save_bundles(tmp_path) / "net.safetensors")
+    command = ["triplets", str(root), str(out), "--device", "cpu", "--medium", net]
+    assert data_command(command) == 0
+    assert "2 triplets" in capsys.readouterr().out
+    assert data_command(["check", str(out)]) == 0
+    assert "all well" in capsys.readouterr().out
+    next(out.glob("hazy/*.png")).unlink()
+    assert data_command(["check", str(out)]) == 1
+    with pytest.raises(UsageError, match="one model that never saw the pictures, or two"):
+        data_command([*command, net, net])
