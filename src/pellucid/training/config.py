@@ -85,9 +85,11 @@ class DataConfig:
     noise: tuple[float, ...] = ()
     """Pairs: noise, in grey levels, for types that have clean pictures alone."""
     fold: Literal[0, 1] | None = None
-    """Leave out this half of the pictures, so that the network can render it; see `triplets`."""
+    """Leave out this half of the pictures (of all but captions), so that the network can render it
+    for triplets."""
     held_out: float = 0.0
-    """Without `validation`: validate on this share of the pictures in `root` instead."""
+    """Without `validation`: validate on this share of the pictures in `root` instead (of all but
+    captions)."""
     positives: bool = False
     """Samples bring another cut of the damaged picture: what a contrastive loss needs."""
     twins: bool = False

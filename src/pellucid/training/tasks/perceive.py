@@ -190,6 +190,7 @@ class PerceiveTask(RestoreTask):
             return
         self.probe = [default_collate([dataset[i]]) for i in range(self.probe_size)]
         self.names = tuple(sorted({batch["word"][0] for batch in self.probe}))
+        self.reference = self.reference.new_zeros(1 + len(self.names))
         self._measure()
 
     def after_step(self) -> None:
@@ -210,7 +211,7 @@ class PerceiveTask(RestoreTask):
         self.train()
         means = [torch.stack([v for group in values.values() for v in group]).mean()]
         means += [torch.stack(values[name]).mean() for name in self.names]
-        self.reference = torch.stack(means)
+        self.reference.copy_(torch.stack(means))
 
     def terms(self, batch: dict, context: Any, restored: Tensor) -> dict[str, Tensor]:
         """Return the three losses times their weights, those that have one."""
