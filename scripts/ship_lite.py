@@ -2,9 +2,8 @@
 
     python scripts/ship_lite.py [--runs runs]
 
-Copies runs/lite-controller, runs/lite-restore and runs/lite-sde (those that exist) to
-src/pellucid/weights/{lite-clip,lite,lite-sde}.safetensors and prints sizes and sha256 sums, which
-belong into `pellucid/zoo.py`. Then `python benchmarks/quality.py --accept` measures the new weights
+Copies the runs in `FILES` (those that exist) to src/pellucid/weights and prints sizes and sha256
+sums, which belong into `pellucid/zoo.py`. Then `python benchmarks/quality.py --accept` measures the new weights
 and writes the scores that tests hold them to.
 """
 
@@ -15,12 +14,14 @@ from pathlib import Path
 import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
-from pellucid.zoo import LITE_CLIP, SHIPPED
+from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, SHIPPED
 
 FILES = {
     "lite-controller": LITE_CLIP.name,
     "lite-restore": "lite.safetensors",
     "lite-sde": "lite-sde.safetensors",
+    "perceive-lite-prompts": LITE_PROMPTS.name,
+    "perceive-lite": "lite-perceive.safetensors",
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
 
@@ -36,8 +37,7 @@ def main() -> None:
             continue
         state, meta = load_bundle(source)
         meta = {key: value for key, value in meta.items() if key != "train"} | {"data": DATA}
-        if "tower" in meta:
-            meta["tower"] = LITE_CLIP.name
+        meta |= {name: LITE_CLIP.name for name in ("tower", "semantics") if name in meta}
         target = SHIPPED / name
         save_bundle(target, state, meta, torch.float16)
         digest = hashlib.sha256(target.read_bytes()).hexdigest()
