@@ -3,8 +3,8 @@
     python scripts/ship_lite.py [--runs runs]
 
 Copies the runs in `FILES` (those that exist) to src/pellucid/weights and prints sizes and sha256
-sums, which belong into `pellucid/zoo.py`. Then `python benchmarks/quality.py --accept` measures the new weights
-and writes the scores that tests hold them to.
+sums, which belong into `pellucid/zoo.py`. Then `python benchmarks/quality.py --accept` measures the
+new weights and writes the scores that tests hold them to.
 """
 
 import argparse
