@@ -205,8 +205,12 @@ class WeatherUNet(nn.Module):
         The mean of the gates of the SAR encoder's levels.
         """
         found = self(image, context, maps=True)[1]
+        h, w = image.shape[-2:]
         gates = [level.gate.mean(dim=1, keepdim=True) for level in found]
-        grown = [F.interpolate(gate, image.shape[-2:], mode="bilinear") for gate in gates]
+        grown = [
+            F.interpolate(gate, scale_factor=float(stride), mode="bilinear")[..., :h, :w]
+            for gate, stride in zip(gates, self.strides, strict=True)
+        ]
         return torch.stack(grown).mean(dim=0)
 
     def forward(
