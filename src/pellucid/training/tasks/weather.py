@@ -46,8 +46,8 @@ class WeatherOptions(RestoreOptions):
                 nothing to teach.
         """
         parts = self.parts()
-        network, tower = parts["network"], parts["tower"]
-        clip = SpatialTeacher(load_rn50(self.clip), "clip-rn50") if self.clip else None
+        network = parts["network"]
+        clip = self.load_clip()
         if "semantics" in network.guided_by and clip is None:
             raise UsageError("the prior needs CLIP RN50: give its file with --task.clip")
         srd = None
@@ -55,7 +55,7 @@ class WeatherOptions(RestoreOptions):
             if not network.maps_damage:
                 raise UsageError("without a SAR encoder there is nothing to distil: target none")
             srd = SoftResidualDistillation(
-                self._teacher(clip, tower),
+                self.load_teacher(clip),
                 network.config.widths[: len(network.strides)],
                 network.strides,
                 self.target,
@@ -63,10 +63,19 @@ class WeatherOptions(RestoreOptions):
             )
         return WeatherTask(**parts, srd=srd, srd_weight=self.srd, clip=clip, clip_path=self.clip)
 
-    def _teacher(self, clip: SpatialTeacher | None, tower: Any) -> SpatialTeacher:
+    def load_clip(self) -> SpatialTeacher | None:
+        """Load `clip`, if it is named."""
+        return SpatialTeacher(load_rn50(self.clip), "clip-rn50") if self.clip else None
+
+    def load_teacher(self, clip: SpatialTeacher | None = None) -> SpatialTeacher:
+        """Load `teacher`; `clip` is what `load_clip` gave.
+
+        Raises:
+            UsageError: its file is not named.
+        """
         if self.teacher == "clip" and clip is None:
             raise UsageError("the teacher is CLIP RN50: give its file with --task.clip")
-        if self.teacher == "tower" and tower is None:
+        if self.teacher == "tower" and not self.tower:
             raise UsageError("the teacher is DA-CLIP's tower: give its file with --task.tower")
         made = {
             "clip": lambda: clip,
