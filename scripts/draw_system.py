@@ -127,7 +127,7 @@ def draw(out: Path) -> None:
     arrow(ax, (9.8, 8.3), (10.35, 8.3))
 
     # the network
-    ax.text(0.1, 6.0, "each tile: restoration", color=GREY, size=9, style="italic")
+    ax.text(1.35, 6.0, "each tile: restoration", color=GREY, size=9, style="italic")
     trapezium(ax, 3.0, 3.9, 2.9, 3.0, 1.5, PLAIN)
     trapezium(ax, 9.2, 3.9, 2.9, 1.5, 3.0, PLAIN)
     ax.text(3.35, 4.85, "encoder", color=INK, weight="bold", size=9)
