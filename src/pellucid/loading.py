@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid import zoo
 from pellucid.checkpoints.build import load_network
+from pellucid.checkpoints.clip_resnet import load_rn50
 from pellucid.checkpoints.load import load_daclip, load_file
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
-from pellucid.networks.perceive_ir import PerceiveIR
+from pellucid.networks.layers import guided_by
+from pellucid.networks.weather import WeatherUNet
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE, DINOv2
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -44,12 +46,9 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
     if tower is not None:
         controller, text_features, words = load_tower(tower)
         _check_sizes(network, controller, path, tower)
-    semantics = None
-    if isinstance(network, PerceiveIR):
-        semantics = DINOv2.from_pretrained(meta.get("semantics", BASE))
     return {
         "network": network,
-        "semantics": semantics,
+        "semantics": _semantics(network, path, meta),
         "controller": controller,
         "text_features": text_features,
         "words": words,
@@ -57,6 +56,15 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
         "sde": MeanRevertingSDE(**meta.get("sde", {})),
         "name": str(name_or_path) if default_tower else path.stem,
     }
+
+
+def _semantics(network: nn.Module, path: Path, meta: dict[str, Any]) -> nn.Module | None:
+    """The tower besides DA-CLIP's that a network is guided by."""
+    if "semantics" not in guided_by(network):
+        return None
+    if isinstance(network, WeatherUNet):
+        return load_rn50(_beside(path, meta.get("semantics", "RN50.pt")))
+    return DINOv2.from_pretrained(meta.get("semantics", BASE))
 
 
 def load_tower(path: Path) -> tuple[DaCLIP, Tensor | None, tuple[str, ...]]:
@@ -113,15 +121,22 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
         name = zoo.LITE_CLIP.path
     if not name:
         return None
+    return _beside(path, name)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The tower that the file at ``path`` names, where it was, beside it, or in the package."""
     for candidate in (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name):
         if candidate.is_file():
             return candidate
-    raise CheckpointError(f"{path} was trained with the tower {name}, which is not there; name one")
+    raise CheckpointError(
+        f"{path} was trained with the tower {name}, which is not there; name one, or put it beside"
+    )
 
 
 def _check_sizes(network, controller: DaCLIP, path: Path, tower: Path) -> None:
-    needed = getattr(network.config, "context_dim", controller.config.embed_dim)
-    if needed != controller.config.embed_dim:
+    needed = getattr(network.config, "context_dim", 0)
+    if needed and needed != controller.config.embed_dim:
         raise UsageError(
             f"{path} is guided by embeddings of length {needed}, but those of {tower} have "
             f"{controller.config.embed_dim}; name its own tower (--tower)"

@@ -35,6 +35,7 @@ KINDS = {
         "pellucid.networks.restormer", "RestormerMediumConfig", "RestormerMedium"
     ),
     "perceive-ir": Kind("pellucid.networks.perceive_ir", "PerceiveIRConfig", "PerceiveIR"),
+    "weather": Kind("pellucid.networks.weather", "WeatherConfig", "WeatherUNet"),
     "unet": _UNET,
     "irsde-unet": _UNET,  # the official checkpoints
 }

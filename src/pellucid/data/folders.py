@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from pellucid.data.crops import as_tensor, filled, random_window, turned
 from pellucid.data.files import GT, LQ, Pair, pairs, read_pixels, types_of
 from pellucid.data.table import read_captions
+from pellucid.data.weather_sets import weather_pairs
 from pellucid.errors import ImageError, UsageError
 
 UNKNOWN = float("nan")  # the severity of pairs that were not generated
@@ -27,10 +28,10 @@ class PairedFolders(Dataset):
     """Pairs of ``root/<type>/{LQ,GT}``; a sample is a function of (seed, index) and the files.
 
     A sample is a dict: `lq`, `gt` float32 (3, H, W) in [0, 1]; `word`, the name of the type;
-    `severity`, NaN; `index`.
+    `severity`, NaN; `index`; with `view`, also `view`, float32 (3, view, view).
 
     Args:
-        root: folder of the types, or one type's folder.
+        root: folder of the types, or one type's folder, or one of `weather_sets.SETS`.
         words: types to take; empty = all. The official words come first, in the official order.
         crop: side of the window in px, the same in both pictures; smaller pictures are extended by
             reflection (the official code stops). None = whole pictures, of any size.
@@ -38,6 +39,8 @@ class PairedFolders(Dataset):
         draw: "balanced": type `index % n`, any of its pairs, for training as in the official code;
             "each": every pair once, the types in turn, for validation.
         turns: mirror, turn and transpose, both pictures alike.
+        view: side of a thumbnail of the whole damaged picture (its centre square), turned as the
+            window is: what a tower would see of it in use. 0 = none.
 
     Raises:
         UsageError: the folder has not this layout, a type is missing, or no pair is found in it.
@@ -51,17 +54,19 @@ class PairedFolders(Dataset):
         seed: int = 0,
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
+        view: int = 0,
     ):
-        self.crop, self.seed, self.draw, self.turns = crop, seed, draw, turns
-        found = types_of(root)
+        self.crop, self.seed, self.draw, self.turns, self.view = crop, seed, draw, turns, view
+        typed = {word: pairs(folder)[0] for word, folder in types_of(root).items()}
+        found = typed or weather_pairs(root)
         if not found:
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
         if missing := [word for word in words if word not in found]:
             raise UsageError(f"{root}: no '{missing[0]}' in it; there are: {', '.join(found)}")
         self.words = tuple(words) or tuple(found)
-        self.pairs = {word: pairs(found[word])[0] for word in self.words}
+        self.pairs = {word: found[word] for word in self.words}
         if empty := [word for word, listed in self.pairs.items() if not listed]:
-            raise UsageError(f"{found[empty[0]]}: no pairs in it; {CHECK}")
+            raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {CHECK}")
         longest = max(len(listed) for listed in self.pairs.values())
         self._turns = [
             (word, listed[i])
@@ -82,12 +87,15 @@ class PairedFolders(Dataset):
         else:
             word, pair = self._turns[index % len(self)]
         lq, gt = read_pair(pair)
+        box = resized_crop_box(*lq.shape[:2], (1, 1), rng)
+        shown = view(lq, box, self.view) if self.view else lq
         if self.crop is not None:
             window = random_window(*gt.shape[:2], self.crop, rng)
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
         turn = int(rng.integers(8)) if self.turns else 0
-        lq, gt = (as_tensor(turned(p, turn)) for p in (lq, gt))
-        return {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+        lq, gt, shown = (as_tensor(turned(p, turn)) for p in (lq, gt, shown))
+        sample = {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+        return {**sample, "view": shown} if self.view else sample
 
 
 class CaptionedPairs(Dataset):

@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid.data.files import GT, LQ, pictures
 from pellucid.degradations import CLASSES, chain
+from pellucid.degradations.sets import SETS
 from pellucid.errors import UsageError
 from pellucid.imaging import io
 
@@ -32,8 +33,9 @@ def generate(
     Args:
         clean: folder of clean pictures.
         out: folder to write to; files in it are never replaced.
-        words: degradations or chains of them.
+        words: degradations or chains of them, or data sets in `pellucid.degradations.sets.SETS`.
         severity: lowest and highest, in [0, 1]; drawn evenly in between, for every link of a chain.
+            Data sets have their own.
         seed: another seed gives other damage.
         progress: called with (files written, files in all) after each pair.
 
@@ -45,9 +47,10 @@ def generate(
         ImageError: a picture cannot be read, or a file exists already.
     """
     chains = {word: word.split("+") for word in words}
-    for link in (link for links in chains.values() for link in links):
-        if link not in CLASSES:
-            raise UsageError(f"unknown degradation '{link}'; known: {', '.join(CLASSES)}")
+    for word, link in ((word, link) for word, links in chains.items() for link in links):
+        if link not in CLASSES and word not in SETS:
+            known = ", ".join((*CLASSES, *SETS))
+            raise UsageError(f"unknown degradation '{link}'; known: {known}")
     low, high = severity
     if not 0 <= low <= high <= 1:
         raise UsageError(f"severity {low} to {high} is not a range within [0, 1]")
@@ -67,8 +70,12 @@ def generate(
         photo = replace(io.read(path), bit_depth=8)
         for word, links in chains.items():
             rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
-            steps = [(link, float(rng.uniform(low, high))) for link in links]
-            damaged = replace(photo, pixels=chain(photo.pixels, steps, rng), grey=False)
+            if word in SETS:
+                pixels = SETS[word](photo.pixels, rng)
+            else:
+                steps = [(link, float(rng.uniform(low, high))) for link in links]
+                pixels = chain(photo.pixels, steps, rng)
+            damaged = replace(photo, pixels=pixels.astype(np.float32, copy=False), grey=False)
             io.write(damaged, out / word / LQ / f"{name}.png")
             io.write(photo, out / word / GT / f"{name}.png")
             done += 1

@@ -1,10 +1,19 @@
-"""What several networks share: padding, channel layer norm, time embedding."""
+"""What several networks share: guidance, padding, channel layer norm, time embedding."""
 
 import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def guided_by(network: nn.Module) -> tuple[str, ...]:
+    """What `network.context` takes, in order: as it says itself, or DA-CLIP's two embeddings.
+
+    "degradation", "content": DA-CLIP's of the picture, (B, D), None = no guidance; "image": the
+    picture; "semantics", "places": what `encode` and `places` of its own tower make of it.
+    """
+    return getattr(network, "guided_by", ("degradation", "content"))
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

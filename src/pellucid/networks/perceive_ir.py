@@ -74,6 +74,7 @@ class PerceiveIR(nn.Module):
 
     overlap = 64
     multiple = 8
+    guided_by = ("image", "semantics")  # what `context` takes
 
     def __init__(self, config: PerceiveIRConfig = RELEASE):
         super().__init__()

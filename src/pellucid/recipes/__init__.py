@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.errors import UsageError
-from pellucid.recipes import daclip, lite, lite_towers
+from pellucid.recipes import daclip, lite, lite_towers, weather
 from pellucid.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -23,6 +23,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_named,
         lite.lite_restore,
         lite.lite_sde,
+        weather.weather_allweather,
+        weather.weather_lite,
     )
 }
 

@@ -64,7 +64,8 @@ def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 
 def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data = config.data
-    training = PairedFolders(data.root, data.words, data.crop, config.seed, turns=data.turns)
+    settings = {"turns": data.turns, "view": data.view}
+    training = PairedFolders(data.root, data.words, data.crop, config.seed, **settings)
     if not data.validation:
         return training, None
     return training, PairedFolders(data.validation, data.words, None, draw="each", turns=False)

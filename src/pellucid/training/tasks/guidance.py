@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pellucid.networks.layers import guided_by
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed, pool, preprocess
@@ -109,18 +110,30 @@ def guide(
     lq: Tensor,
     dropout: float = 0.0,
     generator: torch.Generator | None = None,
+    semantics: nn.Module | None = None,
+    view: Tensor | None = None,
 ) -> Any:
-    """Return `network.context` for damaged pictures (B, 3, H, W); without a tower, of nothing.
+    """Return `network.context` for damaged pictures (B, 3, H, W), of what it is guided by.
+
+    What it asks for and nobody gives is None: no guidance.
 
     Args:
+        tower: gives the embeddings "degradation" and "content".
         dropout: share of samples whose two embeddings are zeroed, so that the network can also work
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
+        semantics: gives the others, by `encode` and `places`.
+        view: what `semantics` is shown instead of crops: the whole pictures, turned as they are.
     """
-    content = degradation = None
-    if tower is not None:
+    wanted, seen = guided_by(network), {"image": lq}
+    if tower is not None and {"degradation", "content"} & set(wanted):
         content, degradation = tower(lq) if generator is not None else tower.picture(lq)
-    if content is not None and dropout and generator is not None:
-        draw = torch.rand(len(content), 1, generator=generator, device=content.device)
-        content, degradation = (torch.where(draw < dropout, 0.0, e) for e in (content, degradation))
-    return network.context(degradation, content)
+        if dropout and generator is not None:
+            draw = torch.rand(len(content), 1, generator=generator, device=content.device) < dropout
+            content, degradation = (torch.where(draw, 0.0, e) for e in (content, degradation))
+        seen |= {"content": content, "degradation": degradation}
+    if semantics is not None:
+        for name, see in (("semantics", "encode"), ("places", "places")):
+            if name in wanted:
+                seen[name] = getattr(semantics, see)(lq if view is None else view)
+    return network.context(*map(seen.get, wanted))

@@ -17,17 +17,19 @@ from pellucid.errors import UsageError
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
+from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 
-RESTORERS = {ResUNetConfig: ResUNet, NAFNetConfig: NAFNet}
+RESTORERS = {ResUNetConfig: ResUNet, NAFNetConfig: NAFNet, WeatherConfig: WeatherUNet}
 DIFFUSERS = {ResUNetConfig: DiffusionResUNet, UNetConfig: ConditionalUNet}
 
 KINDS = {
     ResUNet: "resunet",
     NAFNet: "nafnet",
+    WeatherUNet: "weather",
     DiffusionResUNet: "diffusion-resunet",
     ConditionalUNet: "irsde-unet",
     DaCLIP: "daclip",
@@ -61,7 +63,8 @@ def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
         return
     if count != len(CLASSES):
         raise UsageError(f"the network asks for {count} words; there are {len(CLASSES)}")
-    network.prompt.words.copy_(WordEmbeddings(clip, _tokenize(clip, tokenizer))(CLASSES))
+    embedded = WordEmbeddings(clip, _tokenize(clip, tokenizer))(CLASSES)
+    getattr(network, "prompt", network).words.copy_(embedded)
 
 
 def load_words(path: str, tokenizer: str) -> WordEmbeddings:

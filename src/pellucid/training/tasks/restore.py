@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pellucid.losses import pixel
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.resunet import ResUNetConfig
+from pellucid.networks.weather import WeatherConfig
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import FrozenTower, WordEmbeddings, guide
 from pellucid.training.tasks.networks import (
@@ -28,7 +29,7 @@ from pellucid.training.tasks.networks import (
 class RestoreOptions:
     """What a `RestoreTask` is made of; its arguments are explained there."""
 
-    network: ResUNetConfig | NAFNetConfig = field(default_factory=ResUNetConfig)
+    network: ResUNetConfig | NAFNetConfig | WeatherConfig = field(default_factory=ResUNetConfig)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
     words: str = ""
@@ -41,11 +42,22 @@ class RestoreOptions:
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
+        return RestoreTask(**self.parts())
+
+    def parts(self) -> dict[str, Any]:
+        """Make the arguments of `RestoreTask`."""
         network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
         words = load_words(self.words, self.tokenizer) if self.words else None
         if words or tower:
             teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
-        return RestoreTask(network, tower, self.context_dropout, self.loss, self.frequency, words)
+        return {
+            "network": network,
+            "tower": tower,
+            "words": words,
+            "context_dropout": self.context_dropout,
+            "loss": self.loss,
+            "frequency": self.frequency,
+        }
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -60,7 +72,7 @@ class RestoreTask(Task):
     """Train `network(lq, context)` towards the clean picture.
 
     Args:
-        network: a deterministic network (`ResUNet`, `NAFNet`).
+        network: a deterministic network (`ResUNet`, `NAFNet`, `WeatherUNet`).
         tower: frozen DA-CLIP giving (content, degradation) of the damaged crop; None = no guidance.
         context_dropout: share of samples whose two embeddings are zeroed, so that the network also
             works unguided.
