@@ -31,7 +31,7 @@ from pellucid.evaluation.perceptual import NOTHING
 from pellucid.evaluation.protocols import Case, protocol
 from pellucid.evaluation.run import Evaluation
 from pellucid.evaluation.scoring import ModelSource
-from pellucid.vision_language.prior import sample_embedding
+from pellucid.vision_language.preprocess import preprocess
 
 ACCEPTED = Path(__file__).with_name("quality.json")
 BENCH = protocol("pellucid-bench")
@@ -88,7 +88,8 @@ def retrieval(restorer: pellucid.Restorer, cases: Sequence[Case]) -> tuple[float
     """
 
     def plain(picture: torch.Tensor) -> torch.Tensor:
-        return sample_embedding(restorer.controller, picture)
+        tower = restorer.controller
+        return tower.encode_image(preprocess(picture, tower.config)[0]).mean(0, keepdim=True)
 
     def tensor(case: Case, which: int) -> torch.Tensor:
         return torch.as_tensor(case.load()[which])[None]

@@ -29,9 +29,8 @@ def lite_naming() -> TrainConfig:
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             captions=False,
             content=False,
-            windows=3,
         ),
-        data=replace(PHOTOS, crop=192, twins=True),
+        data=replace(PHOTOS, crop=64, twins=True),
         optimizer=OptimizerConfig(
             lr=6e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),

@@ -50,7 +50,7 @@ class CLIPConfig:
 
     `views="whole"` shows one thumbnail (shorter side to `image_size`, centre square), as CLIP does;
     `"windows"` shows up to 25 squares of `image_size` px at the picture's own resolution, for
-    towers that must see damage a thumbnail averages away, and the whole (see `preprocess.py`).
+    towers that must see damage a thumbnail averages away (see `preprocess.py`).
     """
 
     embed_dim: int = 512

@@ -2,8 +2,7 @@
 
 `thumbnail` is the preprocessing of CLIP and DA-CLIP: one small square of the whole. `windows` is
 ours, for the small tower: noise, fine rain and compression blocks vanish in a thumbnail, so it
-looks at squares of the picture at its own resolution, and at the whole besides: a shadow or a haze
-hardly shows in a square. `embed` does what the model's config says.
+looks at squares of the picture at its own resolution. `embed` does what the model's config says.
 """
 
 from __future__ import annotations
@@ -109,40 +108,19 @@ def _starts(length: int, size: int, count: int) -> list[int]:
 
 
 def preprocess(image: Tensor, config: CLIPConfig) -> Tensor:
-    """Normalised views (B, V, 3, S, S) of float RGB pictures (B, 3, H, W) in [0, 1].
-
-    One thumbnail; or windows, the last view then being the whole picture squeezed to a square,
-    unless it is one window already. `pool` makes one embedding of theirs.
-    """
+    """Normalised views (B, V, 3, S, S) of float RGB pictures (B, 3, H, W) in [0, 1]."""
     size = config.vision.image_size
-    if config.views == "whole":
-        views = thumbnail(image, size)[:, None]
-    else:
-        views = windows(image, size)
-        if views.shape[1] > 1:
-            whole = F.interpolate(image, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-            views = torch.cat([views, whole[:, None]], dim=1)
+    views = windows(image, size) if config.views == "windows" else thumbnail(image, size)[:, None]
     mean, std = (views.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
     return (views - mean) / std
-
-
-def pool(embedded: Tensor) -> Tensor:
-    """One embedding (B, D) of a picture from those of its views (B, V, D), float32.
-
-    The mean over the windows and that of the whole picture count the same. None is normalised: a
-    view that shows the damage clearly can speak louder than one that does not.
-    """
-    embedded = embedded.float()
-    if embedded.shape[1] == 1:
-        return embedded[:, 0]
-    return (embedded[:, :-1].mean(dim=1) + embedded[:, -1]) / 2
 
 
 @torch.no_grad()
 def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
     """Content and degradation embedding of pictures of any size.
 
-    All views of a picture go through the tower in one batch; see `pool`.
+    All views of a picture go through the tower in one batch; their embeddings are averaged without
+    being normalised.
 
     Args:
         model: the tower; its device and dtype are used.
@@ -152,7 +130,10 @@ def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
         `(content, degradation)`, each float32 (B, D) on the model's device.
     """
     views = preprocess(image, model.config)
+    batch, count = views.shape[:2]
     pixels = views.flatten(0, 1).to(model.logit_scale.device, model.logit_scale.dtype)
     content, degradation = model.encode_image(pixels, control=True)
-    content, degradation = (e.unflatten(0, views.shape[:2]) for e in (content, degradation))
-    return pool(content), pool(degradation)
+    return (
+        content.float().unflatten(0, (batch, count)).mean(dim=1),
+        degradation.float().unflatten(0, (batch, count)).mean(dim=1),
+    )

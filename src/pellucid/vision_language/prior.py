@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.vision_language.preprocess import pool, preprocess
+from pellucid.vision_language.preprocess import preprocess
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class PriorAttention(nn.Module):
 def sample_embedding(tower: Any, image: Tensor) -> Tensor:
     """Return the frozen encoder's embedding (B, D), float32, of whole pictures.
 
-    Of the views that the tower's config asks for, pooled. A crop gives
+    Of the thumbnail, or the mean over windows where the tower's config says so. A crop gives
     another embedding than its picture: in training, too, take it of the picture before cropping,
     turned as the crop is.
 
@@ -159,4 +159,4 @@ def sample_embedding(tower: Any, image: Tensor) -> Tensor:
     views = preprocess(image, tower.config)
     weight = next(tower.parameters())
     embedded = tower.encode_image(views.flatten(0, 1).to(weight.device, weight.dtype))
-    return pool(embedded.unflatten(0, views.shape[:2]))
+    return embedded.float().unflatten(0, views.shape[:2]).mean(dim=1)

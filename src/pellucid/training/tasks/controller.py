@@ -16,7 +16,7 @@ from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
 from pellucid.losses.contrastive import contrastive_term, daclip_loss
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import WordEmbeddings, pooled, training_views
+from pellucid.training.tasks.guidance import WordEmbeddings, training_views, view_means
 from pellucid.training.tasks.networks import network_meta, read_weights
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
@@ -36,7 +36,6 @@ class ControllerOptions:
     official_negatives: bool = False
     content_l1: float = 0.0
     content: bool = True
-    windows: int = 0
     words: tuple[str, ...] = CLASSES
 
     def build(self) -> ControllerTask:
@@ -48,8 +47,8 @@ class ControllerOptions:
         length = self.model.text.context_length
         file = self.tokenizer
         tokenize = Tokenizer.from_file(file, length) if file else _clip_tokens
-        options = self.captions, self.official_negatives, self.content_l1, self.content
-        return ControllerTask(model, tokenize, *options, self.windows, self.words)
+        options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
+        return ControllerTask(model, tokenize, *options)
 
 
 class ControllerTask(Task):
@@ -71,8 +70,6 @@ class ControllerTask(Task):
             clean picture (wild DA-CLIP, arXiv 2404.09732).
         content: False: learn only to name the damage, at less than half the cost a step. The
             frozen tower is not run; its corrections keep their weights.
-        windows: of a tower that looks at windows, show in training so many of a crop's, drawn at
-            random, and the whole crop; 0 = all. Larger crops show what a window has no room for.
         words: the degradations that validation chooses among.
     """
 
@@ -84,7 +81,6 @@ class ControllerTask(Task):
         official_negatives: bool = False,
         content_l1: float = 0.0,
         content: bool = True,
-        windows: int = 0,
         words: Sequence[str] = CLASSES,
     ):
         super().__init__()
@@ -95,26 +91,22 @@ class ControllerTask(Task):
         self.official_negatives = official_negatives
         self.content_l1 = content_l1
         self.content = content
-        self.windows = windows
         self.words = tuple(words)
         self.embed = WordEmbeddings(model.clip, tokenize)
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its terms."""
         words = self.embed(batch["word"])
-        views = training_views(batch["lq"], self.model.config)
-        shown = self.draw(views.shape[1], generator)
         texts: dict = {} if self.official_negatives else {"words": batch["word"]}
         if not self.content:
-            damage = pooled(lambda pixels: self.model.visual_control(pixels)[0], views[:, shown])
-            scale = self.model.logit_scale.exp()
+            scale, damage = self.model.logit_scale.exp(), self.named(batch["lq"])
             loss = contrastive_term(damage, words, scale, texts.get("words"))
             return loss, {"degradation": loss}
-        content, degradation = self.embedded(views[:, shown], control=True)
+        content, degradation = self.embedded(batch["lq"], control=True)
         clean = None
         if self.content_l1 or not self.captions:
             with torch.no_grad():
-                clean = self.embedded(training_views(batch["gt"], self.model.config)[:, shown])
+                clean = self.embedded(batch["gt"])
         if self.captions:
             with torch.no_grad():
                 tokens = self.tokenize(list(batch["caption"])).to(batch["gt"].device)
@@ -130,16 +122,15 @@ class ControllerTask(Task):
             terms["content_l1"] = self.content_l1 * (content - clean).abs().mean()
         return sum(terms.values()), terms
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return which of a crop's `count` views are shown: some windows and the last, the crop."""
-        if not self.windows or count <= self.windows + 1:
-            return torch.arange(count)
-        drawn = torch.randperm(count - 1, generator=generator, device=generator.device)
-        return torch.cat([drawn[: self.windows].cpu(), torch.tensor([count - 1])])
+    def embedded(self, pictures: Tensor, control: bool = False) -> Any:
+        """Return float32 embeddings (B, D) of crops (B, 3, H, W), as `DaCLIP.encode_image` does."""
+        views = training_views(pictures, self.model.config)
+        return view_means(partial(self.model.encode_image, control=control), views)
 
-    def embedded(self, views: Tensor, control: bool = False) -> Any:
-        """Return float32 embeddings (B, D) of views (B, V, 3, S, S), as `DaCLIP.encode_image`."""
-        return pooled(partial(self.model.encode_image, control=control), views)
+    def named(self, pictures: Tensor) -> Tensor:
+        """Return only the degradation embeddings (B, D) of crops (B, 3, H, W), float32."""
+        views = training_views(pictures, self.model.config)
+        return view_means(lambda pixels: self.model.visual_control(pixels)[0], views)
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], None]:
         """Return how often the damage is named, and how near the content is to the clean one's.
@@ -148,9 +139,8 @@ class ControllerTask(Task):
         between the content embedding and CLIP's of the clean picture; `content_clip`: that of CLIP
         alone.
         """
-        views, clean = (training_views(batch[k], self.model.config) for k in ("lq", "gt"))
-        content, degradation = self.embedded(views, control=True)
-        clean, plain = self.embedded(clean), self.embedded(views)
+        content, degradation = self.embedded(batch["lq"], control=True)
+        clean, plain = self.embedded(batch["gt"]), self.embedded(batch["lq"])
         anchors = F.normalize(self.embed(self.words), dim=1)
         nearest = (F.normalize(degradation, dim=1) @ anchors.T).argmax(1)
         right = [

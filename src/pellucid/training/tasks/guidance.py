@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from pellucid.networks.layers import guided_by
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.preprocess import embed, pool, preprocess
+from pellucid.vision_language.preprocess import embed, preprocess
 
 
 class WordEmbeddings(nn.Module):
@@ -45,8 +45,8 @@ def training_views(pictures: Tensor, config: CLIPConfig) -> Tensor:
     """Return a tower's input (B, V, 3, S, S) from crops (B, 3, H, W) in [0, 1].
 
     As in the official code, in training the tower sees the crop that the network sees, in use the
-    picture. A tower with windows sees the crop as it would a picture. For another one the crop is
-    resized (bicubic, antialiased), its longer side cut to a square; V is 1.
+    picture. A tower with windows sees those of the crop. For another one the crop is resized
+    (bicubic, antialiased), its longer side cut to a square; V is 1.
 
     Args:
         pictures: float32 RGB.
@@ -65,15 +65,15 @@ def training_views(pictures: Tensor, config: CLIPConfig) -> Tensor:
     return ((pictures - mean) / std)[:, None]
 
 
-def pooled(encode: Callable[[Tensor], Any], views: Tensor) -> Any:
-    """Encode views (B, V, 3, S, S) and return each picture's embeddings, pooled, float32.
+def view_means(encode: Callable[[Tensor], Any], views: Tensor) -> Any:
+    """Encode views (B, V, 3, S, S) and return the float32 mean of each picture's embeddings.
 
     `encode` takes (N, 3, S, S) and gives embeddings (N, D), or a tuple of such.
     """
     embedded = encode(views.flatten(0, 1))
     if isinstance(embedded, Tensor):
-        return pool(embedded.unflatten(0, views.shape[:2]))
-    return tuple(pool(e.unflatten(0, views.shape[:2])) for e in embedded)
+        return embedded.float().unflatten(0, views.shape[:2]).mean(dim=1)
+    return tuple(e.float().unflatten(0, views.shape[:2]).mean(dim=1) for e in embedded)
 
 
 class FrozenTower(nn.Module):
@@ -97,7 +97,7 @@ class FrozenTower(nn.Module):
     def forward(self, lq: Tensor) -> tuple[Tensor, Tensor]:
         """Return float32 (content, degradation), each (B, D), of crops (B, 3, H, W) in [0, 1]."""
         views = training_views(lq, self.model.config)
-        return pooled(partial(self.model.encode_image, control=True), views)
+        return view_means(partial(self.model.encode_image, control=True), views)
 
     def picture(self, lq: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same of whole pictures, with the tower's own views and resizing."""
