@@ -18,7 +18,7 @@ from pellucid.vision_language.prompts import QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import SHIPPED
-from tiny import CLIP, NETWORK, randomised, restorer, save_bundles
+from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,7 @@ SIZES = {
     "irsde-unet": {"nf": 32, "ch_mult": [1, 1], "context_dim": 16},
     "restormer-medium": TRANSFORMER,
     "perceive-ir": {**TRANSFORMER, "semantic_dim": 5},
+    "weather": asdict(WEATHER),
     "nafnet": {"width": 8, "encoder_blocks": [1], "decoder_blocks": [1], "context_dim": 16},
 }
 SIZES |= {f"guided-{host}": {**SIZES[host], "semantic_dim": 5} for host in ("resunet", "nafnet")}
@@ -74,6 +75,26 @@ def test_every_kind_of_network_survives_a_journey_through_a_file_and_restores(
     options = {"steps": 2} if model.is_diffusion else {}
     results = [model.restore(image, tile=tile, **options) for tile in (0, 32)]
     assert all(r.shape == image.shape and 0 <= r.min() <= r.max() <= 1 for r in results)
+
+
+def test_a_weather_network_guided_by_the_picture_asks_for_clip(tmp_path, image, monkeypatch):
+    config = {**SIZES["weather"], "context_dim": 0}
+    network = randomised(build_network("weather", config))
+    save_bundle(
+        tmp_path / "net.safetensors",
+        network.state_dict(),
+        {"kind": "weather", "config": config, "tower": "", "semantics": "/gone/RN50.pt"},
+    )
+    with pytest.raises(CheckpointError, match=r"/gone/RN50\.pt"):
+        pellucid.load(tmp_path / "net.safetensors")
+    (tmp_path / "RN50.pt").touch()  # beside it
+    clip = SimpleNamespace(encode=lambda picture: picture.mean((2, 3)).repeat(1, 6)[:, :16])
+    clip.to = lambda device: clip
+    monkeypatch.setattr("pellucid.checkpoints.semantics.load_rn50", lambda path: clip)
+    model = pellucid.load(tmp_path / "net.safetensors", device="cpu", dtype="float32")
+    with torch.no_grad():
+        expected = network(image, network.context(clip.encode(image))).clamp(0, 1)
+    assert torch.allclose(model.restore(image), expected, atol=1e-5)
 
 
 def test_official_names_of_sizes_are_understood():

@@ -13,13 +13,14 @@ from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.hardware import has_fast_bfloat16, resolve_device, resolve_dtype
 from pellucid.imaging.io import Photo, read
+from pellucid.networks.weather import WeatherUNet
 from pellucid.restorer import Restorer
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import SHIPPED
 from tiny import CLIP as TOWER
-from tiny import controller, restorer, text_features
+from tiny import WEATHER, controller, randomised, restorer, text_features
 
 
 @pytest.fixture(autouse=True)
@@ -293,6 +294,39 @@ def test_a_model_without_controller_restores_and_has_nothing_to_say(image):
     model = restorer(guided=False)
     assert model.diagnose(image[0].numpy().transpose(1, 2, 0)).probabilities is None
     assert model.restore(image).shape == image.shape
+
+
+# routes and maps -------------------------------------------------------------
+
+
+def weather(**changes):
+    return restorer(network=randomised(WeatherUNet(WEATHER)), name="weather", **changes)
+
+
+def test_a_specialist_restores_what_it_covers_and_nothing_else(image):
+    special = weather()
+    model = restorer(specialists={("hazy", "rainy"): special})
+    for words, chosen in (
+        ((), model),
+        (("hazy",), special),
+        (("rainy", "hazy"), special),
+        (("rainy", "noisy"), model),
+    ):
+        guidance = replace(model.diagnose(image)[0], words=words)
+        assert model.route(guidance) is chosen
+        expected = chosen.restore(image, guidance=guidance)
+        assert torch.equal(model.restore(image, guidance=guidance), expected)
+    assert model.fingerprint() != restorer().fingerprint()
+
+
+def test_a_weather_network_maps_the_damage_in_tiles_as_in_one_piece():
+    model = weather()
+    big = torch.rand(1, 3, 300, 190, generator=torch.Generator().manual_seed(4))
+    whole, tiled = (model.damage(big, tile=tile) for tile in (0, 128))
+    assert whole.shape == (300, 190) and whole.min() >= 0 and whole.max() <= 1
+    assert np.abs(whole - tiled)[:-4, :-4].max() < 1e-5  # beyond, a tile is padded first
+    with pytest.raises(UsageError, match="tiny has no map"):
+        restorer().damage(big)
 
 
 # tiles -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from checkpoints.official_files import save_tower, save_unet
 from pellucid import zoo
 from pellucid.checkpoints.bundle import read_meta
 from pellucid.checkpoints.download import RemoteFile
+from pellucid.degradations import WEATHER
 from pellucid.errors import CheckpointError, UsageError
 
 
@@ -21,8 +22,11 @@ def test_importing_the_table_is_cheap():
 
 
 def test_every_row_says_where_it_comes_from():
+    official = {"daclip", "daclip-mix", "daclip-wild"}
     by_hand = {"perceive-ir-3task", "perceive-ir-5task"}
-    assert set(zoo.MODELS) == {"lite", "lite-sde", "daclip", "daclip-mix", "daclip-wild"} | by_hand
+    assert set(zoo.MODELS) - {"lite-weather"} == {"lite", "lite-sde"} | official | by_hand
+    assert ("lite-weather" in zoo.MODELS) == zoo.LITE_WEATHER.network.path.exists()
+    assert set(zoo.LITE_WEATHER.covers) == set(WEATHER)
     assert zoo.DEFAULT in zoo.MODELS
     for name, row in zoo.MODELS.items():
         assert row.name == name and row.summary

@@ -8,9 +8,11 @@ from torch import nn
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.degradations import CLASSES
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
+from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.restorer import Restorer
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.prior import PriorConfig
 
 CLIP = CLIPConfig(
     embed_dim=16,
@@ -26,6 +28,15 @@ NETWORK = ResUNetConfig(
     context_dim=16,
     embed_dim=8,
     content_levels=1,
+)
+WEATHER = WeatherConfig(
+    host="residual",
+    widths=(8, 8),
+    encoder_blocks=(1,),
+    middle_blocks=1,
+    decoder_blocks=(1,),
+    prior=PriorConfig(sample_dim=16, tokens=2, width=8),
+    context_dim=16,
 )
 
 
@@ -49,13 +60,13 @@ def text_features():
 
 
 def save_bundles(folder):
-    """`net.safetensors`, `sde.safetensors` and the tower that guides both; returns the folder."""
-    config = asdict(NETWORK)
+    """`net`, `sde` and `weather.safetensors`, and the tower that guides them; the folder."""
     for name, kind, network in (
         ("net", "resunet", ResUNet(NETWORK)),
         ("sde", "diffusion-resunet", DiffusionResUNet(NETWORK)),
+        ("weather", "weather", WeatherUNet(WEATHER)),
     ):
-        meta = {"kind": kind, "config": config, "tower": "tower.safetensors"}
+        meta = {"kind": kind, "config": asdict(network.config), "tower": "tower.safetensors"}
         save_bundle(folder / f"{name}.safetensors", randomised(network).state_dict(), meta)
     meta = {"kind": "daclip", "config": asdict(CLIP)}
     save_bundle(folder / "tower.safetensors", controller().state_dict(), meta)

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from pellucid import zoo
 from pellucid.checkpoints.build import load_network
-from pellucid.checkpoints.load import load_daclip, load_file, load_prompts, load_semantics
+from pellucid.checkpoints.load import load_daclip, load_file, load_prompts
+from pellucid.checkpoints.semantics import load_semantics
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
+from pellucid.networks.layers import needs_semantics
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.prompts import QualityPerceiver
@@ -48,9 +50,9 @@ def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dic
     if tower == zoo.LITE_CLIP.path and zoo.LITE_PROMPTS.path.exists():
         prompts = load_prompts(zoo.LITE_PROMPTS.path, controller.clip)
         perceiver = QualityPerceiver(controller.clip, prompts)
-    if hasattr(network.config, "semantic_dim"):
+    if needs_semantics(network):
         source = meta.get("semantics", BASE)
-        semantics = load_semantics(_near(path, source) or source)
+        semantics = load_semantics(network, _near(path, source) or source)
     return {
         "network": network,
         "semantics": semantics,
@@ -120,7 +122,9 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
         return None
     if found := _near(path, name):
         return found
-    raise CheckpointError(f"{path} was trained with the tower {name}, which is not there; name one")
+    raise CheckpointError(
+        f"{path} was trained with the tower {name}, which is not there; name one, or put it beside"
+    )
 
 
 def _near(path: Path, name: str | Path) -> Path | None:
@@ -130,8 +134,8 @@ def _near(path: Path, name: str | Path) -> Path | None:
 
 
 def _check_sizes(network, controller: DaCLIP, path: Path, tower: Path) -> None:
-    needed = getattr(network.config, "context_dim", controller.config.embed_dim)
-    if needed != controller.config.embed_dim:
+    needed = getattr(network.config, "context_dim", 0)
+    if needed and needed != controller.config.embed_dim:
         raise UsageError(
             f"{path} is guided by embeddings of length {needed}, but those of {tower} have "
             f"{controller.config.embed_dim}; name its own tower (--tower)"

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from pellucid import zoo
 from pellucid.degradations import CLEAN
 from pellucid.diffusion.denoiser import Denoiser
 from pellucid.diffusion.presets import PRESETS
@@ -34,6 +36,7 @@ from pellucid.hardware import resolve_device, resolve_dtype
 from pellucid.imaging.convert import from_array, like_given
 from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
 from pellucid.imaging.tiling import Tiler
+from pellucid.networks.layers import context_for
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.prompts import WORDS as QUALITY
@@ -42,11 +45,13 @@ if TYPE_CHECKING:
     from pellucid.vision_language.controller import DaCLIP
     from pellucid.vision_language.dinov2 import DINOv2
     from pellucid.vision_language.prompts import QualityPerceiver
+    from pellucid.vision_language.resnet import CLIPResNet
     from pellucid.vision_language.semantics import TowerSemantics
 
 Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
 Progress = Callable[[float], None]
 
+AUTO = "auto"  # the name that leaves the choice of the model to what is wrong with the picture
 DEFAULT_PRESET = "balanced"
 DETECTED = 0.2  # a degradation is named if it is at least this probable
 log = logging.getLogger(__name__)
@@ -76,9 +81,12 @@ class Restorer:
         text_features: embeddings ``(n, D)`` of ``words`` by the controller's text tower; without
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
-        semantics: with ``encode``, picture to vectors (``vision_language.dinov2.DINOv2``), for a
-            network that is guided by the picture itself (``PerceiveIR``, ``networks.guided``).
+        semantics: with ``encode``, picture to vectors (``DINOv2``, ``TowerSemantics``,
+            ``CLIPResNet``), for a network that is guided by the picture itself (``PerceiveIR``,
+            ``networks.guided``, ``WeatherUNet``).
         perceiver: tells how good pictures are (``vision_language.prompts``); None: nobody does.
+        specialists: restorers for pictures with nothing but certain words of damage, by these
+            words; the first that covers what was found restores the picture.
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -95,8 +103,9 @@ class Restorer:
         text_features: Tensor | None = None,
         words: Sequence[str] = (),
         *,
-        semantics: DINOv2 | TowerSemantics | None = None,
+        semantics: DINOv2 | TowerSemantics | CLIPResNet | None = None,
         perceiver: QualityPerceiver | None = None,
+        specialists: Mapping[Sequence[str], Restorer] = MappingProxyType({}),
         predicts: str | None = None,
         sde: MeanRevertingSDE | None = None,
         name: str = "custom",
@@ -116,6 +125,7 @@ class Restorer:
         self.perceiver = perceiver
         if perceiver is not None:
             perceiver.eval().requires_grad_(False).to(self.device)
+        self.specialists = dict(specialists)
         self.text_features, self.words = text_features, tuple(words)
         self.predicts = predicts
         self.sde = sde or MeanRevertingSDE()
@@ -126,9 +136,18 @@ class Restorer:
         """Whether ``steps``, ``preset`` and ``seed`` mean anything."""
         return self.predicts is not None
 
+    def route(self, guidance: Guidance) -> Restorer:
+        """The restorer, this one or a specialist, that a picture so diagnosed is restored by."""
+        for words, specialist in self.specialists.items():
+            if guidance.words and set(guidance.words) <= set(words):
+                return specialist
+        return self
+
     def fingerprint(self) -> str:
         """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
         digest = hashlib.sha256()
+        for specialist in self.specialists.values():
+            digest.update(specialist.fingerprint().encode())
         for module in (self.network, self.controller, self.semantics):
             for name, tensor in sorted(module.state_dict().items()) if module else ():
                 digest.update(name.encode())
@@ -215,11 +234,46 @@ class Restorer:
             if progress is not None:
                 told = lambda share, i=i: progress((i + share) / len(photos))  # noqa: E731
             answer = guidance or self._diagnose(tensor, words)
-            result = self._restore(tensor, answer, steps, preset, seed, tile, told)
+            chosen = self.route(answer)
+            result = chosen._restore(tensor, answer, steps, preset, seed, tile, told)
             result = tensor + strength * (result - tensor) if strength < 1 else result
             pixels = result[0].permute(1, 2, 0).contiguous().numpy()
             restored.append(photo.with_pixels(pixels))
         return like_given(image, restored)
+
+    @property
+    def maps_damage(self) -> bool:
+        """Whether the network says where a picture is damaged: see :meth:`damage`."""
+        return getattr(self.network, "maps_damage", False)
+
+    @torch.inference_mode()
+    def damage(
+        self,
+        image: Picture,
+        *,
+        tile: int | None = None,
+        guidance: Guidance | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> np.ndarray:
+        """Where one picture is damaged: float32 ``(H, W)`` in [0, 1], 1 = surely.
+
+        The arguments are those of :meth:`restore`, which raises the same.
+
+        Raises:
+            UsageError: the network has no such map (``maps_damage``).
+        """
+        (photo,) = self._photos(image, max_pixels)
+        tensor = _tensor(photo)
+        guidance = guidance or self._diagnose(tensor, ())
+        chosen = self.route(guidance)
+        if not chosen.maps_damage:
+            raise UsageError(
+                f"the model {chosen.name} has no map of the damage; networks with a SAR encoder do"
+            )
+        context = chosen._context(tensor, guidance)
+        tiler = Tiler(chosen._tile(tensor, tile), chosen.network.overlap, chosen.network.multiple)
+        result = tiler(lambda part: chosen.network.damage(part.to(chosen.device), context), tensor)
+        return result[0, 0].float().cpu().clamp_(0, 1).numpy()
 
     def check(
         self,
@@ -312,12 +366,16 @@ class Restorer:
 
     def _context(self, image: Tensor, guidance: Guidance) -> Any:
         """What guides the network through the whole picture."""
-        embeddings = (guidance.degradation, guidance.content)
-        embeddings = (e if e is None else e.to(self.device) for e in embeddings)
-        if self.semantics is None:
-            return self.network.context(*embeddings)
-        image = image.to(self.device)
-        return self.network.context(image, self.semantics.encode(image), *embeddings)
+        content, degradation = (
+            e if e is None else e.to(self.device) for e in (guidance.content, guidance.degradation)
+        )
+        return context_for(
+            self.network,
+            image.to(self.device),
+            self.semantics,
+            degradation=degradation,
+            content=content,
+        )
 
     def _tile(self, image: Tensor, tile: int | None) -> int | None:
         if tile == 0:
@@ -358,6 +416,7 @@ def load(
 
     Args:
         name_or_path: "lite" needs no network connection; official weights are fetched on first use.
+            "auto": "lite", and each picture that a shipped specialist covers goes to that one.
         device: see :class:`Restorer`.
         dtype: see :class:`Restorer`.
         tower: the file of the DA-CLIP tower that guides the network of a file; the one in the
@@ -371,7 +430,15 @@ def load(
 
     device = resolve_device(device)  # a wrong name is found before anything is fetched
     dtype = resolve_dtype(dtype, device)
-    return Restorer(**load_parts(name_or_path, tower), device=device, dtype=dtype)
+    if name_or_path != AUTO:
+        return Restorer(**load_parts(name_or_path, tower), device=device, dtype=dtype)
+    specialists = {
+        row.covers: load(row.name, device, dtype, tower)
+        for row in zoo.MODELS.values()
+        if row.covers
+    }
+    parts = load_parts(zoo.DEFAULT, tower)
+    return Restorer(**parts, specialists=specialists, device=device, dtype=dtype)
 
 
 @lru_cache(maxsize=2)
@@ -380,7 +447,7 @@ def _shared(name: str, device: str, dtype: str) -> Restorer:
 
 
 def restore(
-    image: Picture, model: str = "lite", device: str = "auto", dtype: str = "auto", **options: Any
+    image: Picture, model: str = AUTO, device: str = "auto", dtype: str = "auto", **options: Any
 ) -> Any:
     """Restore one picture; the model stays loaded for the next call.
 

@@ -71,7 +71,8 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe` names the function in `pellucid.recipes` that trains it, where there is one; `scores`
-    are measured by this project, never copied from a paper.
+    are measured by this project, never copied from a paper. `covers`: the words of damage that the
+    model is the better one for, so that `auto` takes it for pictures with no others.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ModelEntry:
     tower: WeightFile
     recipe: str = ""
     scores: tuple[tuple[str, float], ...] = ()
+    covers: tuple[str, ...] = ()
 
     @property
     def licence(self) -> str:
@@ -133,10 +135,19 @@ LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="61595d8a6090e2efda71a6e6974a0d1d558c32676234b6f546aa451d10dcfbe5",
 )
+LITE_WEATHER = ModelEntry(
+    "lite-weather",
+    "rain, snow, haze and drops, and where they are; works offline",
+    ShippedFile("lite-weather.safetensors"),
+    LITE_CLIP,
+    recipe="weather_lite",
+    covers=("hazy", "raindrop", "rainy", "snowy"),
+)
 
 MODELS = {
     entry.name: entry
     for entry in (
+        *([LITE_WEATHER] if LITE_WEATHER.network.path.exists() else ()),  # not trained yet
         ModelEntry(
             "lite",
             "small and fast, one pass; works offline",

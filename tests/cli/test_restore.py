@@ -63,6 +63,37 @@ def test_words_that_are_told_guide_and_are_reported(folder, run):
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
 
 
+def test_the_map_of_the_damage_lies_beside_the_result(folder, run, weights):
+    picture("photo.png")
+    options = ("-o", "out.png", "--map")
+    status, _, err = run("restore", "photo.png", *options)
+    assert status == 2 and "net has no map of the damage" in err and not Path("out.png").exists()
+    assert run("restore", "photo.png", *options, model="weather")[0] == 0
+    with Image.open("out.png.map.jpg") as image:
+        assert image.size == (32, 24) and image.mode == "RGB"
+
+
+def test_auto_goes_to_the_model_that_covers_the_damage_and_says_so(
+    folder, run, monkeypatch, weights
+):
+    from pellucid import zoo
+
+    picture("photo.png")
+
+    def row(name, **more):
+        file, tower = (zoo.ShippedFile(str(weights / f"{n}.safetensors")) for n in (name, "tower"))
+        return zoo.ModelEntry(name, "", file, tower, **more)
+
+    monkeypatch.setattr(zoo, "DEFAULT", "net")
+    rows = {"net": row("net"), "weather": row("weather", covers=("hazy", "rainy"))}
+    monkeypatch.setattr(zoo, "MODELS", rows)
+    for words, model in (("hazy", "weather"), ("hazy,noisy", "net")):
+        out = f"{model}.png"
+        argv = ("restore", "photo.png", "-o", out, "--words", words, "--json", "--model", "auto")
+        status, said, err = run(*argv)
+        assert status == 0 and json.loads(said)["model"] == model and f", {model}, " in err
+
+
 def test_strength_zero_keeps_every_pixel_of_a_16_bit_picture(folder, run):
     from pellucid.imaging.io import Photo, read, write
 

@@ -122,3 +122,26 @@ def test_wild_pipeline_names_what_it_did():
             assert psnr(image, out) < 60
         seen.update(words)
     assert seen == {"blur", "ringing artifact", "noise", "jpeg block"}
+
+
+@pytest.mark.parametrize("word", deg.WEATHER)
+def test_weather_says_where_it_is(word):
+    image = np.full((64, 80, 3), 0.3, np.float32)
+    light, heavy = (deg.weather(image, [(word, s)], np.random.default_rng(3)) for s in (0.2, 0.9))
+    for damaged, where in (light, heavy):
+        assert where.shape == (64, 80) and where.dtype == np.float32
+        assert where.min() >= 0 and where.max() <= 1
+        changed = np.abs(damaged - image).max(axis=-1)
+        assert (changed[where < 1e-6] < 1e-5).all()  # elsewhere the picture is as it was
+        assert np.corrcoef(changed.ravel(), where.ravel())[0, 1] > 0.5
+    assert heavy[1].mean() > light[1].mean()
+    again = deg.degrade(image, word, 0.9, np.random.default_rng(3))
+    assert np.array_equal(again, heavy[0])
+
+
+def test_of_two_weathers_the_map_is_what_neither_left_alone():
+    image = np.full((64, 80, 3), 0.3, np.float32)
+    steps = [("rainy", 0.5), ("raindrop", 0.5)]
+    both = deg.weather(image, steps, np.random.default_rng(0))[1]
+    rain = deg.weather(image, steps[:1], np.random.default_rng(0))[1]
+    assert (both >= rain).all() and both.mean() > rain.mean()

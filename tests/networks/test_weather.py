@@ -22,6 +22,7 @@ READINGS = [
     {"prior": None},
     {"prior": dataclasses.replace(PRIOR, query="tokens")},
 ]
+WORDS = {"host": "residual", "context_dim": 10, "words": 4}
 
 
 def small(host="naf", **changes):
@@ -166,6 +167,44 @@ def test_no_label_is_needed_and_the_sample_matters_once_trained():
     net, image = trained(), picture()
     assert torch.equal(net(image), net(image, net.context(torch.zeros(1, 10))))
     assert (net(image, net.context(sample())) - net(image)).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_words_modulate_by_their_likeness_to_the_sample():
+    net, image = trained(**WORDS, prior=None), picture()
+    net.words.copy_(torch.eye(4, 10))
+    first, second = (net.context(torch.eye(10)[i : i + 1]) for i in (0, 1))
+    assert torch.allclose(first.words, torch.eye(4)[:1], atol=1e-6)
+    assert (net(image, first) - net(image, second)).abs().max() > 1e-4
+    for changes in ({"context_dim": 10, "words": 4}, {"host": "residual", "words": 4}):
+        with pytest.raises(ValueError, match="context_dim"):
+            small(**changes)
+
+
+def test_a_network_says_what_guides_it():
+    grid = dataclasses.replace(PRIOR, grid_dim=5)
+    for changes, names in (
+        ({}, ("semantics",)),
+        ({"prior": grid}, ("semantics", "places")),
+        ({"context_dim": 10}, ("degradation",)),
+        ({"prior": None}, ()),
+        ({"prior": None, **WORDS}, ("degradation",)),
+    ):
+        assert small(**{"host": "naf", **changes}).guided_by == names
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_map_of_the_damage_is_the_mean_of_the_gates(host):
+    net, image = trained(host).to(torch.float64), picture().double()
+    for level, bias in zip(net.sar, (-1.0, 2.0), strict=True):
+        level.gate[-1].weight.zero_()
+        level.gate[-1].bias.fill_(bias)
+    where = net.damage(image)
+    expected = torch.tensor([-1.0, 2.0], dtype=torch.float64).sigmoid().mean()
+    assert where.shape == (1, 1, *image.shape[-2:])
+    assert torch.allclose(where, expected.expand_as(where))
+    assert net.maps_damage and not small(host, sar="none").maps_damage
 
 
 @torch.no_grad()

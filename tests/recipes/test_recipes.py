@@ -22,9 +22,12 @@ def without_files(config):
     if hasattr(config.task, "relation"):  # there `tower` is not a file
         files.discard("tower")
         files.discard("clip")
-    return dataclasses.replace(
-        config, task=dataclasses.replace(config.task, **dict.fromkeys(files, ""))
-    )
+    others = dict.fromkeys(files, "")
+    if hasattr(config.task, "srd"):
+        network = config.task.network
+        prior = network.prior if network.context_dim else None
+        others |= {"teacher": "random", "network": dataclasses.replace(network, prior=prior)}
+    return dataclasses.replace(config, task=dataclasses.replace(config.task, **others))
 
 
 @pytest.fixture(autouse=True)

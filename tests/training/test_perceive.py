@@ -56,7 +56,7 @@ def vgg():
 
 def guided():
     torch.manual_seed(0)
-    return GuidedResUNet(GUIDED), None, 0.0, "l1", 0.0, None, Semantics(TowerSemantics(tower()))
+    return {"network": GuidedResUNet(GUIDED), "semantics": Semantics(TowerSemantics(tower()))}
 
 
 @pytest.fixture
@@ -78,18 +78,24 @@ def generator():
 
 
 def test_without_weights_the_loss_is_that_of_the_pixels(batch):
-    loss, metrics = PerceiveTask(guided(), NONE)(batch, generator())
+    loss, metrics = PerceiveTask(**guided(), weights=NONE)(batch, generator())
     assert loss.item() == pytest.approx(pixel.l1(batch["lq"], batch["gt"]).item())  # zero start
     assert set(metrics) == {"psnr"}
 
 
 def test_each_loss_is_added_with_its_weight(batch):
     parts, judge, features = guided(), perceiver(), vgg()
-    task = PerceiveTask(parts, Weights(0.1, 0.05, 0.2), judge, features, temperature=7.0)
+    task = PerceiveTask(
+        **parts,
+        weights=Weights(0.1, 0.05, 0.2),
+        perceiver=judge,
+        vgg=features,
+        temperature=7.0,
+    )
     task.reference = torch.tensor([20.0])
     loss, metrics = task(batch, generator())
-    network, semantics = parts[0], parts[-1]
-    context = network.context(batch["lq"], semantics(batch["lq"]))
+    network = parts["network"]
+    context = network.context(batch["lq"], parts["semantics"].model.encode(batch["lq"]))
     restored = network(batch["lq"], context)
     label = torch.tensor([0, 0, 1, 1])
     positive = network.cfe(batch["positive"])
@@ -115,17 +121,19 @@ def test_each_loss_is_added_with_its_weight(batch):
 def test_perceive_ir_itself_is_trained_by_all_losses(batch):
     torch.manual_seed(0)
     config = PerceiveIRConfig(8, (1, 1, 1, 1), (1, 1, 2, 2), 1, semantic_dim=32)
-    parts = PerceiveIR(config), None, 0.0, "l1", 0.0, None, guided()[-1]
-    loss, _ = PerceiveTask(parts, Weights(0.1, 0.05, 0.1), perceiver(), vgg())(batch, generator())
+    parts = guided() | {"network": PerceiveIR(config)}
+    parts |= {"weights": Weights(0.1, 0.05, 0.1), "perceiver": perceiver(), "vgg": vgg()}
+    loss, _ = PerceiveTask(**parts)(batch, generator())
     loss.backward()
-    assert all(p.grad.abs().sum() > 0 for p in parts[0].pgm.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in parts["network"].pgm.parameters())
 
 
 def test_losses_alone_serve_a_network_that_encodes_no_degradation(batch):
     plain = tiny.randomised(ResUNet(tiny.NETWORK))
     with pytest.raises(UsageError, match=r"ResUNet encodes no degradation.*contrastive 0"):
-        PerceiveTask((plain,), Weights(0.1, 0.0, 0.0))
-    task = PerceiveTask((plain,), Weights(0.0, 0.05, 0.1), perceiver(), vgg())
+        PerceiveTask(plain, weights=Weights(0.1, 0.0, 0.0))
+    weights = Weights(0.0, 0.05, 0.1)
+    task = PerceiveTask(plain, weights=weights, perceiver=perceiver(), vgg=vgg())
     del batch["medium"], batch["positive"]  # no proxies
     task.begin([{**batch, "word": "noisy"}])
     assert task.reference.tolist() == [0]  # nothing to compare
@@ -133,12 +141,13 @@ def test_losses_alone_serve_a_network_that_encodes_no_degradation(batch):
     assert set(metrics) == {"psnr", "quality", "perceptual"}
     loss.backward()
     with pytest.raises(UsageError, match="no quality prompts"):
-        PerceiveTask((plain,), Weights(0.0, 0.05, 0.0)).begin([])
+        PerceiveTask(plain, weights=Weights(0.0, 0.05, 0.0)).begin([])
 
 
 def test_the_difficulty_is_measured_at_the_start_and_after_every_epoch(batch):
     parts = guided()
-    task = PerceiveTask(parts, Weights(0, 0, 0.1), None, vgg(), epoch=2, probe=4, per_task=True)
+    parts |= {"weights": Weights(0, 0, 0.1), "vgg": vgg()}
+    task = PerceiveTask(**parts, epoch=2, probe=4, per_task=True)
     names = ("lq", "gt", "medium")
     samples = [{n: batch[n][i] for n in names} | {"word": batch["word"][i]} for i in range(4)]
     task.train().begin(samples)
@@ -146,7 +155,7 @@ def test_the_difficulty_is_measured_at_the_start_and_after_every_epoch(batch):
     expected = torch.stack([values.mean(), values[:2].mean(), values[2:].mean()])
     torch.testing.assert_close(task.reference, expected)
     assert task.training and task.names == ("noisy", "rainy")
-    torch.nn.init.constant_(parts[0].head.bias, 0.05)
+    torch.nn.init.constant_(parts["network"].head.bias, 0.05)
     task.after_step()
     torch.testing.assert_close(task.reference, expected)
     task.after_step()

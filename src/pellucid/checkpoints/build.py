@@ -37,6 +37,7 @@ KINDS = {
     "perceive-ir": Kind("pellucid.networks.perceive_ir", "PerceiveIRConfig", "PerceiveIR"),
     "guided-resunet": Kind("pellucid.networks.guided", "GuidedResUNetConfig", "GuidedResUNet"),
     "guided-nafnet": Kind("pellucid.networks.guided", "GuidedNAFNetConfig", "GuidedNAFNet"),
+    "weather": Kind("pellucid.networks.weather", "WeatherConfig", "WeatherUNet"),
     "unet": _UNET,
     "irsde-unet": _UNET,  # the official checkpoints
 }

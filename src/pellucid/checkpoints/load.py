@@ -17,9 +17,7 @@ from pellucid.checkpoints.openai_clip import open_archive
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.dinov2 import DINOv2
 from pellucid.vision_language.prompts import TOKENS, QualityPrompts
-from pellucid.vision_language.semantics import TowerSemantics
 
 Module = TypeVar("Module", bound=nn.Module)
 _OPENAI = {"ViT-B/32": {"kind": "clip", "config": asdict(OPENAI_VIT_B_32)}}
@@ -127,21 +125,6 @@ def _tower(kind: type[Module], state: dict, meta: dict, path: str | PathLike) ->
     with torch.device("meta"):
         model = kind(config)
     return load_into(model, state, path).eval().requires_grad_(False)
-
-
-def load_semantics(source: str | PathLike) -> TowerSemantics | DINOv2:
-    """What reads a picture for `PerceiveIR` and guided networks, frozen.
-
-    Args:
-        source: file of a CLIP or DA-CLIP, whose image tower is read; or DINOv2, see
-            `DINOv2.from_pretrained`.
-
-    Raises:
-        CheckpointError: as `load_clip` and `DINOv2.from_pretrained`.
-    """
-    if Path(source).is_file():
-        return TowerSemantics(load_clip(source))
-    return DINOv2.from_pretrained(source)
 
 
 def load_prompts(path: str | PathLike, clip: CLIP) -> QualityPrompts:

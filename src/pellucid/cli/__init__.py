@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pellucid import __version__
 from pellucid.errors import PellucidError, UsageError
+from pellucid.memory import keep_freed_memory
 
 OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"pellucid {__version__}")
         return OK
+    keep_freed_memory()
     try:
         return _load(argv[0])(argv[1:]) or OK
     except UsageError as error:

@@ -51,7 +51,8 @@ class Status:
         self.finished.append(target)
         self.progress(0)
         if not self.quiet:
-            self._say(f"{source} -> {target}  ({_found(record)}, {record['seconds']:.1f} s)")
+            said = f"{_found(record)}, {record['model']}, {record['seconds']:.1f} s"
+            self._say(f"{source} -> {target}  ({said})")
 
     def failed(self, source: str, error: BaseException) -> None:
         """A picture could not be restored."""

@@ -29,6 +29,7 @@ examples:
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
   pellucid restore photo.jpg --words shadowed        the damage, where the model errs
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
+  pellucid restore rain.jpg --map                    and show where the damage was
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
 EXIF data and transparency.
@@ -48,8 +49,9 @@ class Restore:
         arg(aliases=["-o"], metavar="OUT", help_behavior_hint="(default: the folder restored)"),
     ] = None
     """File, folder, or - for standard output."""
-    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "lite"
-    """A name from `pellucid models`, or a file of weights."""
+    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "auto"
+    """A name from `pellucid models`, a file of weights, or auto: for each picture the model whose
+    training covers what is wrong with it."""
     words: Annotated[
         str | None,
         arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
@@ -85,6 +87,9 @@ class Restore:
     """Of JPEG, WebP, AVIF, HEIC, JPEG XL. If not given, a JPEG is never coarser than its input."""
     compare: Flag = False
     """Write a before/after picture beside each result (NAME.compare.jpg)."""
+    map: Flag = False
+    """Write where the picture was damaged beside each result (NAME.map.jpg), for a model with a map
+    of it."""
     report: Annotated[Literal["json"] | None, arg(metavar="{json}", help_behavior_hint="")] = None
     """Write what was found and done beside each result (NAME.report.json)."""
     overwrite: Flag = False
@@ -124,6 +129,8 @@ def main(argv: Sequence[str]) -> int:
 
     restorer = load(args.model, args.device, args.dtype)
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
+    if args.map and not any(r.maps_damage for r in (restorer, *restorer.specialists.values())):
+        raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
             try:
@@ -156,7 +163,7 @@ def _words(args: Restore) -> list[str]:
 def _check_stream(args: Restore, to_stream: bool) -> None:
     if not to_stream:
         return
-    for name in ("compare", "report", "json"):
+    for name in ("compare", "map", "report", "json"):
         if getattr(args, name):
             raise UsageError(f"--{name} is impossible when the picture goes to standard output")
     if sys.stdout.isatty():
@@ -167,6 +174,8 @@ def _targets(job: Job, args: Restore) -> list[Path]:
     beside = [job.target]
     if args.compare:
         beside.append(_beside(job.target, ".compare.jpg"))
+    if args.map:
+        beside.append(_beside(job.target, ".map.jpg"))
     if args.report:
         beside.append(_beside(job.target, ".report.json"))
     return beside
@@ -181,6 +190,7 @@ def _restore(
 ) -> dict[str, Any]:
     """Read, restore and write one picture; the record of what was found and done."""
     from pellucid.imaging.compare import side_by_side
+    from pellucid.imaging.heat import heat
     from pellucid.imaging.io import BY_NAME, check, encode, output_format, read, write, write_bytes
 
     began = time.perf_counter()
@@ -196,14 +206,15 @@ def _restore(
     options = {
         name: getattr(args, name) for name in ("steps", "preset", "strength", "seed", "tile")
     }
-    restored = restorer.restore(photo, guidance=guidance, progress=progress, **options)
+    chosen = restorer.route(guidance)
+    restored = chosen.restore(photo, guidance=guidance, progress=progress, **options)
     record = {
         "input": str(job),
         "output": STREAM if job.target is None else str(job.target),
         "ok": True,
         "words": list(guidance.words),
         "probabilities": guidance.probabilities,
-        "model": restorer.name,
+        "model": chosen.name,
         "width": photo.width,
         "height": photo.height,
         "seconds": round(time.perf_counter() - began, 3),
@@ -215,10 +226,13 @@ def _restore(
     beside = {}
     if args.compare:
         beside[".compare.jpg"] = encode(side_by_side(photo, restored), "JPEG", 92)
+    if args.map and chosen.maps_damage:
+        where = chosen.damage(photo, guidance=guidance, tile=args.tile)
+        beside[".map.jpg"] = encode(heat(photo, where), "JPEG", 92)
     if args.report:
         before, after = restorer.quality(photo), restorer.quality(restored)
         quality = {"quality": {"before": before, "after": after}} if before else {}
-        beside[".report.json"] = _report(args, restorer, record | quality)
+        beside[".report.json"] = _report(args, chosen, record | quality)
     # the result last: where it exists (--skip-existing), everything beside it does
     written = []
     try:

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from pellucid.data.crops import as_tensor, filled, random_window, turned
 from pellucid.data.files import GT, LQ, Pair, pairs, pictures, read_pixels, stable_name, types_of
 from pellucid.data.table import read_captions
+from pellucid.data.weather_sets import weather_pairs
 from pellucid.errors import ImageError, UsageError
 
 UNKNOWN = float("nan")  # the severity of pairs that were not generated
@@ -28,10 +29,10 @@ class PairedFolders(Dataset):
     """Pairs of ``root/<type>/{LQ,GT}``; a sample is a function of (seed, index) and the files.
 
     A sample is a dict: `lq`, `gt` float32 (3, H, W) in [0, 1]; `word`, the name of the type;
-    `severity`, NaN; `index`.
+    `severity`, NaN; `index`; with `view`, also `view`, float32 (3, view, view).
 
     Args:
-        root: folder of the types, or one type's folder.
+        root: folder of the types, or one type's folder, or one of `weather_sets.SETS`.
         words: types to take; empty = all. The official words come first, in the official order.
         crop: side of the window in px, the same in both pictures; smaller pictures are extended by
             reflection (the official code stops). None = whole pictures, of any size.
@@ -44,6 +45,8 @@ class PairedFolders(Dataset):
         noise: standard deviations in grey levels. A type with GT alone gets noise of one of them on
             the fly, not rounded to 8 bit, as in Perceive-IR's official code.
         keep: says of a clean picture's `stable_name` whether it takes part.
+        view: side of a thumbnail of the whole damaged picture (its centre square), turned as the
+            window is: what a tower would see of it in use. 0 = none.
 
     Raises:
         UsageError: the folder has not this layout, a type is missing, or no pair is found in it.
@@ -60,10 +63,12 @@ class PairedFolders(Dataset):
         ratios: Sequence[float] = (),
         noise: Sequence[float] = (),
         keep: Callable[[str], bool] = lambda name: True,
+        view: int = 0,
     ):
-        self.crop, self.seed, self.draw, self.turns = crop, seed, draw, turns
+        self.crop, self.seed, self.draw, self.turns, self.view = crop, seed, draw, turns, view
         self.noise = tuple(noise)
-        found = types_of(root)
+        folders = types_of(root)
+        found = folders or weather_pairs(root)
         if not found:
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
         if missing := [word for word in words if word not in found]:
@@ -73,15 +78,11 @@ class PairedFolders(Dataset):
             raise UsageError(f"{len(ratios)} ratios for the types {', '.join(self.words)}")
         self.pairs = {}
         for word in self.words:
-            folder = found[word]
-            if noise and not (folder / LQ).is_dir():
-                listed = [Pair(path, path) for path in pictures(folder / GT)]
-            else:
-                listed = pairs(folder)[0]
-            kept = [pair for pair in listed if keep(stable_name(pair.gt, folder / GT))]
-            self.pairs[word] = kept
+            clean = folders[word] / GT if folders else Path(root)
+            listed = self._listed(folders[word]) if folders else found[word]
+            self.pairs[word] = [pair for pair in listed if keep(stable_name(pair.gt, clean))]
         if empty := [word for word, listed in self.pairs.items() if not listed]:
-            raise UsageError(f"{found[empty[0]]}: no pairs in it; {CHECK}")
+            raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {CHECK}")
         longest = max(len(listed) for listed in self.pairs.values())
         counts = np.array([len(listed) for listed in self.pairs.values()])
         self._shares = np.cumsum(counts * ratios) / (counts @ ratios) if ratios else None
@@ -107,16 +108,26 @@ class PairedFolders(Dataset):
         else:
             word, pair = self._turns[index % len(self)]
         lq, gt = read_pair(pair)
+        box = resized_crop_box(*lq.shape[:2], (1, 1), rng)
+        shown = view(lq, box, self.view) if self.view else lq
         if self.crop is not None:
             window = random_window(*gt.shape[:2], self.crop, rng)
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
         turn = int(rng.integers(8)) if self.turns else 0
-        lq, gt = (as_tensor(turned(p, turn)) for p in (lq, gt))
+        lq, gt, shown = (as_tensor(turned(p, turn)) for p in (lq, gt, shown))
         if pair.lq == pair.gt:
             sigma = rng.choice(self.noise) / 255
             noise = rng.standard_normal(tuple(gt.shape), dtype=np.float32)
             lq = (gt + sigma * torch.from_numpy(noise)).clamp(0, 1)
-        return {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+        sample = {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+        return {**sample, "view": shown} if self.view else sample
+
+    def _listed(self, folder: Path) -> list[Pair]:
+        if not self.noise or (folder / LQ).is_dir():
+            return pairs(folder)[0]
+        if self.view:
+            raise UsageError(f"{folder}: noise is made in the crop, so there is no view of it")
+        return [Pair(path, path) for path in pictures(folder / GT)]
 
 
 class CaptionedPairs(Dataset):

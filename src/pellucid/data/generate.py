@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.data.crops import random_window
 from pellucid.data.files import GT, LQ, pictures, stable_name
 from pellucid.degradations import CLASSES, chain
+from pellucid.degradations.sets import SETS
 from pellucid.errors import UsageError
 from pellucid.imaging import io
 
@@ -34,8 +35,9 @@ def generate(
     Args:
         clean: folder of clean pictures.
         out: folder to write to; files in it are never replaced.
-        words: degradations or chains of them.
+        words: degradations or chains of them, or data sets in `pellucid.degradations.sets.SETS`.
         severity: lowest and highest, in [0, 1]; drawn evenly in between, for every link of a chain.
+            Data sets have their own.
         seed: another seed gives other damage.
         window: side in px of the random square that is cut from each picture, another one for each
             word; None = whole pictures.
@@ -49,9 +51,10 @@ def generate(
         ImageError: a picture cannot be read, or a file exists already.
     """
     chains = {word: word.split("+") for word in words}
-    for link in (link for links in chains.values() for link in links):
-        if link not in CLASSES:
-            raise UsageError(f"unknown degradation '{link}'; known: {', '.join(CLASSES)}")
+    for word, link in ((word, link) for word, links in chains.items() for link in links):
+        if link not in CLASSES and word not in SETS:
+            known = ", ".join((*CLASSES, *SETS))
+            raise UsageError(f"unknown degradation '{link}'; known: {known}")
     low, high = severity
     if not 0 <= low <= high <= 1:
         raise UsageError(f"severity {low} to {high} is not a range within [0, 1]")
@@ -71,7 +74,8 @@ def generate(
         whole = replace(io.read(path), bit_depth=8)
         for word, links in chains.items():
             rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
-            steps = [(link, float(rng.uniform(low, high))) for link in links]
+            ours = word not in SETS
+            steps = [(link, float(rng.uniform(low, high))) for link in links] if ours else []
             photo = whole
             if window:
                 place = random_window(whole.height, whole.width, window, rng)
@@ -80,7 +84,8 @@ def generate(
                     pixels=np.ascontiguousarray(whole.pixels[place]),
                     alpha=None if whole.alpha is None else whole.alpha[place],
                 )
-            damaged = replace(photo, pixels=chain(photo.pixels, steps, rng), grey=False)
+            pixels = chain(photo.pixels, steps, rng) if ours else SETS[word](photo.pixels, rng)
+            damaged = replace(photo, pixels=pixels.astype(np.float32, copy=False), grey=False)
             io.write(damaged, out / word / LQ / f"{name}.png")
             io.write(photo, out / word / GT / f"{name}.png")
             done += 1

@@ -4,7 +4,11 @@
 official word. Severity 0 leaves (almost) nothing, 0.5 is medium (noise sigma 25, JPEG quality 10, a
 quarter masked), 1 is as bad as it gets. For one state of ``rng`` the scene (streaks, flakes,
 trajectory ...) stays the same and only its strength changes, so PSNR falls with severity.
+
+Weather also says where it is: ``weather(image, steps, rng)`` returns its map beside the image.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,6 +38,7 @@ DEGRADATIONS = {
 }
 WORDS = tuple(DEGRADATIONS)  # the official order
 CLASSES = (*WORDS, CLEAN)
+WEATHER = ("hazy", "raindrop", "rainy", "snowy")  # their functions return (image, map)
 
 
 def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
@@ -48,10 +53,38 @@ def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Genera
         return image
     if word not in DEGRADATIONS:
         raise ValueError(f"unknown degradation '{word}'; known: {', '.join(CLASSES)}")
-    return DEGRADATIONS[word](image, severity, rng).astype(np.float32, copy=False)
+    made = DEGRADATIONS[word](image, severity, rng)
+    return (made[0] if word in WEATHER else made).astype(np.float32, copy=False)
+
+
+def weather(
+    image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply ``(word, severity)`` steps of ``WEATHER`` as ``chain`` does; also say where they are.
+
+    The map ``(H, W)`` in [0, 1] is the share of the light that the weather put in the scene's place
+    (z of snow, M of drops, 1 - t of haze) or, for streaks, added to it; of several steps what none
+    of them left alone.
+    """
+    alone = np.ones(image.shape[:2], np.float32)
+    for word, severity in steps:
+        image, where = DEGRADATIONS[word](image, severity, rng)
+        alone *= 1 - where
+    return image.astype(np.float32, copy=False), 1 - alone
 
 
 from .compose import chain, sample  # noqa: E402  (needs the table above)
 from .wild import wild  # noqa: E402
 
-__all__ = ["CLASSES", "CLEAN", "DEGRADATIONS", "WORDS", "chain", "degrade", "sample", "wild"]
+__all__ = [
+    "CLASSES",
+    "CLEAN",
+    "DEGRADATIONS",
+    "WEATHER",
+    "WORDS",
+    "chain",
+    "degrade",
+    "sample",
+    "weather",
+    "wild",
+]

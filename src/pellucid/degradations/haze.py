@@ -23,15 +23,20 @@ def depth(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     return np.clip(ramp * (1 - 0.4 * relief), 0.05, 1)
 
 
-def hazy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+def hazy(
+    image: np.ndarray, severity: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Veil of airlight A in [0.7, 1] (slightly tinted) with beta = 3 * severity (1.5 at medium, in
-    RESIDE's range)."""
+    RESIDE's range).
+
+    Also returns 1 - t, ``(H, W)`` in [0, 1].
+    """
     h, w = image.shape[:2]
     airlight = rng.uniform(0.7, 1.0) + rng.uniform(-0.04, 0.04, 3)
     airlight = np.clip(airlight, 0, 1).astype(np.float32)
     d = depth(rng, h, w)
     t = np.exp(-MAX_BETA * severity * d)[..., None].astype(np.float32)
-    return np.clip(image * t + airlight * (1 - t), 0, 1)
+    return np.clip(image * t + airlight * (1 - t), 0, 1), 1 - t[..., 0]
 
 
 def reside(

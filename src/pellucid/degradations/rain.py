@@ -25,8 +25,13 @@ def streaks(rng: np.random.Generator, h: int, w: int, angle: float) -> np.ndarra
     return np.maximum(convolve(drops[np.ix_(rows, columns)], line_kernel(length, angle)), 0) * gain
 
 
-def rainy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add streaks of up to three layers; their brightness grows with ``severity``."""
+def rainy(
+    image: np.ndarray, severity: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add streaks of up to three layers; their brightness grows with ``severity``.
+
+    Also returns the light added, ``(H, W)`` cut to [0, 1].
+    """
     h, w = image.shape[:2]
     angle = rng.uniform(60, 120)
     weights = rng.dirichlet(np.ones(LAYERS))
@@ -34,5 +39,5 @@ def rainy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
     for weight in weights:
         layer += np.float32(weight) * streaks(rng, h, w, angle + rng.uniform(-8, 8))
     # The mean is the even grey of thousands of far drops; single streaks stand out above it.
-    layer = np.maximum(layer - 0.6 * layer.mean(), 0)
-    return np.clip(image + np.float32(2.2 * severity) * layer[..., None], 0, 1)
+    layer = np.float32(2.2 * severity) * np.maximum(layer - 0.6 * layer.mean(), 0)
+    return np.clip(image + layer[..., None], 0, 1), np.minimum(layer, 1)

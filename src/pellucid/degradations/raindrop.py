@@ -13,8 +13,13 @@ MAX_DROPS = 40  # on an image of the reference size at severity 1
 REFERENCE = 256  # px along the shorter side; more drops on longer images
 
 
-def raindrop(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Put up to 40 drops (per 256 x 256 px) on the lens; their number grows with ``severity``."""
+def raindrop(
+    image: np.ndarray, severity: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put up to 40 drops (per 256 x 256 px) on the lens; their number grows with ``severity``.
+
+    Also returns M, ``(H, W)`` in [0, 1].
+    """
     h, w = image.shape[:2]
     area = h * w / REFERENCE**2
     count = max(1, round(MAX_DROPS * area))
@@ -26,6 +31,7 @@ def raindrop(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
     gain = rng.uniform(0.9, 1.2, count)
     blurred = convolve(image, gaussian_kernel(2.0))
     out = image.copy()
+    clear = np.ones((h, w), np.float32)  # 1 - M
     for i in range(max(1, round(count * severity)) if severity > 0 else 0):
         r, tall = radius[i], radius[i] * stretch[i]
         top, bottom = max(0, int(centre_y[i] - tall - 3)), min(h, int(centre_y[i] + tall + 4))
@@ -46,4 +52,5 @@ def raindrop(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
         inside *= (1 - 0.45 * smoothstep((distance - 0.6) / 0.45))[..., None]
         patch = out[top:bottom, left:right]
         out[top:bottom, left:right] = patch * (1 - mask) + np.clip(inside, 0, 1) * mask
-    return np.clip(out, 0, 1).astype(np.float32)
+        clear[top:bottom, left:right] *= 1 - mask[..., 0]
+    return np.clip(out, 0, 1).astype(np.float32), 1 - clear

@@ -19,10 +19,11 @@ KERNELS_PER_SIZE = 2
 
 def snowy(
     image: np.ndarray, severity: float, rng: np.random.Generator, sizes: int = 3
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Cover the image with flakes; their number grows with ``severity`` (the same flakes stay).
 
     ``sizes``: 1 = small flakes alone, as in Snow100K-S; 2 = small and medium, as in its M; 3 = all.
+    Also returns z, ``(H, W)`` in [0, 1].
     """
     h, w = image.shape[:2]
     wind = rng.uniform(45, 135)
@@ -41,8 +42,8 @@ def snowy(
             keep = round(most * severity)
             np.maximum.at(seeds, (rows[:keep], columns[:keep]), opacity[:keep].astype(np.float32))
             clear *= 1 - np.clip(convolve(seeds, flake), 0, 1)
-    clear = clear[..., None]
-    return np.clip(colour.astype(np.float32) * (1 - clear) + image * clear, 0, 1)
+    z, clear = 1 - clear, clear[..., None]
+    return np.clip(colour.astype(np.float32) * (1 - clear) + image * clear, 0, 1), z
 
 
 def convolve_small(kernel: np.ndarray, other: np.ndarray) -> np.ndarray:

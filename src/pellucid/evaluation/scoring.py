@@ -21,7 +21,7 @@ from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.protocols import Case
 from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
-from pellucid.restorer import Restorer
+from pellucid.restorer import AUTO, Restorer
 
 _TEXT = ("column", "name", "input_sha256", "detected")
 Metric = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) twice, in [0, 1] -> (B,)
@@ -51,8 +51,8 @@ class ModelSource:
         self.restorer = restorer
         self.options = {key: value for key, value in options.items() if value is not None}
         restorer.check(**self.options)
-        setting = "".join(f"-{value}" for value in self.options.values())
-        self.name = Path(restorer.name).stem + setting
+        settings = [AUTO] * bool(restorer.specialists) + list(self.options.values())
+        self.name = "-".join(map(str, [Path(restorer.name).stem, *settings]))
         self.identity = {
             "model": restorer.name,
             "weights": restorer.fingerprint(),

@@ -103,6 +103,8 @@ class GuidedNAFNetConfig(NAFNetConfig):
 class _Guided:
     """What guided networks share; a host is the second base."""
 
+    guided_by = ("image", "semantics", "degradation", "content")  # what `context` takes
+
     def context(
         self,
         image: Tensor,

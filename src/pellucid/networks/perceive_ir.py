@@ -19,7 +19,7 @@ with that as the query (`PGCA`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +74,7 @@ class PerceiveIR(nn.Module):
 
     overlap = 64
     multiple = 8
+    guided_by = ("image", "semantics")  # what `context` takes
 
     def __init__(self, config: PerceiveIRConfig = RELEASE):
         super().__init__()
@@ -113,7 +114,7 @@ class PerceiveIR(nn.Module):
         self.refinement = plain(0, top, config.refinement)
         self.output = nn.Conv2d(top, 3, 3, padding=1, bias=bias)
 
-    def context(self, image: Tensor, semantics: Sequence[Tensor], *_: Any) -> PerceiveContext:
+    def context(self, image: Tensor, semantics: Sequence[Tensor]) -> PerceiveContext:
         """Guide by a whole image and its semantics.
 
         A context of one image may be used with a batch of its tiles.
@@ -121,8 +122,7 @@ class PerceiveIR(nn.Module):
         Args:
             image: degraded, `(B, 3, H, W)` in [0, 1].
             semantics: four vectors `(B, semantic_dim)`, for full resolution first; the official
-                ones are `vision_language.dinov2.DINOv2.encode(image)`. What else a host of
-                adapters would be told (`networks.guided`) plays no part.
+                ones are `vision_language.dinov2.DINOv2.encode(image)`.
         """
         return PerceiveContext(tuple(semantics), self.cfe(image))
 

@@ -13,7 +13,11 @@ level of the decoder. The paper's parts plug into any U-Net, so there are two: o
 blocks, with a global residual, and the residual-convolution one for CPUs (`networks/resunet.py`:
 2 x 2 pixel blocks, an affine map of every pixel). Either starts as the identity.
 
-Weights: none yet.
+The sample of the prior is CLIP's embedding of the picture or, ours, DA-CLIP's embedding of its
+damage. That one can also modulate the blocks, as it does in `lite`, whose weights then are a start
+(`checkpoints/weather.py`): a gain and a shift for each word of damage, mixed by its likeness.
+
+Weights: none published.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from torch import Tensor, nn
 
 from pellucid.networks.layers import pad_to_multiple
 from pellucid.networks.nafnet import NAFBlock
-from pellucid.networks.resunet import ResBlock
+from pellucid.networks.resunet import Prompt, ResBlock
 from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherPrior
 
 
@@ -38,7 +42,9 @@ class WeatherConfig:
     `sar`: how a level's extracted residual E meets its features f: "add", f + alpha E with a
     learned alpha; "subtract", f - E; "parallel", a second encoder beside the plain one, and the
     decoder sees both, [f; E] -> 1x1; "none", a plain U-Net. `gate`: one number a pixel, or one for
-    each channel of it.
+    each channel of it. `context_dim`: 0, the sample is CLIP's embedding of the picture; else it is
+    DA-CLIP's of the damage, of this length. `words`: how many words of damage modulate the blocks
+    (of the residual host).
     """
 
     host: Literal["naf", "residual"] = "naf"
@@ -49,10 +55,23 @@ class WeatherConfig:
     sar: Literal["add", "subtract", "parallel", "none"] = "add"
     gate: Literal["pixel", "channel"] = "pixel"
     prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
+    context_dim: int = 0
+    words: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.prior, dict):  # read back from the JSON in a weights bundle
             object.__setattr__(self, "prior", PriorConfig(**self.prior))
+        if self.words and not (self.context_dim and self.host == "residual"):
+            raise ValueError(f"words need context_dim, and the residual host: {self}")
+        if self.prior and self.context_dim and self.prior.sample_dim not in (0, self.context_dim):
+            raise ValueError(f"the prior's sample is of length {self.context_dim}, too: {self}")
+
+
+class WeatherContext(NamedTuple):
+    """What conditions the network, computed once a picture by `WeatherUNet.context`."""
+
+    tokens: Tensor | None  # (B or 1, N, width) of the prior
+    words: Tensor | None  # (B or 1, words), summing to 1
 
 
 class SpatialResidual(NamedTuple):
@@ -97,6 +116,7 @@ class WeatherUNet(nn.Module):
 
     `strides[i]` is how many px of the picture, along a side, a place of level i of the encoder
     stands for. `overlap` is a choice: channel attention averages over the whole input.
+    `guided_by` says what `context` takes.
     """
 
     overlap = 64
@@ -114,7 +134,7 @@ class WeatherUNet(nn.Module):
         def blocks(counts: tuple[int, ...]) -> nn.ModuleList:
             block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
             return nn.ModuleList(
-                nn.ModuleList(block(width, None) for _ in range(count))
+                nn.ModuleList(block(width, config.words or None) for _ in range(count))
                 for count, width in zip(counts, widths, strict=False)
             )
 
@@ -142,21 +162,59 @@ class WeatherUNet(nn.Module):
             self.sar_stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
             self.sar_down = downs()
             self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
+        if config.words:
+            self.register_buffer("words", torch.zeros(config.words, config.context_dim))
         if config.prior is not None:
             self.prior = WeatherPrior(config.prior)
             self.attend = nn.ModuleList(  # the bottleneck's is the last
                 PriorAttention(width, config.prior.width, config.prior.query) for width in widths
             )
 
-    def context(self, sample: Tensor | None = None, grid: Tensor | None = None) -> Tensor | None:
-        """Return the tokens of a picture, or None without a prior; see `WeatherPrior`.
+    @property
+    def maps_damage(self) -> bool:
+        """Whether `damage` works."""
+        return self.config.sar != "none"
+
+    @property
+    def guided_by(self) -> tuple[str, ...]:
+        """What `context` takes."""
+        prior, damage = self.config.prior, self.config.context_dim
+        if prior is None and not self.config.words:
+            return ()
+        sample = "degradation" if damage else "semantics"
+        return (sample, "places") if prior is not None and prior.grid_dim else (sample,)
+
+    def context(self, sample: Tensor | None = None, grid: Tensor | None = None) -> WeatherContext:
+        """Read a picture's embedding (B, D) and, where the prior asks, its places; None: zeros.
 
         Once for a picture: the context of one serves a batch of its tiles.
         """
-        return None if self.config.prior is None else self.prior(sample, grid)
+        tokens = words = None
+        if self.config.prior is not None:
+            tokens = self.prior(sample, grid)
+        if self.config.words:
+            if sample is None:
+                sample = self.words.new_zeros(1, self.config.context_dim)
+            likeness = F.normalize(sample, dim=-1) @ F.normalize(self.words, dim=-1).T
+            words = (Prompt.SHARPNESS * likeness).softmax(dim=-1)
+        return WeatherContext(tokens, words)
+
+    def damage(self, image: Tensor, context: WeatherContext | None = None) -> Tensor:
+        """Say where (B, 3, H, W) in [0, 1] is damaged: (B, 1, H, W) in (0, 1).
+
+        The mean of the gates of the SAR encoder's levels.
+        """
+        found = self(image, context, maps=True)[1]
+        h, w = image.shape[-2:]
+        gates = [level.gate.mean(dim=1, keepdim=True) for level in found]
+        grown = [
+            F.interpolate(gate, scale_factor=float(stride), mode="bilinear")[..., :h, :w]
+            for gate, stride in zip(gates, self.strides, strict=True)
+        ]
+        return torch.stack(grown).mean(dim=0)
 
     def forward(
-        self, image: Tensor, context: Tensor | None = None, maps: bool = False
+        self, image: Tensor, context: WeatherContext | None = None, maps: bool = False
     ) -> Tensor | tuple[Tensor, tuple[SpatialResidual, ...]]:
         """Restore (B, 3, H, W) in [0, 1], any H, W >= 1; not clamped.
 
@@ -167,18 +225,19 @@ class WeatherUNet(nn.Module):
             context = self.context()
         h, w = image.shape[-2:]
         x = F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
-        x, skips, found = self._encode(x)
+        tokens, words = context
+        x, skips, found = self._encode(x, words)
         for block in self.middle:
-            x = block(x, None)
-        if context is not None:
-            x = self.attend[-1](x, context)
+            x = block(x, words)
+        if tokens is not None:
+            x = self.attend[-1](x, tokens)
         for level in reversed(range(len(self.up))):
             x = F.pixel_shuffle(self.up[level](x), 2) + skips[level]
-            if context is not None:
-                x = self.attend[level](x, context)
+            if tokens is not None:
+                x = self.attend[level](x, tokens)
             for block in self.decoder[level]:
-                x = block(x, None)
-        restored = self._apply(F.pixel_shuffle(self.head(x), self.block_px)[..., :h, :w], image)
+                x = block(x, words)
+        restored = self._applied(F.pixel_shuffle(self.head(x), self.block_px)[..., :h, :w], image)
         if not maps:
             return restored
         sizes = [(-(-h // stride), -(-w // stride)) for stride in self.strides]
@@ -188,7 +247,9 @@ class WeatherUNet(nn.Module):
         ]
         return restored, tuple(cut)
 
-    def _encode(self, pixels: Tensor) -> tuple[Tensor, list[Tensor], list[SpatialResidual]]:
+    def _encode(
+        self, pixels: Tensor, words: Tensor | None
+    ) -> tuple[Tensor, list[Tensor], list[SpatialResidual]]:
         """The bottleneck's input, the skips and what was extracted, finest level first."""
         sar = self.config.sar
         x = self.stem(pixels)
@@ -196,7 +257,7 @@ class WeatherUNet(nn.Module):
         skips, found = [], []
         for level, blocks in enumerate(self.encoder):
             for block in blocks:
-                x = block(x, None)
+                x = block(x, words)
             skip = x
             if sar == "parallel":
                 damage, extracted = self.sar[level](damage)
@@ -213,7 +274,7 @@ class WeatherUNet(nn.Module):
             x = self.join[-1](torch.cat([x, damage], dim=1))
         return x, skips, found
 
-    def _apply(self, predicted: Tensor, image: Tensor) -> Tensor:
+    def _applied(self, predicted: Tensor, image: Tensor) -> Tensor:
         if self.config.host == "naf":
             return image + predicted
         gain, residual = predicted.chunk(2, dim=1)

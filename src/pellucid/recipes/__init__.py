@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.errors import UsageError
-from pellucid.recipes import daclip, lite, lite_towers, perceive
+from pellucid.recipes import daclip, lite, lite_towers, perceive, weather
 from pellucid.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -31,6 +31,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         perceive.perceive_lite_medium,
         perceive.perceive_lite_prompts,
         perceive.perceive_lite,
+        weather.weather_allweather,
+        weather.weather_lite,
     )
 }
 

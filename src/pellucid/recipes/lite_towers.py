@@ -16,14 +16,14 @@ from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 
 LITE = CLIPConfig(
     embed_dim=256,
-    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=6, heads=3),
+    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=4, heads=3),
     text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
     views="windows",
 )
 
 
 def lite_image_tower() -> TrainConfig:
-    """2.8 M parameters, 64-px views; about 11 minutes on one idle CPU core."""
+    """1.9 M parameters, 64-px views; about 9 minutes on one idle CPU core."""
     return TrainConfig(
         recipe="lite_image_tower",
         task=DistillOptions(tower="image", clip=LITE),

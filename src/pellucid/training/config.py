@@ -68,6 +68,8 @@ class DataConfig:
     `pellucid data triplets` makes."""
     crop: int = 128
     """Side of the square training crop, in pixels."""
+    view: int = 0
+    """Pairs: side of a thumbnail of the whole damaged picture beside each crop; 0 = none."""
     words: tuple[str, ...] = ()
     """Degradations to train on; empty = all (pairs: all types that are there)."""
     clean: float = 1 / 11

@@ -84,7 +84,7 @@ def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data = config.data
     settings = {"turns": data.turns, "ratios": data.ratios, "noise": data.noise}
-    settings["keep"] = _takes_part(data)
+    settings |= {"view": data.view, "keep": _takes_part(data)}
     training = PairedFolders(data.root, data.words, data.crop, config.seed, **settings)
     root, keep = _validated_on(data)
     if not root:

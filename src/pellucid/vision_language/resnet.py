@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.vision_language.clip import MEAN, STD
+from pellucid.vision_language.preprocess import preprocess
+from pellucid.vision_language.prior import sample_embedding
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class CLIPResNet(nn.Module):
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels (B, 3, S, S), S = `config.vision.image_size`, as (B, D)."""
         return self.visual(pixels)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Embed pictures (B, 3, H, W) in [0, 1], seen as thumbnails, as (B, D) float32."""
+        return sample_embedding(self, image)
+
+    @torch.no_grad()
+    def places(self, image: Tensor) -> Tensor:
+        """Return the last map of the same thumbnails, (B, places, 32 width), row by row."""
+        view = preprocess(image, self.config)[:, 0].to(self.visual.conv1.weight)
+        return self.visual.layer4(self.visual.maps(view)[-1]).flatten(2).transpose(1, 2).float()
 
 
 class ModifiedResNet(nn.Module):

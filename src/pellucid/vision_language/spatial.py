@@ -6,36 +6,42 @@ model cards, and a tower of random weights has the name "random".
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 from torch import Tensor, nn
 
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
+from pellucid.vision_language.tinyvit import TinyViTStem
 
 
 class SpatialTeacher(nn.Module):
     """Frozen maps of pictures: `teacher(image)` -> one (B, channels[k], h, w) for each map k.
 
     Of a `CLIPResNet`: stem and layers 1 to 3, strides 2, 4, 8, 16, for any size (layer 4 and the
-    pooling localise badly and are left out). Of the transformer in a `CLIP` or `DaCLIP` (its plain
-    tower): the patches after half of the blocks, as one map; the picture is cut into the squares
-    that the tower takes, so its sides must be multiples of `multiple`.
+    pooling localise badly and are left out). Of a `TinyViTStem`: strides 2, 4, 8. Of `Pixels`: the
+    picture. Of the transformer in a `CLIP` or `DaCLIP` (its plain tower): the patches after half of
+    the blocks, as one map; the picture is cut into the squares that the tower takes, so its sides
+    must be multiples of `multiple`.
 
     Args:
         tower: is frozen and set to evaluation mode; one may serve several purposes.
         name: which weights these are.
     """
 
-    def __init__(self, tower: CLIPResNet | CLIP | DaCLIP, name: str):
+    def __init__(self, tower: CLIPResNet | TinyViTStem | Pixels | CLIP | DaCLIP, name: str):
         super().__init__()
         self.tower, self.name = tower.requires_grad_(False).eval(), name
-        vision = tower.config.vision
+        self.multiple = 1
         if isinstance(tower, CLIPResNet):
-            width = vision.width
+            width = tower.config.vision.width
             self.channels, self.strides = (width, 4 * width, 8 * width, 16 * width), (2, 4, 8, 16)
-            self.multiple = 1
+        elif isinstance(tower, TinyViTStem | Pixels):
+            self.channels, self.strides = tower.widths, tower.strides
         else:
+            vision = tower.config.vision
             self.channels, self.strides = (vision.width,), (vision.patch_size,)
             self.multiple = vision.image_size
 
@@ -59,9 +65,9 @@ class SpatialTeacher(nn.Module):
         config = self.tower.config
         mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
         pixels = (image - mean) / std
-        if isinstance(self.tower, CLIPResNet):
-            return self.tower.visual.maps(pixels)
-        return (self._patches(pixels),)
+        if isinstance(self.tower, CLIP | DaCLIP):
+            return (self._patches(pixels),)
+        return getattr(self.tower, "visual", self.tower).maps(pixels)
 
     def _patches(self, pixels: Tensor) -> Tensor:
         visual, side = self.tower.visual, self.multiple
@@ -75,6 +81,17 @@ class SpatialTeacher(nn.Module):
         x = x[:, 1:].unflatten(1, (grid, grid)).unflatten(0, (-1, rows, columns))
         x = x.permute(0, 5, 1, 3, 2, 4)  # (B, C, rows, grid, columns, grid)
         return x.flatten(4, 5).flatten(2, 3)
+
+
+class Pixels(nn.Module):
+    """No tower at all: the picture is its only map. What a teacher has to be better than."""
+
+    widths, strides = (3,), (1,)
+    config = SimpleNamespace(mean=(0.0,) * 3, std=(1.0,) * 3)
+
+    def maps(self, pixels: Tensor) -> tuple[Tensor]:
+        """Return the picture."""
+        return (pixels,)
 
 
 def random_teacher(seed: int = 0, config: ResNetConfig | None = None) -> SpatialTeacher:

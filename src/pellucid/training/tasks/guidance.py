@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pellucid.networks.layers import context_for, guided_by
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed, preprocess
@@ -104,20 +105,20 @@ class FrozenTower(nn.Module):
 
 
 class Semantics(nn.Module):
-    """What reads damaged pictures for a network with adapters; never trained.
+    """What reads damaged pictures for a network that is guided by them; never trained.
 
     Args:
-        model: has `encode`: picture -> vectors, as `DINOv2` and `TowerSemantics`.
+        model: has `encode` and, for some networks, `places`; see `context_for`.
         source: where it comes from, for the meta of the network's weights.
     """
 
     def __init__(self, model: nn.Module, source: str = ""):
         super().__init__()
-        self.model, self.source = model, source
+        self.model, self.source = model.requires_grad_(False).eval(), source
 
-    def forward(self, lq: Tensor) -> list[Tensor]:
-        """Vectors (B, D), shallow first, of pictures or crops (B, 3, H, W) in [0, 1]."""
-        return self.model.encode(lq)
+    def train(self, mode: bool = True) -> Semantics:
+        """Stay in evaluation mode."""
+        return super().train(False)
 
 
 def guide(
@@ -128,22 +129,27 @@ def guide(
     generator: torch.Generator | None = None,
     semantics: Semantics | None = None,
     told: Tensor | None = None,
+    view: Tensor | None = None,
 ) -> Any:
-    """Return `network.context` for damaged pictures (B, 3, H, W); without a tower, of nothing.
+    """Return `network.context` for damaged pictures (B, 3, H, W), of what it is guided by.
+
+    What it asks for and nobody gives is None: no guidance.
 
     Args:
+        tower: gives the embeddings "degradation" and "content".
         dropout: share of samples whose two embeddings are zeroed, so that the network can also work
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
-        semantics: for a network that wants them.
+        semantics: gives the others.
         told: degradation embeddings (B, D) in place of the tower's.
+        view: what `semantics` is shown instead of crops: the whole pictures, turned as they are.
     """
-    content, degradation = None, told
-    if told is None and tower is not None:
+    embeddings = {"degradation": told}
+    if told is None and tower is not None and {"degradation", "content"} & set(guided_by(network)):
         content, degradation = tower(lq) if generator is not None else tower.picture(lq)
-    if content is not None and dropout and generator is not None:
-        draw = torch.rand(len(content), 1, generator=generator, device=content.device)
-        content, degradation = (torch.where(draw < dropout, 0.0, e) for e in (content, degradation))
-    if semantics is None:
-        return network.context(degradation, content)
-    return network.context(lq, semantics(lq), degradation, content)
+        if dropout and generator is not None:
+            draw = torch.rand(len(content), 1, generator=generator, device=content.device) < dropout
+            content, degradation = (torch.where(draw, 0.0, e) for e in (content, degradation))
+        embeddings = {"degradation": degradation, "content": content}
+    model = None if semantics is None else semantics.model
+    return context_for(network, lq, model, view, **embeddings)

@@ -11,7 +11,8 @@ from pellucid import zoo
 from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.daclip import unwrap
-from pellucid.checkpoints.load import load_clip, load_daclip, load_semantics
+from pellucid.checkpoints.load import load_clip, load_daclip
+from pellucid.checkpoints.semantics import load_semantics
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
 from pellucid.networks.guided import (
@@ -25,6 +26,7 @@ from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMedium, RestormerMediumConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
+from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -36,6 +38,7 @@ RESTORERS = {
     GuidedNAFNetConfig: GuidedNAFNet,
     PerceiveIRConfig: PerceiveIR,
     RestormerMediumConfig: RestormerMedium,
+    WeatherConfig: WeatherUNet,
 }
 DIFFUSERS = {ResUNetConfig: DiffusionResUNet, UNetConfig: ConditionalUNet}
 
@@ -46,6 +49,7 @@ KINDS = {
     GuidedNAFNet: "guided-nafnet",
     PerceiveIR: "perceive-ir",
     RestormerMedium: "restormer-medium",
+    WeatherUNet: "weather",
     DiffusionResUNet: "diffusion-resunet",
     ConditionalUNet: "irsde-unet",
     DaCLIP: "daclip",
@@ -78,8 +82,8 @@ def load_tower(path: str) -> FrozenTower | None:
     return FrozenTower(load_daclip(path), str(Path(path).resolve()))
 
 
-def load_guide(source: str) -> Semantics | None:
-    """Load what reads pictures for guided networks, see `load_semantics`; "" gives None.
+def load_guide(network: nn.Module, source: str) -> Semantics | None:
+    """Load what reads pictures for a network, see `load_semantics`; "" gives None.
 
     A model's name in `pellucid.zoo` stands for its tower.
     """
@@ -87,7 +91,7 @@ def load_guide(source: str) -> Semantics | None:
     if not source:
         return None
     named = str(Path(source).resolve()) if Path(source).is_file() else source
-    return Semantics(load_semantics(source), named)
+    return Semantics(load_semantics(network, source), named)
 
 
 def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
@@ -101,7 +105,8 @@ def teach_words(network: nn.Module, clip: nn.Module, tokenizer: str) -> None:
         return
     if count != len(CLASSES):
         raise UsageError(f"the network asks for {count} words; there are {len(CLASSES)}")
-    network.prompt.words.copy_(WordEmbeddings(clip, tokenizer_of(clip, tokenizer))(CLASSES))
+    embedded = WordEmbeddings(clip, tokenizer_of(clip, tokenizer))(CLASSES)
+    getattr(network, "prompt", network).words.copy_(embedded)
 
 
 def load_words(path: str, tokenizer: str) -> WordEmbeddings:

@@ -75,15 +75,15 @@ class PerceiveOptions(RestoreOptions):
         if self.perceptual:
             vgg = load_vgg()
         return PerceiveTask(
-            self.parts(),
-            weights,
-            perceiver,
-            vgg,
-            self.temperature,
-            [NetworkProxy.load(text) for text in self.proxies],
-            self.epoch,
-            self.probe,
-            self.per_task,
+            **self.parts(),
+            weights=weights,
+            perceiver=perceiver,
+            vgg=vgg,
+            temperature=self.temperature,
+            proxies=[NetworkProxy.load(text) for text in self.proxies],
+            epoch=self.epoch,
+            probe=self.probe,
+            per_task=self.per_task,
         )
 
 
@@ -118,7 +118,8 @@ class NetworkProxy(nn.Module):
         network, meta = load_network(path)
         if meta["predicts"]:
             raise UsageError(f"{path}: a proxy restores in one pass, a diffusion network does not")
-        tower, semantics = load_tower(meta.get("tower", "")), load_guide(meta.get("semantics", ""))
+        tower = load_tower(meta.get("tower", ""))
+        semantics = load_guide(network, meta.get("semantics", ""))
         return cls(network, tower, semantics, words.split(",") if words else ())
 
     @torch.no_grad()
@@ -141,7 +142,6 @@ class PerceiveTask(RestoreTask):
     """Train `network(lq, context)` towards the clean picture: L + w1 L_cl + w2 L_clip + w3 L_dpl.
 
     Args:
-        parts: the arguments of `RestoreTask`.
         weights: of the three losses.
         perceiver: judges quality, for L_clip; frozen here.
         vgg: for L_dpl.
@@ -151,6 +151,7 @@ class PerceiveTask(RestoreTask):
             training samples at the start and after every `epoch` steps (0: never again).
         probe: their number.
         per_task: compare with the mean of the sample's task instead of that of all (ours).
+        others: those of `RestoreTask`.
 
     Raises:
         UsageError: a loss lacks what it needs.
@@ -158,7 +159,7 @@ class PerceiveTask(RestoreTask):
 
     def __init__(
         self,
-        parts: tuple,
+        *args: Any,
         weights: Weights,
         perceiver: QualityPerceiver | None = None,
         vgg: VGG16 | None = None,
@@ -167,8 +168,9 @@ class PerceiveTask(RestoreTask):
         epoch: int = 0,
         probe: int = 72,
         per_task: bool = False,
+        **others: Any,
     ):
-        super().__init__(*parts)
+        super().__init__(*args, **others)
         if weights.contrastive and not hasattr(self.network, "cfe"):
             name = type(self.network).__name__
             raise UsageError(f"{name} encodes no degradation: train it with --task.contrastive 0")
@@ -213,9 +215,9 @@ class PerceiveTask(RestoreTask):
         means += [torch.stack(values[name]).mean() for name in self.names]
         self.reference.copy_(torch.stack(means))
 
-    def terms(self, batch: dict, context: Any, restored: Tensor) -> dict[str, Tensor]:
-        """Return the three losses times their weights, those that have one."""
-        terms = {}
+    def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the restored pictures and the losses times their weights, those that have one."""
+        restored, terms = self.network(batch["lq"], context), {}
         if self.weights.contrastive:
             positive = self.network.cfe(batch["positive"])
             task = labels(batch["word"]).to(positive.device)
@@ -226,7 +228,7 @@ class PerceiveTask(RestoreTask):
             terms["quality"] = self.weights.quality * loss
         if self.weights.perceptual:
             terms["perceptual"] = self.weights.perceptual * self._perceptual(batch, restored)
-        return terms
+        return restored, terms
 
     def _perceptual(self, batch: dict, restored: Tensor) -> Tensor:
         clean = batch["gt"]

@@ -10,12 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from pellucid.errors import UsageError
 from pellucid.losses import pixel
 from pellucid.networks.guided import GuidedNAFNetConfig, GuidedResUNetConfig
+from pellucid.networks.layers import needs_semantics
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.perceive_ir import PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
+from pellucid.networks.weather import WeatherConfig
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings, guide
 from pellucid.training.tasks.networks import (
@@ -39,12 +42,14 @@ class RestoreOptions:
         | GuidedNAFNetConfig
         | PerceiveIRConfig
         | RestormerMediumConfig
+        | WeatherConfig
     ) = field(default_factory=ResUNetConfig)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
     semantics: str = ""
     """For networks that are guided by the picture itself: DINOv2 (a folder, or a name on the hub),
-    the file of a CLIP whose image tower is read, or a model's name in `pellucid.zoo`."""
+    the file of a CLIP whose image tower is read, or a model's name in `pellucid.zoo`; for the
+    weather network the official RN50.pt."""
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
@@ -55,17 +60,31 @@ class RestoreOptions:
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
-        return RestoreTask(*self.parts())
+        return RestoreTask(**self.parts())
 
-    def parts(self) -> tuple:
-        """Make the arguments of the task."""
+    def parts(self) -> dict[str, Any]:
+        """Make the arguments of `RestoreTask`.
+
+        Raises:
+            UsageError: nothing reads pictures for a network that is guided by them.
+        """
         network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
         words = load_words(self.words, self.tokenizer) if self.words else None
         if words or tower:
             teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
-        semantics = load_guide(self.semantics)
-        dropout, loss, frequency = self.context_dropout, self.loss, self.frequency
-        return network, tower, dropout, loss, frequency, words, semantics
+        guided = needs_semantics(network)
+        if guided and not self.semantics:
+            name = type(network).__name__
+            raise UsageError(f"{name} is guided by pictures: say what reads, --task.semantics")
+        return {
+            "network": network,
+            "tower": tower,
+            "words": words,
+            "semantics": load_guide(network, self.semantics) if guided else None,
+            "context_dropout": self.context_dropout,
+            "loss": self.loss,
+            "frequency": self.frequency,
+        }
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -88,7 +107,8 @@ class RestoreTask(Task):
         frequency: weight of `frequency_l1`, added to the loss.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.
-        semantics: what reads the picture for a network that wants it.
+        semantics: what reads the picture for a network that wants it: `batch["view"]`, the whole
+            damaged picture turned as the crop is, where the data has it, else the crop.
     """
 
     def __init__(
@@ -112,19 +132,18 @@ class RestoreTask(Task):
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its mean PSNR in dB."""
-        lq, clean = batch["lq"], batch["gt"]
+        clean = batch["gt"]
         context = self.context(batch, generator)
-        restored = self.network(lq, context)
+        restored, terms = self.restored(batch, context)
         loss = self.pixel_loss(restored, clean)
         if self.frequency:
             loss = loss + self.frequency * pixel.frequency_l1(restored, clean)
-        terms = self.terms(batch, context, restored)
         psnr = pixel.psnr(restored.detach(), clean).mean()
         return sum(terms.values(), loss), {"psnr": psnr, **terms}
 
-    def terms(self, batch: dict, context: Any, restored: Tensor) -> dict[str, Tensor]:
-        """Return what is added to the loss, by name; nothing here."""
-        return {}
+    def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the restored pictures and what is added to the loss, by name: nothing here."""
+        return self.network(batch["lq"], context), {}
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of restored and of damaged pictures, and the restored pictures."""
@@ -136,9 +155,15 @@ class RestoreTask(Task):
     def context(self, batch: dict, generator: torch.Generator | None = None) -> Any:
         """Return what guides the network; see `guide`."""
         told = None if self.words is None else self.words(batch["word"])
-        dropout = 0.0 if told is not None else self.context_dropout
         return guide(
-            self.network, self.tower, batch["lq"], dropout, generator, self.semantics, told
+            self.network,
+            self.tower,
+            batch["lq"],
+            self.context_dropout,
+            generator,
+            self.semantics,
+            told,
+            batch.get("view"),
         )
 
     def trained(self) -> nn.Module:

@@ -1,0 +1,83 @@
+"""CLIP for adverse weather (Tan et al., TIP 2024): an independent implementation of the idea.
+
+The paper's own settings are not known to us; all numbers are [ours].
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pellucid.degradations import CLASSES, WEATHER
+from pellucid.networks.resunet import ResUNetConfig
+from pellucid.networks.weather import WeatherConfig
+from pellucid.recipes.lite import PHOTOS
+from pellucid.recipes.lite_towers import LITE
+from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
+from pellucid.training.tasks.weather import WeatherOptions
+from pellucid.vision_language.prior import PriorConfig
+
+_SIZES = ResUNetConfig()
+
+
+def weather_allweather() -> TrainConfig:
+    """SAR encoder, CLIP-SRD and CWP on Allweather, every weather as often as the others.
+
+    The data: a folder of `input`, `gt` (TransWeather's), or <type>/{LQ,GT}. Teacher and prior: the
+    official RN50.pt.
+    """
+    return TrainConfig(
+        recipe="weather_allweather",
+        task=WeatherOptions(semantics="RN50.pt"),
+        data=DataConfig(kind="pairs", root="data/allweather", crop=256, view=224),
+        optimizer=OptimizerConfig(
+            lr=2e-4, lr_min=1e-6, betas=(0.9, 0.999), weight_decay=1e-4, clip_norm=1.0
+        ),
+        ema=EMAConfig(decay=0.999),
+        steps=300_000,
+        batch_size=16,
+        precision="auto",
+        workers=8,
+        output="runs/weather-allweather",
+        save_every=5_000,
+        validate_every=10_000,
+        log_every=100,
+    )
+
+
+def weather_lite() -> TrainConfig:
+    """The same for CPUs, from `lite`: rain, snow, haze, drops, two of them, and clean pictures.
+
+    DA-CLIP's embedding of the damage is the prior's sample. The teacher is the one whose map was
+    measured to show best where the weather is (`benchmarks/sar_auroc.py --teachers`): the pictures
+    themselves.
+    """
+    return TrainConfig(
+        recipe="weather_lite",
+        task=WeatherOptions(
+            network=WeatherConfig(
+                host="residual",
+                widths=_SIZES.widths,
+                encoder_blocks=_SIZES.encoder_blocks,
+                middle_blocks=_SIZES.middle_blocks,
+                decoder_blocks=_SIZES.decoder_blocks,
+                prior=PriorConfig(sample_dim=LITE.embed_dim, tokens=16, width=128),
+                context_dim=LITE.embed_dim,
+                words=len(CLASSES),
+            ),
+            tower="lite",
+            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            teacher="pixels",
+        ),
+        data=replace(PHOTOS, words=WEATHER, clean=0.1, chains=0.2),
+        optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5),
+        ema=EMAConfig(decay=0.999),
+        init_from="src/pellucid/weights/lite.safetensors",
+        init_strict=False,
+        steps=10_000,
+        batch_size=8,
+        precision="auto",
+        output="runs/weather-lite",
+        save_every=250,
+        validate_every=500,
+        validation_samples=100,
+    )
