@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from pellucid.data.crops import TwoCrops
 from pellucid.data.folders import PairedFolders
 from pellucid.data.weather_sets import weather_pairs
+from pellucid.errors import UsageError
 
 from .making import picture, save
 
@@ -58,6 +60,10 @@ def test_allweather_is_told_apart_by_names_and_cut_to_its_list(tmp_path):
     assert all(p.gt.parent.name == "gt" for pairs in found.values() for p in pairs)
     words = [PairedFolders(root, crop=16)[i]["word"] for i in range(4)]
     assert words[:2] == words[2:] and set(words) == {"raindrop", "snowy"}
+    kept = PairedFolders(root, ["snowy"], keep=lambda name: name == "gt-city_2").pairs
+    assert [pair.lq.stem for pair in kept["snowy"]] == ["city_2"]
+    with pytest.raises(UsageError, match="no pairs of 'raindrop'"):
+        PairedFolders(root, keep=lambda name: name == "gt-city_2")
 
 
 def test_the_view_is_the_whole_damaged_picture_turned_as_the_crop_is(tmp_path):
@@ -72,3 +78,8 @@ def test_the_view_is_the_whole_damaged_picture_turned_as_the_crop_is(tmp_path):
         assert np.array_equal(view, lq[top : top + 40, left : left + 40])
         turns.add(view.tobytes())
     assert len(turns) > 3
+    cut = TwoCrops(PairedFolders(tmp_path, crop=24, view=40), 16)[0]
+    assert cut["view"].shape == (3, 40, 40) and cut["lq"].shape == (3, 16, 16)
+    put(tmp_path / "types" / "noisy", "GT", ["a"])
+    with pytest.raises(UsageError, match="no view"):
+        PairedFolders(tmp_path / "types", noise=(15,), view=40)

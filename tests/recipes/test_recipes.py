@@ -3,20 +3,21 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from pellucid.errors import UsageError
 from pellucid.losses.perceptual import VGG16
 from pellucid.recipes import RECIPES, recipe
 from pellucid.training.config import read_yaml, save_yaml, updated
 from pellucid.training.optim import learning_rate
-from pellucid.training.tasks import perceive
+from pellucid.training.tasks import networks, perceive
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import SHIPPED
 
 
 def without_files(config):
     """The same recipe with random weights in place of the files it starts from."""
-    known = {"tower", "clip", "tokenizer", "words", "prompts", "semantics"}
+    known = {"tower", "clip", "tokenizer", "words", "prompts"}
     files = known & {f.name for f in dataclasses.fields(config.task)}
     files -= {name for name in files if not isinstance(getattr(config.task, name), str)}
     if hasattr(config.task, "relation"):  # there `tower` is not a file
@@ -24,18 +25,17 @@ def without_files(config):
         files.discard("clip")
     others = dict.fromkeys(files, "")
     if hasattr(config.task, "srd"):
-        network = config.task.network
-        prior = network.prior if network.context_dim else None
-        others |= {"teacher": "random", "network": dataclasses.replace(network, prior=prior)}
+        others["teacher"] = "random"
     return dataclasses.replace(config, task=dataclasses.replace(config.task, **others))
 
 
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch):
-    """For what is not part of the package: the weights of VGG, and CLIP's own vocabulary."""
+    """For what is not part of the package: weights of VGG and of towers, CLIP's own vocabulary."""
     pieces = Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", context_length=77)
     monkeypatch.setattr(Tokenizer, "from_clip", lambda: pieces)
     monkeypatch.setattr(perceive, "load_vgg", VGG16)
+    monkeypatch.setattr(networks, "load_semantics", lambda network, source: nn.Identity())
 
 
 @pytest.mark.parametrize("name", RECIPES)

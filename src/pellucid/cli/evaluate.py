@@ -90,6 +90,7 @@ def main(argv: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from pellucid.checkpoints.metric_weights import SCRIPT
     from pellucid.evaluation import perceptual
     from pellucid.evaluation.protocols import protocol as row_of
     from pellucid.evaluation.run import Evaluation
@@ -105,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
     if not args.distortion_only:
         measured = perceptual.available(resolve_device(args.device))
         if measured.missing:
-            _say(f"not measured: {', '.join(measured.missing)} (no weights; {perceptual.SCRIPT})")
+            _say(f"not measured: {', '.join(measured.missing)} (no weights; {SCRIPT})")
     evaluation = Evaluation(
         protocol,
         cases,

@@ -78,7 +78,7 @@ class TwoCrops(Dataset):
         cut = {
             name: self._cut(value, own)
             for name, value in sample.items()
-            if isinstance(value, Tensor) and value.ndim == 3
+            if isinstance(value, Tensor) and value.ndim == 3 and name != "view"  # that stays whole
         }
         positive = self._cut(sample["lq"], other).flip(flips)
         return {**sample, **cut, "positive": positive}
