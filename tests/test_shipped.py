@@ -11,19 +11,19 @@ import pellucid
 from pellucid import zoo
 from pellucid.degradations import CLEAN, WORDS, degrade
 
-# dB over the damaged input at medium severity, median of three photographs (naming errs on one with
-# a black background, see the model card): below what benchmarks/quality.py measures on all held-out
-# ones. What the weights cannot repair yet must at least not be made visibly worse.
+# dB over the damaged input at medium severity, mean of three photographs: below what
+# benchmarks/quality.py measures on all held-out ones. What the weights cannot repair yet must at
+# least not be made visibly worse.
 GAIN = {
     "motion-blurry": -0.3,
-    "hazy": 4.5,
+    "hazy": 3.5,
     "jpeg-compressed": 0.2,
     "low-light": 8.0,
-    "noisy": 7.0,
+    "noisy": 6.5,
     "raindrop": -0.3,
-    "rainy": 5.0,
+    "rainy": 4.5,
     "shadowed": -0.3,
-    "snowy": 4.5,
+    "snowy": 4.0,
     "uncompleted": 9.0,
 }
 UNTOUCHED = 42.0
@@ -52,11 +52,11 @@ def test_damage_is_repaired(lite, photographs, word):
         damaged = degrade(clean, word, 0.5, np.random.default_rng(seed))
         restored = lite.restore(damaged)
         gains.append(psnr(restored, clean) - psnr(damaged, clean))
-    assert np.median(gains) > GAIN[word], gains
+    assert np.mean(gains) > GAIN[word], gains
 
 
 def test_clean_photographs_are_left_alone(lite, photographs):
-    assert np.median([psnr(lite.restore(clean), clean) for clean in photographs]) > UNTOUCHED
+    assert min(psnr(lite.restore(clean), clean) for clean in photographs) > UNTOUCHED
 
 
 def test_damage_is_named(lite, photographs):

@@ -133,7 +133,7 @@ WILD_IR = _official(
 LITE_PROMPTS = ShippedFile("lite-perceive-prompts.safetensors")  # of quality; may be absent
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
-    sha256="f70bb81f716e4278d35387f07317f8d2ef7af8f7e772675ad0208501ae68d63e",
+    sha256="61595d8a6090e2efda71a6e6974a0d1d558c32676234b6f546aa451d10dcfbe5",
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
@@ -153,7 +153,7 @@ MODELS = {
             "small and fast, one pass; works offline",
             ShippedFile(
                 "lite.safetensors",
-                sha256="4709d0a588b1414fb7f03a29e518489a931383791e9e0d5b74d19c059cfb5a7d",
+                sha256="dfc018d569f22bdb6cf3cc886a11060c23ab17f387eb696df8d65a467981666f",
             ),
             LITE_CLIP,
             recipe="lite_restore",
@@ -163,7 +163,7 @@ MODELS = {
             "small, samples with the mean-reverting SDE; works offline",
             ShippedFile(
                 "lite-sde.safetensors",
-                sha256="9a1088cc6279c7062f1127cf08dc82f09d942a91094230ef95b81d482a97a2df",
+                sha256="56d8ba98bad75f024866dc59c304082bf00e9d79d2080305fce200296a57df51",
             ),
             LITE_CLIP,
             recipe="lite_sde",
