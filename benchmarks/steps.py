@@ -7,6 +7,11 @@ of that length, the time told to the network rescaled (see `pellucid.diffusion.s
 visit a subset of the training times. Cases are those of pellucid-bench; LPIPS needs its weights
 (scripts/fetch_metric_weights.py). Writes table.md and steps.png into --out; a run that was stopped
 goes on where it was.
+
+    python benchmarks/steps.py --estimates
+
+Instead, prints how good the network's estimates of the clean picture are on the way, in 20 calls,
+beside its estimates from true states of the same times (the clean picture taken there).
 """
 
 import argparse
@@ -26,6 +31,7 @@ from pellucid.evaluation.protocols import protocol
 from pellucid.evaluation.report import averaged, by_column, markdown, number
 from pellucid.evaluation.scoring import Answer, score
 from pellucid.evaluation.statistics import estimate
+from pellucid.losses.pixel import psnr
 
 BENCH = protocol("pellucid-bench")
 STRIDED = ("posterior", "dpmpp_1", "dpmpp_2m", "sde_dpmpp_2m")
@@ -74,6 +80,39 @@ def sources(restorer: pellucid.Restorer, calls: list[int]) -> list[Sampled]:
     return [Sampled(restorer, *choice) for choice in chosen]
 
 
+def estimates(restorer: pellucid.Restorer, cases: list, calls: int = 20) -> str:
+    """Table of the mean PSNR of the estimates: true states, and samplers by their own."""
+    sde, network, rows = restorer.sde, restorer.network, {}
+    times = sde.times(calls)
+    for case in track(cases, "estimates", transient=True):
+        damaged, clean = (torch.from_numpy(picture)[None] for picture in case.load())
+        (found,) = restorer.diagnose(damaged)
+        context = network.context(found.degradation, found.content)
+        denoise = Denoiser(sde, network, damaged, context, restorer.predicts)
+        draw = gaussian(damaged, torch.Generator().manual_seed(case.index))
+        at = [denoise(sde.perturb(clean, damaged, t, draw()), t) for t in times[:-1]]
+        rows.setdefault("true states", []).append([float(psnr(x, clean)) for x in at])
+        for name in STRIDED:
+            told = Listening(denoise, clean)
+            SAMPLERS[name](sde, told, sde.initial(damaged, draw()), times, draw)
+            rows.setdefault(name, []).append(told.heard)
+    means = {name: torch.tensor(values).mean(0).tolist() for name, values in rows.items()}
+    cells = [["PSNR of the estimate at time", *map(str, times[:-1])]]
+    return markdown([*cells, *([name, *(f"{v:.1f}" for v in m)] for name, m in means.items())])
+
+
+class Listening:
+    """A denoiser that notes how good its estimates are."""
+
+    def __init__(self, denoise: Denoiser, clean: Tensor):
+        self.denoise, self.mu, self.clean, self.heard = denoise, denoise.mu, clean, []
+
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        estimate = self.denoise(x, t)
+        self.heard.append(float(psnr(estimate, self.clean)))
+        return estimate
+
+
 def draw(found: dict[str, dict[int, dict[str, float]]], metrics: list[str], path: Path) -> None:
     figure = Figure(figsize=(6 * len(metrics), 4.5), layout="tight")
     axes = figure.subplots(1, len(metrics), squeeze=False)
@@ -98,9 +137,14 @@ def main() -> None:
     parser.add_argument("--columns", nargs="+", default=["*@0.5"], help="of pellucid-bench")
     parser.add_argument("--calls", nargs="+", type=int, default=[2, 5, 10, 20, 50, 100])
     parser.add_argument("--out", type=Path, default=Path("evaluations/steps"))
+    parser.add_argument("--estimates", action="store_true", help="of the clean picture, on the way")
     args = parser.parse_args()
     restorer = pellucid.load(args.model, "cpu", "float32")
     cases = [case for case in BENCH.cases(args.photos, args.columns) if case.index < args.limit]
+    if args.estimates:
+        with torch.inference_mode():
+            print(estimates(restorer, cases))
+        return
     measured = perceptual.available(torch.device("cpu")).metrics
     extra = {name: measured[name] for name in METRICS if name in measured}
     metrics = [name for name in METRICS if name == "psnr_rgb" or name in extra]

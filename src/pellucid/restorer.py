@@ -318,7 +318,10 @@ class Restorer:
         content, degradation = embed(self.controller, image)
         if self.text_features is None:
             return Guidance(content, degradation)
-        shares = classify(degradation, self.text_features.to(degradation.device))[0].tolist()
+        # The learned temperature, by which the shares are as sure as they are right; the README of
+        # DA-CLIP has 100, which is also what CLIP's own has learned.
+        scale = float(self.controller.logit_scale.exp())
+        shares = classify(degradation, self.text_features.to(degradation.device), scale)[0].tolist()
         ranked = sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1])
         found = tuple(word for word, p in ranked if p >= DETECTED and word != CLEAN)
         if words:  # their text embeddings: the controller is trained to give the same directions

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pellucid.data.crops import TwoCrops
-from pellucid.data.folders import PairedFolders
+from pellucid.data.folders import PairedFolders, read_pair
 from pellucid.data.weather_sets import weather_pairs
-from pellucid.errors import UsageError
+from pellucid.errors import ImageError, UsageError
 
 from .making import picture, save
 
@@ -83,3 +83,16 @@ def test_the_view_is_the_whole_damaged_picture_turned_as_the_crop_is(tmp_path):
     put(tmp_path / "types" / "noisy", "GT", ["a"])
     with pytest.raises(UsageError, match="no view"):
         PairedFolders(tmp_path / "types", noise=(15,), view=40)
+
+
+def test_truths_of_resides_indoor_part_lose_their_border(tmp_path):
+    truth = picture(3, 60, 70)
+    save(tmp_path / "clear" / "1.png", truth)
+    save(tmp_path / "hazy" / "1_1_0.9.png", truth[10:-10, 10:-10])
+    (pair,) = weather_pairs(tmp_path)["hazy"]
+    hazy, clear = read_pair(pair)
+    assert hazy.shape == (40, 50, 3)
+    assert np.array_equal(hazy, clear)
+    save(tmp_path / "hazy" / "1_1_0.9.png", truth[5:-5, 5:-5])
+    with pytest.raises(ImageError, match="differ in size"):
+        read_pair(pair)

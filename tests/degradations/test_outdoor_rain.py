@@ -4,11 +4,10 @@ import pytest
 from pellucid.degradations.outdoor_rain import (
     VEIL,
     distance,
-    motion_filter,
     outdoor_rain,
     rain100,
-    rain_layer,
 )
+from pellucid.degradations.rain import motion_filter, rain_layer
 
 
 def scene(h=72, w=96):

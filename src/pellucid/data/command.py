@@ -108,7 +108,8 @@ def generate(
         clean: Folder of clean pictures.
         out: Folder to write to; nothing in it is replaced.
         words: Degradations, or chains like rainy+noisy; all ten if not given. Or weather as in a
-            data set: outdoor-rain, rain100l, rain100h, snow100k-s, -m, -l, reside-indoor, -outdoor.
+            data set: outdoor-rain, rain100l, rain100h, snow100k-s, -m, -l,
+            snow-veil, reside-indoor, -outdoor.
         severity: One number in [0, 1], or the lowest and the highest.
         seed: Another seed gives other damage.
         window: Cut a random square of so many px from each picture; all of it if not given.

@@ -17,10 +17,14 @@ LQ, GT = "LQ", "GT"  # damaged and clean, as the official datasets call them
 
 @dataclass(frozen=True)
 class Pair:
-    """A damaged picture and its clean one."""
+    """A damaged picture and its clean one.
+
+    The clean one may have `border` px more at every side, as in RESIDE's indoor part.
+    """
 
     lq: Path
     gt: Path
+    border: int = 0
 
 
 def pictures(folder: str | Path) -> list[Path]:

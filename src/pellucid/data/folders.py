@@ -208,6 +208,9 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
     gt = read_pixels(pair.gt)
     lq = gt if pair.lq == pair.gt else read_pixels(pair.lq)
+    border = pair.border
+    if border and gt.shape == (lq.shape[0] + 2 * border, lq.shape[1] + 2 * border, 3):
+        gt = gt[border:-border, border:-border]
     if lq.shape != gt.shape:
         sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (lq, gt))
         raise ImageError(f"{pair.lq} and {pair.gt} differ in size ({sizes}); {CHECK}")

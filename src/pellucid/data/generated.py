@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from pellucid.data.crops import as_tensor, eight_bit, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLASSES, CLEAN, WORDS, chain, sample
+from pellucid.degradations.fields import convolve, gaussian_kernel
 from pellucid.errors import UsageError
 
 Steps = list[tuple[str, float]]  # (word, severity), in the order of application; [] = clean
@@ -23,6 +24,7 @@ Plan = Callable[[int, np.random.Generator], Steps]
 # holes are sized by the picture; a small window of it holds a part of one.
 REACH = {"motion-blurry": 18, "raindrop": 8, "shadowed": 32, "uncompleted": 32}
 JPEG_BLOCK = 8
+GRAIN = 4 / 255  # the strongest, standard deviation
 CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; the rest begin on it
 
 
@@ -95,6 +97,8 @@ class GeneratedPairs(Dataset):
             photograph shows its details at several scales; 1 = never.
         turns: mirror, turn and transpose windows (before they are damaged: rain still falls down).
         twins: so many samples in a row show (nearly) the same window, each with its own damage.
+        grain: share of windows that get a film's grain, up to a standard deviation of 4 levels, in
+            `lq` and `gt`: it is a part of the scene, not damage.
         length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
     """
 
@@ -108,12 +112,14 @@ class GeneratedPairs(Dataset):
         shrink: float = 1.0,
         turns: bool = True,
         twins: int = 1,
+        grain: float = 0.0,
         length: int | None = None,
     ):
         if not 0 < shrink <= 1:
             raise UsageError(f"shrink is {shrink}; it must be above 0 and at most 1")
         self.photos, self.crop, self.seed, self.plan = photos, crop, seed, plan
         self.by, self.shrink, self.turns, self.twins = by, shrink, turns, twins
+        self.grain = grain
         self.length = len(photos) if length is None else length
         pixels = photos.sizes.prod(axis=1).astype(float)
         self._shares = np.cumsum(pixels) / pixels.sum()
@@ -131,6 +137,8 @@ class GeneratedPairs(Dataset):
         place = np.random.default_rng((self.seed, index // self.twins)) if self.twins > 1 else rng
         clean = self._window(self.crop + 2 * reach + blocks, index, place)
         image = clean.astype(np.float32) / 255
+        if self.grain and place.random() < self.grain:
+            image = grainy(image, place)
         damaged = chain(image, steps, rng)
         cropped = rng.random() < CROPPED
         top, left = reach + rng.integers(blocks + 1, size=2) * cropped
@@ -161,3 +169,16 @@ class GeneratedPairs(Dataset):
         if self.by == "photo":
             return int(rng.integers(len(self.photos)))
         return min(int(np.searchsorted(self._shares, rng.random(), "right")), len(self.photos) - 1)
+
+
+def grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add a film's grain: soft noise, in part common to the colours, strongest in the middle tones.
+
+    Good photographs have some. A tower that has only met spotless ones calls it noise.
+    """
+    noise = rng.standard_normal((*image.shape[:2], 4), dtype=np.float32)
+    noise = convolve(noise, gaussian_kernel(rng.uniform(0.3, 0.9)))
+    noise = noise[..., :3] + noise[..., 3:]
+    strength = rng.uniform(0, GRAIN) / noise.std() * (0.4 + 2.4 * image * (1 - image))
+    grained = np.round(255 * np.clip(image + strength * noise, 0, 1))
+    return (grained / 255).astype(np.float32)

@@ -18,6 +18,7 @@ class WeatherSet(NamedTuple):
 
     `rule`: of `re.sub`, from an input's name without suffix to its truth's. `left_out`: pattern of
     inputs that are not to be trained on. `word`: the damage; None, the name of the file tells.
+    `border`: of the truths, see `Pair`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class WeatherSet(NamedTuple):
     word: str | None
     rule: tuple[str, str] = ("", "")
     left_out: str | None = None
+    border: int = 0
 
 
 SETS = (
@@ -40,7 +42,14 @@ SETS = (
     ),
     WeatherSet("RainDrop", "data", "gt", "raindrop", (r"_rain$", "_clean")),
     WeatherSet("Snow100K", "synthetic", "gt", "snowy"),
-    WeatherSet("RESIDE", "hazy", "clear", "hazy", (r"_.*$", "")),  # 0001_0.8_0.04 -> 0001
+    WeatherSet(
+        "RESIDE",
+        "hazy",
+        "clear",
+        "hazy",
+        (r"_.*$", ""),  # 0001_0.8_0.04 -> 0001
+        border=10,  # indoors truths have 640 x 480 px, inputs 620 x 460
+    ),
 )
 
 
@@ -64,7 +73,7 @@ def weather_pairs(root: str | Path) -> dict[str, list[Pair]]:
         truth = known.get(path.stem) or known.get(re.sub(*row.rule, path.stem))
         left_out = row.left_out and re.match(row.left_out, path.stem)
         if truth and not left_out and (listed is None or path.name in listed):
-            found.setdefault(row.word or _word(path.stem), []).append(Pair(path, truth))
+            found.setdefault(row.word or _word(path.stem), []).append(Pair(path, truth, row.border))
     return found
 
 

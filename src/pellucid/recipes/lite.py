@@ -30,7 +30,7 @@ def lite_naming() -> TrainConfig:
             captions=False,
             content=False,
         ),
-        data=replace(PHOTOS, crop=64, twins=True),
+        data=replace(PHOTOS, crop=64, twins=True, grain=0.4),
         optimizer=OptimizerConfig(
             lr=6e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
@@ -52,7 +52,7 @@ def lite_controller() -> TrainConfig:
         naming,
         recipe="lite_controller",
         task=replace(naming.task, content=True, content_l1=0.5),
-        data=replace(PHOTOS, chains=0.1),
+        data=replace(PHOTOS, chains=0.1, grain=0.4),
         batch_size=32,
         optimizer=replace(naming.optimizer, lr=4e-4),
         steps=4_000,
@@ -122,6 +122,7 @@ def lite_sde() -> TrainConfig:
             context_dropout=0.1,
             predicts="x0",
             loss="l1",
+            own_estimates=0.5,
         ),
         init_from="runs/lite-restore/weights.safetensors",
         init_strict=False,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.diffusion import PRESETS, Denoiser, MeanRevertingSDE
+from pellucid.errors import UsageError
 from pellucid.losses import pixel
 from pellucid.networks.irsde_unet import UNetConfig
 from pellucid.networks.resunet import ResUNetConfig
@@ -41,6 +42,7 @@ class DiffusionOptions:
     context_dropout: float = 0.0
     predicts: Literal["epsilon", "x0"] = "epsilon"
     loss: Literal["matching", "l1"] = "matching"
+    own_estimates: float = 0.0
     preset: str = "fast"
 
     def build(self) -> DiffusionTask:
@@ -49,8 +51,16 @@ class DiffusionOptions:
         if tower:
             teach_words(network, tower.model.clip, self.tokenizer)
         sde = MeanRevertingSDE(**dataclasses.asdict(self.sde))
-        options = self.context_dropout, self.predicts, self.loss, self.preset
-        return DiffusionTask(network, sde, tower, *options)
+        return DiffusionTask(
+            network,
+            sde,
+            tower,
+            self.context_dropout,
+            self.predicts,
+            self.loss,
+            self.own_estimates,
+            self.preset,
+        )
 
 
 class DiffusionTask(Task):
@@ -63,8 +73,11 @@ class DiffusionTask(Task):
         context_dropout: share of samples whose embeddings are zeroed.
         predicts: what the network returns; the official networks: epsilon.
         loss: `matching` is the official objective: L1 between the reverse step taken and the best
-        one.
-            `l1` compares the prediction itself with the truth, the same weight at all times.
+            one. `l1` compares the prediction itself with the truth, the same weight at all times.
+        own_estimates: share of samples whose state is made from what the network itself takes for
+            the clean picture at time T, not from the truth; the target stays the truth. In use
+            the states hold the errors of earlier estimates, and a network that has only met true
+            ones copies them (exposure bias). Ours; needs `predicts="x0"`.
         preset: how validation samples; a name in `pellucid.diffusion.PRESETS`.
     """
 
@@ -76,15 +89,19 @@ class DiffusionTask(Task):
         context_dropout: float = 0.0,
         predicts: Literal["epsilon", "x0"] = "epsilon",
         loss: Literal["matching", "l1"] = "matching",
+        own_estimates: float = 0.0,
         preset: str = "fast",
     ):
         super().__init__()
+        if own_estimates and predicts != "x0":
+            raise UsageError("own_estimates: the noise in such a state is unknown; predict x0")
         self.network = network
         self.sde = sde
         self.tower = tower
         self.context_dropout = context_dropout
         self.predicts = predicts
         self.loss = loss
+        self.own_estimates = own_estimates
         self.preset = preset
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -92,8 +109,14 @@ class DiffusionTask(Task):
         mu, clean = batch["lq"], batch["gt"]
         t = self.sde.random_times(len(mu), generator)
         noise = torch.randn(mu.shape, generator=generator, device=mu.device)
-        x = self.sde.perturb(clean, mu, t, noise)
         context = guide(self.network, self.tower, mu, self.context_dropout, generator)
+        shown = clean
+        if self.own_estimates:
+            own = torch.rand(len(mu), generator=generator, device=mu.device) < self.own_estimates
+            shown = torch.where(
+                own.view(-1, 1, 1, 1), self._first_estimate(mu, context, generator), clean
+            )
+        x = self.sde.perturb(shown, mu, t, noise)
         prediction = self.network(x, mu, t, context).float()
         if self.predicts == "epsilon":
             target, epsilon = noise, prediction
@@ -106,6 +129,12 @@ class DiffusionTask(Task):
         else:
             loss = pixel.l1(prediction, target)
         return loss, {"psnr": pixel.psnr(estimate, clean).mean()}
+
+    @torch.no_grad()
+    def _first_estimate(self, mu: Tensor, context: Any, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(mu.shape, generator=generator, device=mu.device)
+        last = torch.full((len(mu),), self.sde.steps, device=mu.device)
+        return self.network(self.sde.initial(mu, noise), mu, last, context).float()
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of samples (seeded by the index) and of damaged pictures; the samples."""
