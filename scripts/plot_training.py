@@ -18,9 +18,23 @@ RESTORER = (  # runs that follow one another, crops a step, and what the reader 
     ("named-64", 8, "64 px, true words"),
     ("named-96", 8, "96 px"),
     ("named-128", 4, "128 px"),
-    ("restore", 4, "controller"),
+    ("named-128-again", 4, "weak kinds twice"),
+    ("restore", 3, "guided, 160 px"),
+    ("restore-again", 3, ""),
+    ("restore-rare", 3, ""),
 )
-CONTROLLER = (("naming", 33, "naming, 64 px"), ("controller", 32, "and content"))
+CONTROLLER = (
+    ("naming", 33, "naming, 64 px"),
+    ("controller", 32, ""),  # and content
+    ("naming-192", 33, "four blocks, 192 px"),
+    ("controller-160", 32, ""),
+    ("naming-64", 33, "64 px"),
+    ("controller-64", 32, ""),
+    ("controller-64-clean", 32, ""),
+    ("naming-64-grain", 33, "rarer scenes"),
+    ("controller-64-grain", 32, ""),
+    ("controller-64-rare", 32, ""),
+)
 
 
 def validations(path: Path) -> list[dict]:
@@ -36,7 +50,8 @@ def stages(logs: Path, runs: tuple, axis: plt.Axes) -> list[tuple[float, dict]]:
         if not path.exists():
             continue
         axis.axvline(seen, color="0.8", linewidth=0.8, zorder=0)
-        axis.text(seen, 1.01, f" {label}", transform=axis.get_xaxis_transform(), fontsize=7)
+        place = axis.get_xaxis_transform()
+        axis.text(seen, 1.01, f" {label}", transform=place, fontsize=6, rotation=30)
         rows = validations(path)
         points += [(seen + row["step"] * crops / 1000, row) for row in rows]
         seen += rows[-1]["step"] * crops / 1000
@@ -48,7 +63,7 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, default=Path("docs/training"))
     parser.add_argument("--out", type=Path, default=Path("docs/training.png"))
     args = parser.parse_args()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), width_ratios=(3, 2))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.3), width_ratios=(3, 2))
     points = stages(args.logs, RESTORER, left)
     for number, word in enumerate(WORDS):
         gains = [

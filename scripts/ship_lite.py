@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
-from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, SHIPPED
+from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, LITE_WEATHER, SHIPPED
 
 FILES = {
     "lite-controller": LITE_CLIP.name,
     "lite-restore": "lite.safetensors",
     "lite-sde": "lite-sde.safetensors",
+    "weather-lite": LITE_WEATHER.network.name,
     "perceive-lite-prompts": LITE_PROMPTS.name,
     "perceive-lite": "lite-perceive.safetensors",
 }

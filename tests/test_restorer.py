@@ -1,4 +1,5 @@
 import io
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn.functional import normalize
 
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import ImageError, PellucidError, UsageError
@@ -250,7 +252,18 @@ def test_diagnosis_has_every_word_and_names_the_probable_ones(image):
     shares = list(guidance.probabilities.values())
     assert shares == sorted(shares, reverse=True)
     for word, share in guidance.probabilities.items():
-        assert (word in guidance.words) == (share >= 0.2 and word != "clean")
+        assert (word in guidance.words) == (share >= 0.3 and word != "clean")
+
+
+def test_probabilities_are_those_of_the_learned_temperature(image):
+    model = restorer()
+    cosines = normalize(model.diagnose(image)[0].degradation) @ normalize(model.text_features).T
+    for scale in (1.0, 20.0):
+        model.controller.logit_scale.fill_(math.log(scale))
+        shares = model.diagnose(image)[0].probabilities
+        expected = (scale * cosines[0]).softmax(0)
+        found = torch.tensor([shares[word] for word in model.words])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_clean_picture_has_no_words(image):

@@ -53,7 +53,7 @@ Progress = Callable[[float], None]
 
 AUTO = "auto"  # the name that leaves the choice of the model to what is wrong with the picture
 DEFAULT_PRESET = "balanced"
-DETECTED = 0.2  # a degradation is named if it is at least this probable
+DETECTED = 0.3  # a degradation is named if it is at least this probable
 log = logging.getLogger(__name__)
 
 

@@ -54,6 +54,22 @@ def test_samples_have_the_promised_form(clean, word):
     assert torch.equal(sample["lq"], sample["gt"]) == (word == "clean")
 
 
+def test_rarer_scenes_are_not_damage(clean):
+    plain, rare = (GeneratedPairs(clean, 32, plan=only("clean"), rare=r) for r in (0.0, 1.0))
+    changes = []
+    for i in range(12):
+        sample = rare[i]
+        assert torch.equal(sample["lq"], sample["gt"]) and sample["word"] == "clean"
+        assert torch.allclose(sample["gt"] * 255, (sample["gt"] * 255).round(), atol=1e-4)
+        changes.append((sample["gt"] - plain[i]["gt"]).abs().max().item())
+    assert min(changes) > 0
+
+
+def test_twins_share_their_rarer_scene(clean):
+    data = GeneratedPairs(clean, 32, plan=lambda index, rng: [], twins=3, rare=0.5)
+    assert all(torch.equal(data[3 * i]["gt"], data[3 * i + 2]["gt"]) for i in range(8))
+
+
 def test_twins_show_one_window_with_every_damage(clean):
     count = len(CLASSES)
     data = GeneratedPairs(clean, crop=32, plan=TurnPlan(), twins=count)

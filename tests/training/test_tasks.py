@@ -226,6 +226,38 @@ def test_a_network_that_knows_the_answer_has_the_least_loss(batch, predicts, los
     assert values["psnr"].min() > 40 and restored.shape == batch["gt"].shape
 
 
+class Recorder(Exact):
+    """Takes the picture for all grey, and keeps the states and times that it is shown."""
+
+    def __init__(self):
+        super().__init__(None, None, "x0")
+        self.shown, self.level = [], nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x, mu, t, context):
+        self.shown.append((x, t))
+        return self.level.expand_as(x)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_states_can_hold_what_the_network_itself_takes_for_clean(batch, share):
+    sde, network = MeanRevertingSDE(max_sigma=1e-4), Recorder()
+    task = DiffusionTask(network, sde, predicts="x0", loss="l1", own_estimates=share)
+    loss, _ = task(batch, generator())
+    loss.backward()
+    *first, (x, t) = network.shown
+    assert [times.tolist() for _, times in first] == ([[sde.steps] * 6] if share else [])
+    held = torch.full_like(batch["gt"], 0.5) if share else batch["gt"]
+    mu = batch["lq"]
+    torch.testing.assert_close(x, mu + sde.alpha(t) * (held - mu), atol=1e-3, rtol=0)
+    # The target is the truth whatever the state holds.
+    assert loss.item() == pytest.approx((batch["gt"] - 0.5).abs().mean().item(), rel=1e-5)
+
+
+def test_own_estimates_need_a_network_that_predicts_the_picture():
+    with pytest.raises(UsageError, match="x0"):
+        DiffusionTask(Recorder(), MeanRevertingSDE(), own_estimates=0.5)
+
+
 def test_the_matching_loss_is_the_official_expression(batch):
     sde, network = MeanRevertingSDE(), Exact(MeanRevertingSDE(), batch["gt"] + 0.1, "epsilon")
     loss, _ = DiffusionTask(network, sde)(batch, generator(4))

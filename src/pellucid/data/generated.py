@@ -25,6 +25,7 @@ Plan = Callable[[int, np.random.Generator], Steps]
 REACH = {"motion-blurry": 18, "raindrop": 8, "shadowed": 32, "uncompleted": 32}
 JPEG_BLOCK = 8
 GRAIN = 4 / 255  # the strongest, standard deviation
+MOST_LIGHT = 1.8  # factor on the values of a blown-out scene
 CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; the rest begin on it
 
 
@@ -97,8 +98,8 @@ class GeneratedPairs(Dataset):
             photograph shows its details at several scales; 1 = never.
         turns: mirror, turn and transpose windows (before they are damaged: rain still falls down).
         twins: so many samples in a row show (nearly) the same window, each with its own damage.
-        grain: share of windows that get a film's grain, up to a standard deviation of 4 levels, in
-            `lq` and `gt`: it is a part of the scene, not damage.
+        rare: share of windows whose scene, `gt`, is made one of a rarer kind before it is damaged:
+            with a film's grain, or so bright that its lights are blown out; see `rarer`.
         length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
     """
 
@@ -112,14 +113,14 @@ class GeneratedPairs(Dataset):
         shrink: float = 1.0,
         turns: bool = True,
         twins: int = 1,
-        grain: float = 0.0,
+        rare: float = 0.0,
         length: int | None = None,
     ):
         if not 0 < shrink <= 1:
             raise UsageError(f"shrink is {shrink}; it must be above 0 and at most 1")
         self.photos, self.crop, self.seed, self.plan = photos, crop, seed, plan
         self.by, self.shrink, self.turns, self.twins = by, shrink, turns, twins
-        self.grain = grain
+        self.rare = rare
         self.length = len(photos) if length is None else length
         pixels = photos.sizes.prod(axis=1).astype(float)
         self._shares = np.cumsum(pixels) / pixels.sum()
@@ -137,8 +138,8 @@ class GeneratedPairs(Dataset):
         place = np.random.default_rng((self.seed, index // self.twins)) if self.twins > 1 else rng
         clean = self._window(self.crop + 2 * reach + blocks, index, place)
         image = clean.astype(np.float32) / 255
-        if self.grain and place.random() < self.grain:
-            image = grainy(image, place)
+        if self.rare and place.random() < self.rare:
+            image = rarer(image, place)
         damaged = chain(image, steps, rng)
         cropped = rng.random() < CROPPED
         top, left = reach + rng.integers(blocks + 1, size=2) * cropped
@@ -171,14 +172,19 @@ class GeneratedPairs(Dataset):
         return min(int(np.searchsorted(self._shares, rng.random(), "right")), len(self.photos) - 1)
 
 
-def grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add a film's grain: soft noise, in part common to the colours, strongest in the middle tones.
+def rarer(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A good photograph of a rarer kind, in 256 levels: grainy, or blown out, or both.
 
-    Good photographs have some. A tower that has only met spotless ones calls it noise.
+    A tower that has only met spotless scenes calls grain noise and white paint a hole in the
+    picture. Grain is soft noise, in part common to the colours, strongest in the middle tones.
     """
-    noise = rng.standard_normal((*image.shape[:2], 4), dtype=np.float32)
-    noise = convolve(noise, gaussian_kernel(rng.uniform(0.3, 0.9)))
-    noise = noise[..., :3] + noise[..., 3:]
-    strength = rng.uniform(0, GRAIN) / noise.std() * (0.4 + 2.4 * image * (1 - image))
-    grained = np.round(255 * np.clip(image + strength * noise, 0, 1))
-    return (grained / 255).astype(np.float32)
+    kind = rng.random()
+    if kind < 0.6:
+        image = np.minimum(rng.uniform(1, MOST_LIGHT) * image, 1)
+    if kind > 0.3:
+        noise = rng.standard_normal((*image.shape[:2], 4), dtype=np.float32)
+        noise = convolve(noise, gaussian_kernel(rng.uniform(0.3, 0.9)))
+        noise = noise[..., :3] + noise[..., 3:]
+        strength = rng.uniform(0, GRAIN) / noise.std() * (0.4 + 2.4 * image * (1 - image))
+        image = np.clip(image + strength * noise, 0, 1)
+    return (np.round(255 * image) / 255).astype(np.float32)

@@ -30,7 +30,7 @@ def lite_naming() -> TrainConfig:
             captions=False,
             content=False,
         ),
-        data=replace(PHOTOS, crop=64, twins=True, grain=0.4),
+        data=replace(PHOTOS, crop=64, twins=True, rare=0.4),
         optimizer=OptimizerConfig(
             lr=6e-4, lr_min=1e-6, warmup=80, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
@@ -52,7 +52,7 @@ def lite_controller() -> TrainConfig:
         naming,
         recipe="lite_controller",
         task=replace(naming.task, content=True, content_l1=0.5),
-        data=replace(PHOTOS, chains=0.1, grain=0.4),
+        data=replace(PHOTOS, chains=0.1, rare=0.4),
         batch_size=32,
         optimizer=replace(naming.optimizer, lr=4e-4),
         steps=4_000,
@@ -102,7 +102,7 @@ def lite_restore() -> TrainConfig:
             words="",
             context_dropout=0.1,
         ),
-        data=replace(named.data, crop=128),
+        data=replace(named.data, crop=128, rare=0.3),
         optimizer=replace(named.optimizer, lr=3e-4, lr_min=1e-6),
         init_from="runs/lite-named/weights.safetensors",
         output="runs/lite-restore",

@@ -80,8 +80,8 @@ class DataConfig:
     """Generated: photographs are drawn with equal chances, or in proportion to their pixels."""
     shrink: float = 0.5
     """Generated: windows are cut up to 1 / shrink times larger and reduced; 1 = never."""
-    grain: float = 0.0
-    """Generated: share of windows with a film's grain in the clean picture, too."""
+    rare: float = 0.0
+    """Generated: share of windows with scenes of a rarer kind, grainy or blown out."""
     turns: bool = True
     """Mirror, turn and transpose."""
     ratios: tuple[float, ...] = ()

@@ -58,7 +58,7 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
     plan, twins = (TurnPlan(classes), len(classes)) if data.twins else (plan, 1)
     settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns, "twins": twins}
-    settings["grain"] = data.grain
+    settings["rare"] = data.rare
     photos = CleanPhotos(data.root).only(_takes_part(data))
     training = GeneratedPairs(photos, data.crop, seed, plan, **settings)
     root, keep = _validated_on(data)
