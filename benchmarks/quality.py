@@ -26,6 +26,7 @@ from rich.progress import track
 from skimage import data
 
 import pellucid
+from pellucid.degradations import WEATHER
 from pellucid.evaluation import report
 from pellucid.evaluation.perceptual import NOTHING
 from pellucid.evaluation.protocols import Case, protocol
@@ -36,20 +37,25 @@ from pellucid.vision_language.preprocess import preprocess
 ACCEPTED = Path(__file__).with_name("quality.json")
 BENCH = protocol("pellucid-bench")
 COLUMNS = ("*@0.5", "clean")
-MODELS = {"lite": (None, None), "lite-sde": ("fast", 10)}  # preset, photographs (None: all)
+MODELS = {  # preset, photographs (None: all)
+    "lite": (None, None),
+    "lite-sde": ("fast", 10),
+    "lite-weather": (None, None),
+}
+FOR_WEATHER = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean")
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
 
-def medium(photos: Path, limit: int | None = None) -> list[Case]:
-    """Cases at severity 0.5 and undamaged ones, of the first photographs."""
-    cases = BENCH.cases(photos, COLUMNS)
+def medium(photos: Path, limit: int | None = None, name: str = "lite") -> list[Case]:
+    """Cases for a model, at severity 0.5 and undamaged ones, of the first photographs."""
+    cases = BENCH.cases(photos, FOR_WEATHER if name == "lite-weather" else COLUMNS)
     return [case for case in cases if limit is None or case.index < limit]
 
 
-def one_photograph(folder: Path) -> list[Case]:
-    """Cases of a photograph that is wherever the tests are (NASA, public domain)."""
+def one_photograph(folder: Path, name: str = "lite") -> list[Case]:
+    """Those of a photograph that is wherever the tests are (NASA, public domain)."""
     Image.fromarray(data.astronaut()).save(folder / "astronaut.png")
-    return medium(folder)
+    return medium(folder, name=name)
 
 
 def measure(name: str, cases: Sequence[Case], out: Path, about: str) -> dict[str, Any]:
@@ -121,13 +127,13 @@ def main() -> int:
     book = json.loads(ACCEPTED.read_text(encoding="utf-8")) if ACCEPTED.exists() else {}
     problems = []
     for name in args.models:
-        cases = medium(args.photos, args.limit or MODELS[name][1])
+        cases = medium(args.photos, args.limit or MODELS[name][1], name)
         summary = measure(name, cases, args.out, str(args.photos.resolve()))
         print(f"\n{summary['model']}\n\n{report.markdown(report.table(summary))}")
         print(f"Damage named right, mean of the classes: {summary['named']:.1%}.")
         if args.accept:
             with tempfile.TemporaryDirectory() as folder:
-                small = measure(name, one_photograph(Path(folder)), Path(folder), "astronaut")
+                small = measure(name, one_photograph(Path(folder), name), Path(folder), "astronaut")
             book[name] = {"held_out": accepted(summary), "astronaut": accepted(small)}
         elif name in book and not args.limit:
             problems += [f"{name}: {x}" for x in lower(accepted(summary), book[name]["held_out"])]

@@ -77,7 +77,7 @@ def config(variant: str, seed: int, args: argparse.Namespace) -> TrainConfig:
     return replace(
         lite,
         task=options(**VARIANTS[variant]),
-        data=replace(lite.data, validation=""),
+        data=replace(lite.data, validation="", crop=args.crop),
         seed=seed,
         steps=args.steps,
         batch_size=args.batch,
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=128, help="side of the training crops in px")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs/weather-ablation"))
     parser.add_argument("--photos", type=Path, default=Path("data/photos/held_out"))
@@ -142,7 +143,7 @@ def main() -> None:
             weights = Path(settings.output) / "weights.safetensors"
             with torch.inference_mode():
                 results.setdefault(variant, []).append(scores(weights, args))
-    print(f"{args.steps} steps of {args.batch}, seeds {args.seeds}\n")
+    print(f"{args.steps} steps of {args.batch} crops of {args.crop} px, seeds {args.seeds}\n")
     print(report.markdown(rows(results)))
 
 

@@ -19,13 +19,13 @@ def quality():
     return module
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-sde"])
+@pytest.mark.parametrize("name", ["lite", "lite-sde", "lite-weather"])
 def test_shipped_weights_score_what_was_accepted(quality, name, tmp_path):
     again = "after shipping weights: python benchmarks/quality.py --accept"
     assert quality.ACCEPTED.exists(), again
     before = json.loads(quality.ACCEPTED.read_text(encoding="utf-8"))[name]["astronaut"]
     (tmp_path / "photo").mkdir()
-    cases = quality.one_photograph(tmp_path / "photo")
+    cases = quality.one_photograph(tmp_path / "photo", name)
     found = quality.accepted(quality.measure(name, cases, tmp_path / "out", "astronaut"))
     assert found["weights"] == before["weights"], again
     assert not quality.lower(found, before)
