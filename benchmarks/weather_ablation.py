@@ -78,6 +78,7 @@ def config(variant: str, seed: int, args: argparse.Namespace) -> TrainConfig:
         lite,
         task=options(**VARIANTS[variant]),
         data=replace(lite.data, validation="", crop=args.crop),
+        optimizer=replace(lite.optimizer, warmup=min(lite.optimizer.warmup, args.steps // 10)),
         seed=seed,
         steps=args.steps,
         batch_size=args.batch,
