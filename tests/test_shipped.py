@@ -15,16 +15,16 @@ from pellucid.degradations import CLEAN, WORDS, degrade
 # benchmarks/quality.py measures on all held-out ones. What the weights cannot repair yet must at
 # least not be made visibly worse.
 GAIN = {
-    "motion-blurry": -0.3,
-    "hazy": 3.5,
-    "jpeg-compressed": 0.2,
-    "low-light": 8.0,
-    "noisy": 6.5,
-    "raindrop": -0.3,
-    "rainy": 4.5,
-    "shadowed": -0.3,
-    "snowy": 4.0,
-    "uncompleted": 9.0,
+    "motion-blurry": 0.0,
+    "hazy": 5.5,
+    "jpeg-compressed": 0.4,
+    "low-light": 10.0,
+    "noisy": 7.5,
+    "raindrop": -0.1,
+    "rainy": 5.5,
+    "shadowed": 0.0,
+    "snowy": 4.8,
+    "uncompleted": 10.5,
 }
 UNTOUCHED = 42.0
 

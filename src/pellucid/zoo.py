@@ -133,12 +133,15 @@ WILD_IR = _official(
 LITE_PROMPTS = ShippedFile("lite-perceive-prompts.safetensors")  # of quality; may be absent
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
-    sha256="61595d8a6090e2efda71a6e6974a0d1d558c32676234b6f546aa451d10dcfbe5",
+    sha256="a521c14a5d865466036cc6649f0f0657928b839f658f06c0ff3aa1e820199223",
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
-    ShippedFile("lite-weather.safetensors"),
+    ShippedFile(
+        "lite-weather.safetensors",
+        sha256="e5d1931730a24c2082ccc578fc56a4195ec300ae166f1694e7b9ad684d65b265",
+    ),
     LITE_CLIP,
     recipe="weather_lite",
     covers=("hazy", "raindrop", "rainy", "snowy"),
@@ -153,7 +156,7 @@ MODELS = {
             "small and fast, one pass; works offline",
             ShippedFile(
                 "lite.safetensors",
-                sha256="dfc018d569f22bdb6cf3cc886a11060c23ab17f387eb696df8d65a467981666f",
+                sha256="ba0a9f99c731d1c245619ae7bf5decfca274de2b64009297b3596f339b8859a0",
             ),
             LITE_CLIP,
             recipe="lite_restore",
@@ -163,7 +166,7 @@ MODELS = {
             "small, samples with the mean-reverting SDE; works offline",
             ShippedFile(
                 "lite-sde.safetensors",
-                sha256="56d8ba98bad75f024866dc59c304082bf00e9d79d2080305fce200296a57df51",
+                sha256="9473d5ff2e90e23360f7b14e341421c8431d562f87aa6a05e307622aebf31b4f",
             ),
             LITE_CLIP,
             recipe="lite_sde",
