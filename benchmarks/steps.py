@@ -42,11 +42,22 @@ METRICS = ("psnr_rgb", "lpips_alex")
 class Sampled:
     """A source: a sampler with a number of network calls."""
 
-    def __init__(self, restorer: pellucid.Restorer, sampler: str, calls: int, shortcut: bool):
+    def __init__(
+        self,
+        restorer: pellucid.Restorer,
+        sampler: str,
+        calls: int,
+        shortcut: bool,
+        power: float = 1.0,
+    ):
         self.restorer, self.sampler, self.calls = restorer, SAMPLERS[sampler], calls
+        self.power = 1.0 if shortcut else power
         self.method = f"{sampler}, sample_T" if shortcut else sampler
         self.name = f"{sampler}{'-sample_T' * shortcut}-{calls}"
         self.identity = {"weights": restorer.fingerprint(), "method": self.method, "calls": calls}
+        if self.power != 1:
+            self.identity["power"] = power
+            self.name += f"-power-{power:g}"
         sde = restorer.sde
         self.scale, self.sde = 1.0, sde
         if shortcut:
@@ -66,18 +77,20 @@ class Sampled:
         draw = gaussian(damaged, torch.Generator().manual_seed(seed))
         x = self.sde.initial(damaged, draw())
         return Answer(
-            self.sampler(self.sde, denoise, x, self.sde.times(self.calls), draw).clamp(0, 1)
+            self.sampler(self.sde, denoise, x, self.sde.times(self.calls, self.power), draw).clamp(
+                0, 1
+            )
         )
 
 
-def sources(restorer: pellucid.Restorer, calls: list[int]) -> list[Sampled]:
+def sources(restorer: pellucid.Restorer, calls: list[int], power: float = 1.0) -> list[Sampled]:
     """Every sampler at every number of calls; with all T calls, shortcut and schedule are one."""
     steps = restorer.sde.steps
     few = [n for n in calls if n < steps]
     chosen = [(name, n, False) for name in STRIDED for n in calls]
     chosen += [(name, n, True) for name in SHORTCUTS for n in few]
     chosen += [(name, steps, False) for name in ("sde", "ode") if steps in calls]
-    return [Sampled(restorer, *choice) for choice in chosen]
+    return [Sampled(restorer, *choice, power) for choice in chosen]
 
 
 def estimates(restorer: pellucid.Restorer, cases: list, calls: int = 20) -> str:
@@ -137,6 +150,9 @@ def main() -> None:
     parser.add_argument("--columns", nargs="+", default=["*@0.5"], help="of pellucid-bench")
     parser.add_argument("--calls", nargs="+", type=int, default=[2, 5, 10, 20, 50, 100])
     parser.add_argument("--out", type=Path, default=Path("evaluations/steps"))
+    parser.add_argument(
+        "--power", type=float, default=1.0, help="of the strided times; below 1: they end early"
+    )
     parser.add_argument("--estimates", action="store_true", help="of the clean picture, on the way")
     args = parser.parse_args()
     restorer = pellucid.load(args.model, "cpu", "float32")
@@ -149,7 +165,7 @@ def main() -> None:
     extra = {name: measured[name] for name in METRICS if name in measured}
     metrics = [name for name in METRICS if name == "psnr_rgb" or name in extra]
     found: dict[str, dict[int, dict[str, float]]] = {}
-    for source in sources(restorer, args.calls):
+    for source in sources(restorer, args.calls, args.power):
         about = {"protocol": BENCH.name, "data": str(args.photos.resolve())}
         tracked = partial(track, transient=True)
         outcome = score(
