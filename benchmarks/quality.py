@@ -26,6 +26,7 @@ from rich.progress import track
 from skimage import data
 
 import pellucid
+from pellucid import zoo
 from pellucid.degradations import WEATHER
 from pellucid.evaluation import report
 from pellucid.evaluation.perceptual import NOTHING
@@ -42,6 +43,7 @@ MODELS = {  # preset, photographs (None: all)
     "lite-sde": ("fast", 10),
     "lite-weather": (None, None),
 }
+SHIPPED = [name for name in MODELS if name in zoo.MODELS]
 FOR_WEATHER = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean")
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
@@ -116,7 +118,7 @@ def retrieval(restorer: pellucid.Restorer, cases: Sequence[Case]) -> tuple[float
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=SHIPPED)
     parser.add_argument("--photos", type=Path, default=Path("data/photos/held_out"))
     parser.add_argument("--limit", type=int, help="the first N photographs; not for --accept")
     parser.add_argument("--out", type=Path, default=Path("evaluations/quality"))

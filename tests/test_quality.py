@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from pellucid import zoo
 
 PATH = Path(__file__).parents[1] / "benchmarks/quality.py"
 
@@ -19,7 +20,7 @@ def quality():
     return module
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-sde", "lite-weather"])
+@pytest.mark.parametrize("name", [m for m in zoo.MODELS if zoo.MODELS[m].shipped])
 def test_shipped_weights_score_what_was_accepted(quality, name, tmp_path):
     again = "after shipping weights: python benchmarks/quality.py --accept"
     assert quality.ACCEPTED.exists(), again

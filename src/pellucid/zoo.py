@@ -138,10 +138,7 @@ LITE_CLIP = ShippedFile(
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
-    ShippedFile(
-        "lite-weather.safetensors",
-        sha256="e5d1931730a24c2082ccc578fc56a4195ec300ae166f1694e7b9ad684d65b265",
-    ),
+    ShippedFile("lite-weather.safetensors"),
     LITE_CLIP,
     recipe="weather_lite",
     covers=("hazy", "raindrop", "rainy", "snowy"),
