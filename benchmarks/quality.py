@@ -43,7 +43,6 @@ MODELS = {  # preset, photographs (None: all)
     "lite-sde": ("fast", 10),
     "lite-weather": (None, None),
 }
-SHIPPED = [name for name in MODELS if name in zoo.MODELS]
 FOR_WEATHER = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean")
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
@@ -118,7 +117,8 @@ def retrieval(restorer: pellucid.Restorer, cases: Sequence[Case]) -> tuple[float
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=SHIPPED)
+    shipped = [name for name in MODELS if name in zoo.MODELS]
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=shipped)
     parser.add_argument("--photos", type=Path, default=Path("data/photos/held_out"))
     parser.add_argument("--limit", type=int, help="the first N photographs; not for --accept")
     parser.add_argument("--out", type=Path, default=Path("evaluations/quality"))
