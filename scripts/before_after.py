@@ -1,8 +1,8 @@
 """Draw ``docs/before_after.png``: example photographs and what the default model makes of them.
 
 python scripts/before_after.py [--names noisy rainy ...] [--out docs/before_after.png]
-python scripts/before_after.py --model lite-weather --maps --out docs/weather.png \\
-    --names rainy snowy raindrop hazy                # and the map of the damage in the middle
+python scripts/before_after.py --model NETWORK --maps --names rainy snowy raindrop hazy --out FILE
+                                # of a weather network: the map of the damage in the middle
 """
 
 import argparse

@@ -177,8 +177,8 @@ class MeanRevertingSDE:
     def times(self, evaluations: int | None = None, power: float = 1.0) -> list[int]:
         """Decreasing times T, ..., 0 of a sampler that calls the network `evaluations` times.
 
-        Without a number, all times. `power` >= 1: time falls as u^power from u = 1 to 0, so a
-        larger power spends more of the calls on little noise.
+        Without a number, all times. Time falls as u^power from u = 1 to 0: above 1, more of the
+        calls are spent on little noise; below 1, on much, and the last step to 0 is a long one.
 
         Raises:
             UsageError: fewer than 1 or more than T evaluations.
