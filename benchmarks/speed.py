@@ -128,15 +128,17 @@ def official() -> None:
 
 @torch.inference_mode()
 def perceive() -> None:
-    from contextlib import nullcontext
+    from contextlib import ExitStack, nullcontext
     from unittest.mock import patch
 
     from torch.nn.functional import normalize
+    from torch.utils.flop_counter import FlopCounterMode
 
     from pellucid.hardware import has_fast_bfloat16
     from pellucid.networks import perceive_ir, restormer
 
-    def attend(q, k, v, temperature, project):
+    def attend(read, temperature, project):
+        ((q, k, v),) = read
         heads, shape = len(temperature), q.shape
         q, k, v = (x.flatten(2).unflatten(1, (heads, -1)) for x in (q, k, v))
         a = ((normalize(q, dim=-1) @ normalize(k, dim=-1).mT) * temperature).softmax(dim=-1)
@@ -161,17 +163,30 @@ def perceive() -> None:
             times.append(time.perf_counter() - began)
         return min(times)
 
-    written_out = (
-        patch.object(restormer, "attend", attend),
-        patch.object(perceive_ir, "attend", attend),
-        patch.object(restormer.LayerNorm, "forward", norm),
-    )
-    with written_out[0], written_out[1], written_out[2]:
+    with ExitStack() as written_out:
+        for patched in (
+            patch.object(restormer, "attend", attend),
+            patch.object(perceive_ir, "attend", attend),
+            patch.object(restormer.LayerNorm, "forward", norm),
+            patch.object(restormer, "BAND", 2**60),
+            patch.object(torch, "channels_last", torch.contiguous_format),
+        ):
+            written_out.enter_context(patched)
         formulas = seconds(image)
     net, image = (x.to(memory_format=torch.channels_last) for x in (net, image))
     print("\n| Perceive-IR, official size, 256 x 256 px | seconds |\n|---|---|")
     print(f"| formulas written out, float32 | {formulas:.2f} |")
     print(f"| as it is, float32 | {seconds(image):.2f} |")
+    flops = FlopCounterMode(display=False)
+    with flops, patch.object(restormer, "BAND", 2**60):
+        net(image, context)
+    matrix = torch.rand(2048, 2048)
+    began = time.perf_counter()
+    for _ in range(10):
+        matrix @ matrix
+    rate = 20 * 2048**3 / (time.perf_counter() - began)
+    floor = flops.get_total_flops() / rate
+    print(f"| its operations at the {rate / 1e9:.0f} GFLOP/s of a matrix product | {floor:.2f} |")
     if has_fast_bfloat16(torch.device("cpu")):
         print(f"| as it is, bfloat16 | {seconds(image, reduced=True):.2f} |")
 

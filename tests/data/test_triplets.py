@@ -123,6 +123,10 @@ def test_windows_of_the_three_pictures_are_the_same_place(root, tmp_path):
     assert torch.equal(data[5]["lq"], Triplets(tmp_path / "out", crop=16, seed=1)[5]["lq"])
     every = Triplets(tmp_path / "out", crop=None, draw="each", turns=False)
     assert len(every) == 9 and every[8]["lq"].shape == (3, 40, 48)
+    one = Triplets(tmp_path / "out", words=["rainy", "noisy"])
+    assert {one[i]["word"] for i in range(4)} == {"rainy"}
+    with pytest.raises(UsageError, match="no triplets of noisy"):
+        Triplets(tmp_path / "out", words=["noisy"])
     kept = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 0)
     rest = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 1)
     assert len(kept) + len(rest) == 9

@@ -90,3 +90,5 @@ def test_the_command_refuses_untrained_prompts(tmp_path, capsys):
     assert "rainy" in out and "refused: " in out
     assert cli.main([*command, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["counts"] == {"hazy": 3, "rainy": 2}
+    assert cli.main([*command, "--json", "--words", "rainy"]) == 1
+    assert json.loads(capsys.readouterr().out)["counts"] == {"rainy": 2}

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from golden import perceive
 from golden.fill import image, read_keys
+from pellucid.networks import restormer
 from pellucid.networks.restormer import MDTA, RestormerMedium, RestormerMediumConfig
 
 TINY = RestormerMediumConfig(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 2, 4), refinement=1)
@@ -54,6 +55,18 @@ def test_memory_format_does_not_change_the_result():
     expected = net(x)
     net = net.to(memory_format=torch.channels_last)
     assert torch.allclose(net(x.to(memory_format=torch.channels_last)), expected, atol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 5, 1000])
+def test_bands_of_rows_give_what_the_whole_gives(rows, monkeypatch):
+    """Five rows do not divide the height; one is less than the smallest band."""
+    net, x = perceive.filled(RestormerMedium(TINY)), double_image(2, 48, 16)
+    with torch.enable_grad():
+        expected = net(x)  # never in bands
+    monkeypatch.setattr(restormer, "BAND", rows * 4 * 2 * 16 * 24)  # of the 24 channels of q, k, v
+    assert len(list(restormer.bands(x.expand(2, 3, 48, 16), 24))) == -(-48 // max(4, rows))
+    assert torch.allclose(net(x), expected, atol=1e-12)
 
 
 def test_bfloat16_trains_and_stays_close_to_float32():

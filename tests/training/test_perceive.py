@@ -230,6 +230,25 @@ def test_both_stages_train_from_a_folder_of_triplets(files):
         assert torch.equal(value, state[name]), name
 
 
+def test_a_controller_is_learned_along_with_prompts_and_reads_the_pictures(files):
+    clip = str(files / "tower.safetensors")
+    options = PromptsOptions(clip=clip, tokenizer=TOKENIZER, controller=True)
+    run(settings(files, "one", options, steps=3))
+    model = tower()
+    prompts = load_prompts(files / "one/weights.safetensors", model.clip)
+    before, after = (m.state_dict() for m in (model.visual_control, prompts.controller))
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if "zero_modules" in name}
+    picture = torch.rand(1, 3, *2 * [model.config.vision.image_size])
+    read = QualityPerceiver(model.clip, prompts).embed(picture)
+    plain = QualityPerceiver(model.clip, perceiver().prompts).embed(picture)
+    assert not torch.allclose(read, plain, atol=0.01)
+    model.visual_control.load_state_dict(after)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (model.config.mean, model.config.std))
+    degradation = model.encode_image((picture - mean) / std, control=True)[1]
+    assert torch.allclose(read, torch.nn.functional.normalize(degradation, dim=-1), atol=1e-5)
+
+
 def test_the_weights_of_vgg_are_those_of_evaluation(tmp_path, monkeypatch):
     monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
     with pytest.raises(UsageError, match=r"fetch_metric_weights.*perceptual 0"):

@@ -16,7 +16,7 @@ from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.openai_clip import open_archive
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32, CLIPConfig
-from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.controller import Controller, DaCLIP
 from pellucid.vision_language.prompts import TOKENS, QualityPrompts
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -141,7 +141,9 @@ def load_prompts(path: str | PathLike, clip: CLIP) -> QualityPrompts:
     ids = state["tokenized_prompts"][:1, [0, 1, TOKENS + 1]]  # start, X, end
     if ids.max() >= len(clip.token_embedding.weight):
         raise other
-    prompts = QualityPrompts(clip, lambda texts: ids.expand(len(texts), -1))
+    reads = any(name.startswith("controller.") for name in state)
+    controller = Controller(clip.config).eval() if reads else None
+    prompts = QualityPrompts(clip, lambda texts: ids.expand(len(texts), -1), controller)
     fixed = [prompts.token_prefix.clone(), prompts.token_suffix.clone()]
     load_into(prompts, state, path)
     loaded = [prompts.token_prefix, prompts.token_suffix]

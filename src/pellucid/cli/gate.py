@@ -29,6 +29,8 @@ class Gate:
     """Folder that `pellucid data triplets` made of held-out pictures."""
     clip: str = "lite"
     """The CLIP that the prompts were learned with: a file, or a model whose tower is taken."""
+    words: tuple[str, ...] = ()
+    """Tasks to judge; all if not given."""
     json: Flag = False
     """Print JSON."""
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
         perceiver,
         args.triplets,
         lambda items, title: track(items, title, console=progress, transient=True),
+        args.words,
     )
     if args.json:
         row = {"accepted": verdict.accepted, **verdict._asdict(), "missed": verdict.missed()}

@@ -164,6 +164,10 @@ class Triplets(Dataset):
         draw: "balanced": task `index % n`, any triplet of it; "each": every triplet once.
         turns: mirror, turn and transpose, the three alike.
         keep: says of a clean picture's `stable_name` whether it takes part.
+        words: the tasks that take part; empty = all.
+
+    Raises:
+        UsageError: no triplet takes part.
     """
 
     def __init__(
@@ -174,13 +178,17 @@ class Triplets(Dataset):
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
         keep: Callable[[str], bool] = lambda name: True,
+        words: Sequence[str] = (),
     ):
         self.folder, self.crop, self.seed, self.draw = Path(folder), crop, seed, draw
         self.turns = turns
         rows = [row for row in read_manifest(folder) if keep(row["name"])]
-        if not rows:
-            raise UsageError(f"{folder}: there are no triplets in it")
         tasks = dict.fromkeys(row["task"] for row in rows)
+        if words:
+            tasks = {task: None for task in tasks if task in words}
+        if not tasks:
+            wanted = f" of {', '.join(words)}" if words else ""
+            raise UsageError(f"{folder}: there are no triplets{wanted} in it")
         self.tasks = {task: [row for row in rows if row["task"] == task] for task in tasks}
         longest = max(map(len, self.tasks.values()))
         self._turns = [r[i] for i in range(longest) for r in self.tasks.values() if i < len(r)]

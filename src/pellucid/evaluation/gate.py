@@ -6,7 +6,7 @@ held-out pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,14 +53,15 @@ def judge(
     perceiver: QualityPerceiver,
     folder: str | Path,
     track: Callable[[Iterable[int], str], Iterable[int]] = lambda items, title: items,
+    words: Sequence[str] = (),
 ) -> Verdict:
-    """Judge every triplet of a folder.
+    """Judge every triplet of a folder, or those of the tasks in `words`.
 
     A picture is seen through five squares, corners and centre, whose logits are averaged, each of
     224 px or the picture's shorter side; a smaller picture is enlarged for a tower that sees
     wholes. Accuracy and strict triplets are averaged over tasks, monotone ones over all triplets.
     """
-    triplets = Triplets(folder, crop=None, draw="each", turns=False)
+    triplets = Triplets(folder, crop=None, draw="each", turns=False, words=words)
     device = next(perceiver.parameters()).device
     told: dict[str, list[dict[str, Tensor]]] = {}
     for index in track(range(len(triplets)), "triplets"):

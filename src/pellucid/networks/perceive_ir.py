@@ -34,7 +34,9 @@ from pellucid.networks.restormer import (
     TransformerBlock,
     Up,
     attend,
+    bands,
     depthwise,
+    local,
 )
 
 
@@ -129,7 +131,7 @@ class PerceiveIR(nn.Module):
     def forward(self, image: Tensor, context: PerceiveContext) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
         h, w = image.shape[-2:]
-        padded = pad_to_multiple(image, self.multiple)
+        padded = pad_to_multiple(image, self.multiple).contiguous(memory_format=torch.channels_last)
         e1 = self.encoder1(self.embed(padded))
         e2 = self.encoder2(self.down1(e1))
         e3 = self.encoder3(self.down2(e2))
@@ -251,8 +253,11 @@ class PGCA(nn.Module):
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Map features `(B, C, H, W)` and guidance of that shape."""
-        k, v = self.kv(x).chunk(2, dim=1)
-        return attend(self.q(guidance), k, v, self.temperature, self.project)
+        read = (
+            (local(*self.q, guidance, rows), *local(*self.kv, x, rows).chunk(2, dim=1))
+            for rows in bands(x, self.kv[0].out_channels)
+        )
+        return attend(read, self.temperature, self.project)
 
 
 class ETB(nn.Module):

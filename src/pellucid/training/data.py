@@ -95,12 +95,13 @@ def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 
 
 def _triplets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
-    data, keep = config.data, _takes_part(config.data)
-    training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep)
+    data, words = config.data, config.data.words
+    keep = _takes_part(data)
+    training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep, words=words)
     root, keep = _validated_on(data)
     if not root:
         return training, None
-    return training, Triplets(root, None, draw="each", turns=False, keep=keep)
+    return training, Triplets(root, None, draw="each", turns=False, keep=keep, words=words)
 
 
 def _takes_part(data: DataConfig) -> Callable[[str], bool]:

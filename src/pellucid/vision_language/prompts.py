@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.vision_language.clip import CLIP
+from pellucid.vision_language.controller import Controller
 from pellucid.vision_language.preprocess import windows
 
 WORDS = ("terrible", "mediocre", "excellent")
@@ -35,21 +36,28 @@ class Quality(NamedTuple):
 class QualityPrompts(nn.Module):
     """Three sentences in a text tower's space, of which 16 tokens each are learned.
 
-    `context` (3, 16, W) is the only parameter; start and end tokens and the words' own embeddings
-    are taken from the tower once. Buffers have the names of the official checkpoints.
+    `context` (3, 16, W) is learned, and a controller if there is one. Start and end tokens and the
+    words' own embeddings are taken from the tower once. Names are the official checkpoints'.
     """
 
-    def __init__(self, clip: CLIP, tokenize: Callable[[Sequence[str]], Tensor]):
+    def __init__(
+        self,
+        clip: CLIP,
+        tokenize: Callable[[Sequence[str]], Tensor],
+        controller: Controller | None = None,
+    ):
         """Start from the three words.
 
         Args:
             clip: its token embeddings are read, nothing else.
             tokenize: its tokenizer, as `Tokenizer`: texts to ids `(B, context_length)`.
+            controller: reads pictures in place of the image tower of `clip`, and is learned, too.
 
         Raises:
             ValueError: a sentence of 16 tokens does not fit the tower.
         """
         super().__init__()
+        self.controller = controller
         embed = clip.token_embedding.weight.detach()
         with torch.device("cpu"):  # whatever the default, ids are looked at
             ids = [row[: row.argmax() + 1].to(embed.device) for row in tokenize(["X", *WORDS])]
@@ -107,7 +115,8 @@ class QualityPerceiver(nn.Module):
         else:
             views = F.interpolate(image, (size, size), mode="bicubic", align_corners=False)[:, None]
         mean, std = (views.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
-        features = self.clip.encode_image(((views - mean) / std).flatten(0, 1))
+        pixels, controller = ((views - mean) / std).flatten(0, 1), self.prompts.controller
+        features = self.clip.encode_image(pixels) if controller is None else controller(pixels)[0]
         return F.normalize(features.unflatten(0, views.shape[:2]).mean(dim=1), dim=-1)
 
     def logits(self, image: Tensor, temperature: float = TRAINED_AT) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pellucid.checkpoints.load import load_clip
+from pellucid.checkpoints.load import load_clip, load_daclip
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.networks import tokenizer_of, tower_file
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
@@ -23,16 +23,25 @@ class PromptsOptions:
     `pellucid.zoo`, whose tower is taken. Empty = ViT-B/32 of random weights."""
     tokenizer: str = ""
     """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    controller: bool = False
+    """Learn along a copy of the controller of the DA-CLIP in `clip`; it reads the pictures."""
 
     def build(self) -> PromptsTask:
         """Make the task: prompts that start from the three words."""
-        clip = load_clip(tower_file(self.clip)) if self.clip else CLIP(OPENAI_VIT_B_32)
-        prompts = QualityPrompts(clip, tokenizer_of(clip, self.tokenizer))
+        controller = None
+        if self.controller:
+            tower = load_daclip(tower_file(self.clip))
+            clip, controller = tower.clip, tower.visual_control.requires_grad_(True)
+            # its corrections are for CLIP's tower, which is not run
+            controller.transformer.zero_modules.requires_grad_(False)
+        else:
+            clip = load_clip(tower_file(self.clip)) if self.clip else CLIP(OPENAI_VIT_B_32)
+        prompts = QualityPrompts(clip, tokenizer_of(clip, self.tokenizer), controller)
         return PromptsTask(QualityPerceiver(clip, prompts))
 
 
 class PromptsTask(Task):
-    """Train the prompts of a perceiver by cross-entropy; CLIP stays frozen.
+    """Train the prompts of a perceiver by cross-entropy, and their controller; CLIP stays frozen.
 
     Batches are those of `data.triplets.Triplets`.
     """
