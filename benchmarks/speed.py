@@ -8,7 +8,7 @@ the official-size U-Net at 256 px with arbitrary weights: the paper's 100 float3
 official code runs them (embeddings processed, one-token cross-attention evaluated in every step)
 against the preset `fast`. The slow one is timed over a few steps and multiplied. Last, the
 official-size network of Perceive-IR at 256 px with arbitrary weights: its formulas written out, in
-float32, against the network as it is.
+float32, against the network as it is, and a megapixel in one piece.
 """
 
 import argparse
@@ -57,15 +57,20 @@ def one(model: str, megapixels: float, preset: str | None) -> None:
     print(json.dumps({"seconds": min(seconds), "pixels": height * width, "peak": peak}))
 
 
+def child(*arguments: str) -> dict[str, float]:
+    """What a process of its own measures."""
+    command = [sys.executable, __file__, *arguments]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
 def table(models: list[str], sizes: list[float]) -> None:
     print("| model | image | seconds | seconds / MP | peak memory |\n|---|---|---|---|---|")
     for model in models:
         preset = "fast" if model.endswith("-sde") else None
         name = f"{model} ({preset})" if preset else model
         for size in sizes:
-            command = [sys.executable, __file__, "--one", model, str(size), preset or ""]
-            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            row = json.loads(out.splitlines()[-1])
+            row = child("--one", model, str(size), preset or "")
             print(
                 f"| {name} | {size:g} MP | {row['seconds']:.2f} "
                 f"| {row['seconds'] / row['pixels'] * 1e6:.2f} | {row['peak'] / 2**30:.2f} GiB |",
@@ -124,6 +129,22 @@ def official() -> None:
     print(f"| 100 steps, float32, as the official code ({STEPS_TIMED} timed) | {paper:.1f} |")
     print(f"| `fast`, {PRESETS['fast'].evaluations} evaluations, {dtype} | {min(times):.2f} |")
     print(f"\n`fast` is {paper / min(times):.0f} times faster.")
+
+
+@torch.inference_mode()
+def perceive_megapixel() -> None:
+    """Child process: Perceive-IR on a whole megapixel, without what reads its semantics."""
+    from pellucid.memory import keep_freed_memory
+    from pellucid.networks.perceive_ir import PerceiveIR
+
+    keep_freed_memory()
+    net, image = PerceiveIR().eval(), torch.rand(1, 3, 864, 1152)
+    net, image = (x.to(memory_format=torch.channels_last) for x in (net, image))
+    context = net.context(image, [torch.randn(1, 768) for _ in range(4)])
+    began = time.perf_counter()
+    net(image, context)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak}))
 
 
 @torch.inference_mode()
@@ -189,6 +210,11 @@ def perceive() -> None:
     print(f"| its operations at the {rate / 1e9:.0f} GFLOP/s of a matrix product | {floor:.2f} |")
     if has_fast_bfloat16(torch.device("cpu")):
         print(f"| as it is, bfloat16 | {seconds(image, reduced=True):.2f} |")
+    row = child("--perceive-megapixel")
+    print(
+        f"| 1 MP in one piece, float32, {row['peak'] / 2**30:.2f} GiB of memory "
+        f"| {row['seconds']:.1f} |"
+    )
 
 
 def main() -> None:
@@ -197,7 +223,11 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=float, default=[0.25, 1, 12])
     parser.add_argument("--skip-official", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--perceive-megapixel", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.perceive_megapixel:
+        perceive_megapixel()
+        return
     if args.one:
         one(args.one[0], float(args.one[1]), args.one[2] or None)
         return

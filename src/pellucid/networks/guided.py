@@ -47,7 +47,7 @@ class Adapter(nn.Module):
     def forward(self, x: Tensor, semantics: Tensor, degradation: Tensor) -> Tensor:
         """Map `(B, C, H, W)`; the vectors are `(B or 1, D)`."""
         guidance = self.pgm(x, semantics, degradation)
-        return guidance + self.attention(self.norm(x), self.guidance_norm(guidance))
+        return guidance + self.attention(x, guidance, (self.norm, self.guidance_norm))
 
 
 class Adapters(nn.Module):

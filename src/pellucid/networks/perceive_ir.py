@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from pellucid.networks.layers import pad_to_multiple
 from pellucid.networks.restormer import (
     GDFN,
+    IDENTITY,
     MDTA,
     Down,
     LayerNorm,
@@ -146,6 +147,7 @@ class PerceiveIR(nn.Module):
         x = self.reduce2(torch.cat([self.up2(x), e2], dim=1))
         x = self.decoder2(x, guidance(1, x))
         x = self.reduce1(torch.cat([self.up1(x), e1], dim=1))
+        del e1, e2, e3  # large
         x = self.decoder1(x, guidance(0, x))
         return (self.output(self.refinement(x)) + padded)[..., :h, :w]
 
@@ -251,10 +253,15 @@ class PGCA(nn.Module):
         )
         self.project = nn.Conv2d(channels, channels, 1, bias=bias)
 
-    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """Map features `(B, C, H, W)` and guidance of that shape."""
+    def forward(
+        self, x: Tensor, guidance: Tensor, norms: Sequence[nn.Module] = (IDENTITY, IDENTITY)
+    ) -> Tensor:
+        """Map features `(B, C, H, W)` and guidance of that shape, each after its norm."""
         read = (
-            (local(*self.q, guidance, rows), *local(*self.kv, x, rows).chunk(2, dim=1))
+            (
+                local(guidance, rows, norms[1], *self.q),
+                *local(x, rows, norms[0], *self.kv).chunk(2, dim=1),
+            )
             for rows in bands(x, self.kv[0].out_channels)
         )
         return attend(read, self.temperature, self.project)
@@ -272,16 +279,16 @@ class ETB(nn.Module):
         self.norm1 = LayerNorm(channels)
         self.guidance_norm = LayerNorm(channels)
         self.attention = PGCA(channels, heads, bias)
-        self.mdta_norm = LayerNorm(channels) if mdta else nn.Identity()
-        self.mdta = MDTA(channels, heads, bias) if mdta else nn.Identity()
+        self.mdta_norm = LayerNorm(channels) if mdta else None
+        self.mdta = MDTA(channels, heads, bias) if mdta else None
         self.norm2 = LayerNorm(channels)
         self.ffn = GDFN(channels, expansion, bias)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Map features `(B, C, H, W)` and guidance of that shape."""
-        x = self.attention(self.norm1(x), self.guidance_norm(guidance))
-        x = guidance + self.mdta(self.mdta_norm(x))
-        return x + self.ffn(self.norm2(x))
+        x = self.attention(x, guidance, (self.norm1, self.guidance_norm))
+        x = guidance + (x if self.mdta is None else self.mdta(x, self.mdta_norm))
+        return x + self.ffn(x, self.norm2)
 
 
 class GuidedStage(nn.Module):

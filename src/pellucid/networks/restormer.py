@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from pellucid.networks.layers import channel_layer_norm, pad_to_multiple
 
-BAND = 64 * 2**20  # bytes of a layer's widest map; 32 MiB are as fast, 8 are slower
+BAND = 32 * 2**20  # bytes of a layer's widest map; 64 MiB are as fast, 8 are slower
+IDENTITY = nn.Identity()
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, C, H, W)`."""
-        x = x + self.attention(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
+        x = x + self.attention(x, self.norm1)
+        return x + self.ffn(x, self.norm2)
 
 
 class MDTA(nn.Module):
@@ -119,10 +120,10 @@ class MDTA(nn.Module):
         self.qkv_dw = depthwise(3 * channels, bias)
         self.project = nn.Conv2d(channels, channels, 1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, C, H, W)`."""
+    def forward(self, x: Tensor, norm: nn.Module = IDENTITY) -> Tensor:
+        """Map `norm(x)`, of `(B, C, H, W)`."""
         read = (
-            local(self.qkv, self.qkv_dw, x, rows).chunk(3, dim=1)
+            local(x, rows, norm, self.qkv, self.qkv_dw).chunk(3, dim=1)
             for rows in bands(x, self.qkv.out_channels)
         )
         return attend(read, self.temperature, self.project)
@@ -138,13 +139,17 @@ class GDFN(nn.Module):
         self.depthwise = depthwise(2 * hidden, bias)
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, C, H, W)`."""
-        made = []
+    def forward(self, x: Tensor, norm: nn.Module = IDENTITY) -> Tensor:
+        """Map `norm(x)`, of `(B, C, H, W)`."""
+        made = None
         for rows in bands(x, self.project_in.out_channels):
-            a, b = local(self.project_in, self.depthwise, x, rows).chunk(2, dim=1)
-            made.append(self.project_out(F.gelu(a) * b))
-        return torch.cat(made, dim=2) if len(made) > 1 else made[0]
+            a, b = local(x, rows, norm, self.project_in, self.depthwise).chunk(2, dim=1)
+            part = self.project_out(F.gelu(a) * b)
+            if part.shape == x.shape:
+                return part
+            made = torch.empty_like(x, dtype=part.dtype) if made is None else made
+            made[:, :, rows] = part
+        return made
 
 
 class LayerNorm(nn.Module):
@@ -201,10 +206,15 @@ def bands(x: Tensor, channels: int) -> Iterator[slice]:
     return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
-def local(pointwise: nn.Conv2d, depthwise: nn.Conv2d, x: Tensor, rows: slice) -> Tensor:
-    """These rows of `depthwise(pointwise(x))`, from them and their neighbours."""
+def local(x: Tensor, rows: slice, *layers: nn.Module) -> Tensor:
+    """These rows of what layers make of x, from the rows and their neighbours.
+
+    The last layer is a 3x3 convolution, the others see one pixel.
+    """
     top = max(rows.start - 1, 0)
-    made = depthwise(pointwise(x[:, :, top : rows.stop + 1]))
+    made = x[:, :, top : rows.stop + 1]
+    for layer in layers:
+        made = layer(made)
     return made[:, :, rows.start - top : rows.stop - top]
 
 
@@ -233,6 +243,7 @@ def attend(
     of_q, of_k = (length(torch.cat(parts, dim=2)) for parts in zip(*lengths, strict=True))
     cosine = sum(products) / (of_q.mT * of_k)
     v = torch.cat(values, dim=1) if len(values) > 1 else values[0]  # (B, HW, C)
+    values.clear()
     attention = (cosine * temperature).softmax(dim=-1).to(v.dtype)
     weight = project.weight.flatten(1).unflatten(1, (heads, -1)).transpose(0, 1)  # (heads, C, c)
     weight = (weight.to(v.dtype) @ attention).transpose(1, 2).flatten(2)  # (B, C, C)
