@@ -113,3 +113,20 @@ def test_a_proxy_better_than_the_network_weighs_less():
     assert difficulty_weight(proxy, clean, 30.0).tolist() == [1.25, 0.75, 0.75]
     reference = torch.tensor([10.0, 50.0, 50.0])
     assert difficulty_weight(proxy, clean, reference).tolist() == [0.75, 1.25, 0.75]
+
+
+def test_bounded_it_asks_nothing_of_a_clean_picture_and_is_the_formula_far_from_the_degraded(vgg):
+    other, clean, degraded = pictures(3)
+    for restored in (degraded, other):
+        restored = restored.clone().requires_grad_()
+        loss = difficulty_adaptive(vgg, restored, clean, clean, bounded=True)
+        loss.backward()
+        assert loss == 0 and not restored.grad.any()
+    # no restoration at all: a half at each of the depths
+    same = difficulty_adaptive(vgg, degraded, clean, degraded, bounded=True)
+    assert float(same) == pytest.approx(sum((1 / 12, 1 / 6, 1 / 3, 1)) / 2, rel=1e-5)
+    past = 2 * clean - degraded  # farther from the degraded picture than the clean one is
+    restored = clean + 0.1 * (past - clean)
+    exact = difficulty_adaptive(vgg, restored, clean, degraded)
+    bounded = difficulty_adaptive(vgg, restored, clean, degraded, bounded=True)
+    assert float(bounded) == pytest.approx(float(exact), rel=0.05)

@@ -78,6 +78,7 @@ def difficulty_adaptive(
     degraded: Tensor,
     proxies: Sequence[Tensor] = (),
     weights: Sequence[Tensor] = (),
+    bounded: bool = False,
 ) -> Tensor:
     """Return Perceive-IR's L_dpl, a scalar.
 
@@ -90,6 +91,8 @@ def difficulty_adaptive(
         restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1]; gradients reach the first.
         proxies: restorations of the degraded pictures, each `(B, 3, H, W)`; may be none.
         weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for a picture.
+        bounded: ours: divide by `2 d(clean, degraded)` at least, and leave out what is clean from
+            the start. Else the network learns to change pictures that need no change.
     """
     fixed = torch.cat([clean, degraded, *proxies])
     count = 2 + len(proxies)
@@ -100,6 +103,9 @@ def difficulty_adaptive(
         push = DEGRADED * _distance(own, far[0])
         for weight, features in zip(weights, far[1:], strict=True):
             push = push + weight * _distance(own, features)
+        if bounded:
+            least = DEGRADED * _distance(near, far[0])
+            push = torch.where(least > 1e-6, torch.maximum(push, least), torch.inf)
         loss = loss + level * (_distance(own, near) / push.clamp_min(1e-6)).mean()
     return loss
 

@@ -217,6 +217,7 @@ def perceive_lite() -> TrainConfig:
             prompts="runs/perceive-lite-prompts/weights.safetensors",
             clip="lite",
             temperature=10.0,
+            bounded=True,  # the official data has no clean or lightly damaged pictures
         ),
         data=replace(PHOTOS, chains=0.1, positives=True),
         optimizer=replace(named.optimizer, lr=3e-4, lr_min=1e-6),

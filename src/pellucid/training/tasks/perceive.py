@@ -64,6 +64,9 @@ class PerceiveOptions(RestoreOptions):
     """For L_dpl: training samples that the difficulty is measured on."""
     per_task: bool = False
     """For L_dpl: measure the difficulty for each task."""
+    bounded: bool = False
+    """For L_dpl: keep it finite where there is little or nothing to restore, see
+    `losses.perceptual.difficulty_adaptive`."""
 
     def build(self) -> PerceiveTask:
         """Make the task: a network with random weights, and what judges it."""
@@ -84,6 +87,7 @@ class PerceiveOptions(RestoreOptions):
             epoch=self.epoch,
             probe=self.probe,
             per_task=self.per_task,
+            bounded=self.bounded,
         )
 
 
@@ -151,6 +155,7 @@ class PerceiveTask(RestoreTask):
             training samples at the start and after every `epoch` steps (0: never again).
         probe: their number.
         per_task: compare with the mean of the sample's task instead of that of all (ours).
+        bounded: of L_dpl (ours).
         others: those of `RestoreTask`.
 
     Raises:
@@ -168,6 +173,7 @@ class PerceiveTask(RestoreTask):
         epoch: int = 0,
         probe: int = 72,
         per_task: bool = False,
+        bounded: bool = False,
         **others: Any,
     ):
         super().__init__(*args, **others)
@@ -179,6 +185,7 @@ class PerceiveTask(RestoreTask):
         self.vgg = vgg
         self.proxies = nn.ModuleList(proxies)
         self.epoch, self.probe_size, self.per_task = epoch, probe, per_task
+        self.bounded = bounded
         self.probe: list[dict] = []
         self.names: tuple[str, ...] = ()
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
@@ -242,4 +249,5 @@ class PerceiveTask(RestoreTask):
             picture, valid = source(batch)
             pictures.append(picture)
             weights.append(valid * difficulty_weight(picture, clean, reference))
-        return difficulty_adaptive(self.vgg, restored, clean, batch["lq"], pictures, weights)
+        pictures = clean, batch["lq"], pictures
+        return difficulty_adaptive(self.vgg, restored, *pictures, weights, self.bounded)
