@@ -41,6 +41,7 @@ COLUMNS = ("*@0.5", "clean")
 MODELS = {  # preset, photographs (None: all)
     "lite": (None, None),
     "lite-sde": ("fast", 10),
+    "lite-perceive": (None, 20),
     "lite-weather": (None, None),
 }
 FOR_WEATHER = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean")

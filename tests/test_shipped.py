@@ -69,6 +69,17 @@ def test_damage_is_named(lite, photographs):
     assert np.mean(right) > 0.75
 
 
+@pytest.mark.parametrize("word", ["noisy", "hazy", "rainy", "low-light"])
+def test_quality_is_perceived(lite, photographs, word):
+    def value(picture):
+        shares = lite.quality(picture)
+        return shares["mediocre"] + 2 * shares["excellent"]
+
+    damaged = [degrade(c, word, 0.7, np.random.default_rng(i)) for i, c in enumerate(photographs)]
+    drop = np.mean([value(c) for c in photographs]) - np.mean([value(d) for d in damaged])
+    assert drop > 0.25
+
+
 def test_bf16_stays_close_to_float32(photographs):
     fast = pellucid.load("lite", dtype="bfloat16")
     exact = pellucid.load("lite", dtype="float32")
@@ -87,6 +98,7 @@ def test_tiles_leave_no_seam(lite, photographs):
 
 def test_files_are_the_ones_in_the_table():
     files = {f.name: f for e in zoo.MODELS.values() if e.shipped for f in (e.network, e.tower)}
+    files[zoo.LITE_PROMPTS.name] = zoo.LITE_PROMPTS
     assert len(files) >= 2
     for file in files.values():
         assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256

@@ -130,7 +130,10 @@ WILD_IR = _official(
     size=197_969_027,
     sha256="a8eea3b6945904de174123bc8220214990b67e85eac7214ad425f6b6ef46fdc5",
 )
-LITE_PROMPTS = ShippedFile("lite-perceive-prompts.safetensors")  # of quality; may be absent
+LITE_PROMPTS = ShippedFile(  # of quality
+    "lite-perceive-prompts.safetensors",
+    sha256="6efeaf6f414ba3d716b8b377c05d35df33c01bc7a3f0ee94776c2d67a02683d9",
+)
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="a521c14a5d865466036cc6649f0f0657928b839f658f06c0ff3aa1e820199223",
@@ -167,6 +170,16 @@ MODELS = {
             ),
             LITE_CLIP,
             recipe="lite_sde",
+        ),
+        ModelEntry(
+            "lite-perceive",
+            "lite with semantic guidance, trained on by Perceive-IR's losses; works offline",
+            ShippedFile(
+                "lite-perceive.safetensors",
+                sha256="931c0f20981bc663b4d55733734f5bb98fee8e4f5b3e3d75dfaa192c10e34c9a",
+            ),
+            LITE_CLIP,
+            recipe="perceive_lite",
         ),
         ModelEntry(
             "daclip",
