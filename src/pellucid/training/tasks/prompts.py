@@ -11,6 +11,7 @@ from pellucid.checkpoints.load import load_clip, load_daclip
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.networks import tokenizer_of, tower_file
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
+from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts, triplets_told
 
 
@@ -30,7 +31,8 @@ class PromptsOptions:
         """Make the task: prompts that start from the three words."""
         controller = None
         if self.controller:
-            tower = load_daclip(tower_file(self.clip))
+            file = tower_file(self.clip)
+            tower = load_daclip(file) if file else DaCLIP(OPENAI_VIT_B_32)
             clip, controller = tower.clip, tower.visual_control.requires_grad_(True)
             # its corrections are for CLIP's tower, which is not run
             controller.transformer.zero_modules.requires_grad_(False)
