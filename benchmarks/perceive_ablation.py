@@ -1,7 +1,7 @@
 """What each part of Perceive-IR adds to the small restorer, at equal steps and seeds.
 
     python benchmarks/perceive_ablation.py --steps 2000 --seeds 0 1
-    python benchmarks/perceive_ablation.py --leave-out hazy --steps 8000     # unseen degradation
+    python benchmarks/perceive_ablation.py --leave-out snowy                 # unseen degradation
 
 Trains the variants below from the same weights, on the same samples, by the recipe `perceive_lite`,
 and scores them on held-out photographs (pellucid-bench, medium severity). Prints the mean gain over
@@ -9,9 +9,10 @@ and scores them on held-out photographs (pellucid-bench, medium severity). Print
 seeds. L_cl teaches the encoder that SGM listens to, so it is measured on top of SGM. A run that was
 stopped goes on where it was, training and scoring both.
 
-With --leave-out, training starts from random weights without a controller, never meets the word,
-and is scored on it alone: the released weights and the controller know all words. Give quality
-prompts (--prompts) that were learned without it, too.
+With --leave-out, training never meets the word, and is scored on it alone. The released weights
+and the controller know all words, so nothing starts from them: for each seed random weights are
+trained by L1 for --warm-up steps, and every variant goes on from there. Give quality prompts
+(--prompts) that were learned without the word, too.
 """
 
 import argparse
@@ -78,6 +79,14 @@ def configured(variant: str, seed: int, args: argparse.Namespace) -> TrainConfig
     )
 
 
+def warmed_up(seed: int, args: argparse.Namespace) -> TrainConfig:
+    """The run that the variants of a seed start from where a degradation is left out."""
+    config = configured(BASE, seed, args)
+    out = Path(config.output).parent / f"start-{args.warm_up}-{seed}"
+    faster = replace(config.optimizer, lr=8e-4)
+    return replace(config, steps=args.warm_up, batch_size=8, optimizer=faster, output=str(out))
+
+
 def scores(config: TrainConfig, columns: Sequence[str], args: argparse.Namespace) -> dict:
     """Of a trained run: metric -> column -> values of the photographs, in their order."""
     source = ModelSource(pellucid.load(f"{config.output}/weights.safetensors", "cpu", "float32"))
@@ -123,6 +132,7 @@ def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--leave-out", choices=WORDS, help="a degradation never trained on")
+    parser.add_argument("--warm-up", type=int, default=2000, help="steps before, with --leave-out")
     parser.add_argument("--limit", type=int, default=1000, help="the first N photographs")
     parser.add_argument("--out", type=Path, default=Path("runs/perceive-ablation"))
     return parser.parse_args(argv)
@@ -135,6 +145,10 @@ def main() -> None:
     for seed in args.seeds:
         for variant in dict.fromkeys((BASE, *args.variants)):
             config = configured(variant, seed, args)
+            if args.leave_out:
+                start = warmed_up(seed, args)
+                run(start)
+                config = replace(config, init_from=f"{start.output}/weights.safetensors")
             run(config)
             results.setdefault(variant, []).append(scores(config, columns, args))
     base = results[BASE]

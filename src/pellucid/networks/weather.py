@@ -23,6 +23,7 @@ Weights: none published.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.layers import pad_to_multiple
-from pellucid.networks.nafnet import NAFBlock
+from pellucid.networks.nafnet import LayerNorm2d, NAFBlock
 from pellucid.networks.resunet import Prompt, ResBlock
 from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherPrior
 
@@ -40,8 +41,9 @@ class WeatherConfig:
     """Sizes of a `WeatherUNet` and how its encoder is read.
 
     `sar`: how a level's extracted residual E meets its features f: "add", f + alpha E with a
-    learned alpha; "subtract", f - E; "parallel", a second encoder beside the plain one, and the
-    decoder sees both, [f; E] -> 1x1; "none", a plain U-Net. `gate`: one number a pixel, or one for
+    learned alpha; "subtract", f - E; "parallel", E is of a second encoder (`SAREncoder`) beside the
+    plain one, and the decoder sees both, [f; E] -> 1x1; "none", a plain U-Net. `gate`: one number a
+    pixel, or one for
     each channel of it. `context_dim`: 0, the sample is CLIP's embedding of the picture; else it is
     DA-CLIP's of the damage, of this length. `words`: how many words of damage modulate the blocks
     (of the residual host).
@@ -83,9 +85,9 @@ class SpatialResidual(NamedTuple):
 
 
 class SAR(nn.Module):
-    """One level of the SAR encoder: r = branch(f), A = gate([f; r]), E = A r, f + alpha E."""
+    """What to extract at one level: r = branch(f), A = gate([f; r]), E = A r."""
 
-    def __init__(self, channels: int, gate: str, subtract: bool):
+    def __init__(self, channels: int, gate: str):
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(channels, channels, 1),
@@ -99,16 +101,60 @@ class SAR(nn.Module):
             nn.Conv2d(max(1, channels // 2), channels if gate == "channel" else 1, 3, padding=1),
         )
         nn.init.constant_(self.gate[-1].bias, -2.0)  # A starts near 0.12: most areas are sound
-        # Not 0: else the pixel loss would teach the gate nothing at first.
-        self.alpha = None if subtract else nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
-    def forward(self, features: Tensor) -> tuple[Tensor, SpatialResidual]:
-        """Map (B, C, h, w) to the corrected features, and say what was extracted."""
+    def forward(self, features: Tensor) -> SpatialResidual:
+        """Look at (B, C, h, w)."""
         r = self.branch(features)
         gate = self.gate(torch.cat([features, r], dim=1)).sigmoid()
-        residual = gate * r
-        correction = -residual if self.alpha is None else self.alpha * residual
-        return features + correction, SpatialResidual(features, residual, gate)
+        return SpatialResidual(features, gate * r, gate)
+
+
+class SARBlock(nn.Module):
+    """``x + conv(silu(conv(norm(x))))``; the second convolution starts at zero."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(self.norm(x))))
+
+
+class SAREncoder(nn.Module):
+    """An encoder of its own for the residuals, half as wide as the plain one.
+
+    Ours: a pyramid, down and up again, so that the finest residual knows its surroundings, too. Its
+    norms make it learn faster.
+    """
+
+    def __init__(self, pixels: int, widths: tuple[int, ...], gate: str):
+        super().__init__()
+        steps = list(pairwise(widths))
+        self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(SARBlock(width), SARBlock(width)) for width in widths
+        )
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.up = nn.ModuleList(
+            nn.Conv2d(coarse, 4 * fine, 1, bias=False) for fine, coarse in steps
+        )
+        self.decoder = nn.ModuleList(SARBlock(width) for width in widths[:-1])
+        self.sar = nn.ModuleList(SAR(width, gate) for width in widths)
+
+    def forward(self, pixels: Tensor) -> list[SpatialResidual]:
+        """Return what each level extracted, finest first."""
+        skips = [self.encoder[0](self.stem(pixels))]
+        for down, blocks in zip(self.down, self.encoder[1:], strict=True):
+            skips.append(blocks(down(skips[-1])))
+        features = [skips[-1]]
+        for level in reversed(range(len(self.up))):
+            x = F.pixel_shuffle(self.up[level](features[-1]), 2) + skips[level]
+            features.append(self.decoder[level](x))
+        return [sar(x) for sar, x in zip(self.sar, reversed(features), strict=True)]
 
 
 class WeatherUNet(nn.Module):
@@ -131,22 +177,20 @@ class WeatherUNet(nn.Module):
         pixels = 3 * self.block_px**2
         predicted = {"naf": pixels, "residual": 2 * pixels}[config.host]  # residual; gain, residual
 
+        block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
+
         def blocks(counts: tuple[int, ...]) -> nn.ModuleList:
-            block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
             return nn.ModuleList(
                 nn.ModuleList(block(width, config.words or None) for _ in range(count))
                 for count, width in zip(counts, widths, strict=False)
             )
 
-        def downs() -> nn.ModuleList:
-            return nn.ModuleList(
-                nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
-            )
-
         self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
         *encoder, middle = blocks((*config.encoder_blocks, config.middle_blocks))
         self.encoder, self.middle = nn.ModuleList(encoder), middle
-        self.down = downs()
+        self.down = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
+        )
         self.up = nn.ModuleList(
             nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in range(levels)
         )
@@ -154,14 +198,24 @@ class WeatherUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], predicted, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        if config.sar != "none":
-            self.sar = nn.ModuleList(
-                SAR(width, config.gate, config.sar == "subtract") for width in widths[:-1]
+        parallel = config.sar == "parallel"
+        self.sar_widths = tuple(width // 2 if parallel else width for width in widths[:-1])
+        if parallel:
+            self.sar = SAREncoder(pixels, self.sar_widths, config.gate)
+            self.join = nn.ModuleList(
+                nn.Conv2d(width + side, width, 1)
+                for width, side in zip(widths, self.sar_widths, strict=False)
             )
-        if config.sar == "parallel":
-            self.sar_stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
-            self.sar_down = downs()
-            self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
+            for join in self.join:  # the plain features at first
+                nn.init.dirac_(join.weight)
+                nn.init.zeros_(join.bias)
+        elif config.sar != "none":
+            self.sar = nn.ModuleList(SAR(width, config.gate) for width in self.sar_widths)
+        if config.sar == "add":
+            # Not 0: else the pixel loss would teach the gate nothing at first.
+            self.alpha = nn.ParameterList(
+                torch.full((1, width, 1, 1), 0.1) for width in self.sar_widths
+            )
         if config.words:
             self.register_buffer("words", torch.zeros(config.words, config.context_dim))
         if config.prior is not None:
@@ -224,9 +278,8 @@ class WeatherUNet(nn.Module):
         if context is None:
             context = self.context()
         h, w = image.shape[-2:]
-        x = F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
         tokens, words = context
-        x, skips, found = self._encode(x, words)
+        x, skips, found = self._encode(self._blocks_of_pixels(image), words)
         for block in self.middle:
             x = block(x, words)
         if tokens is not None:
@@ -247,31 +300,32 @@ class WeatherUNet(nn.Module):
         ]
         return restored, tuple(cut)
 
+    def extract(self, image: Tensor) -> list[SpatialResidual]:
+        """What the levels of a SAR encoder of its own extract (`sar="parallel"`), finest first."""
+        return self.sar(self._blocks_of_pixels(image))
+
+    def _blocks_of_pixels(self, image: Tensor) -> Tensor:
+        return F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
+
     def _encode(
         self, pixels: Tensor, words: Tensor | None
     ) -> tuple[Tensor, list[Tensor], list[SpatialResidual]]:
         """The bottleneck's input, the skips and what was extracted, finest level first."""
         sar = self.config.sar
-        x = self.stem(pixels)
-        damage = self.sar_stem(pixels) if sar == "parallel" else None
-        skips, found = [], []
+        found = self.sar(pixels) if sar == "parallel" else []
+        x, skips = self.stem(pixels), []
         for level, blocks in enumerate(self.encoder):
             for block in blocks:
                 x = block(x, words)
             skip = x
             if sar == "parallel":
-                damage, extracted = self.sar[level](damage)
-                skip = self.join[level](torch.cat([x, extracted.residual], dim=1))
-                damage = self.sar_down[level](damage)
-                found.append(extracted)
+                skip = self.join[level](torch.cat([x, found[level].residual], dim=1))
             elif sar != "none":
-                skip, extracted = self.sar[level](x)
-                x = skip
-                found.append(extracted)
+                found.append(self.sar[level](x))
+                residual = found[level].residual
+                skip = x = x - residual if sar == "subtract" else x + self.alpha[level] * residual
             skips.append(skip)
             x = self.down[level](x)
-        if sar == "parallel":
-            x = self.join[-1](torch.cat([x, damage], dim=1))
         return x, skips, found
 
     def _applied(self, predicted: Tensor, image: Tensor) -> Tensor:
