@@ -33,6 +33,25 @@ def test_only_floating_point_is_converted(tmp_path, dtype):
     assert found["n"].dtype == torch.int64
 
 
+def test_large_tensors_are_stored_as_whole_numbers_a_row(tmp_path):
+    rows = torch.randn(64, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+    rows *= torch.logspace(-6, 6, 64).view(-1, 1, 1, 1)
+    rows[5] = 0
+    state = {"conv": rows, "long": rows[:, 0].flatten(0)[:576].repeat(9), "bias": torch.randn(64)}
+    state |= {"again": rows, "n": torch.tensor(7)}
+    path = tmp_path / "x.safetensors"
+    save_bundle(path, state, META, torch.int8)
+    assert path.stat().st_size < 1.4 * (rows.numel() + state["long"].numel())
+    found, meta = load_bundle(path)
+    assert meta == META and found.keys() == state.keys() and found["again"] is found["conv"]
+    assert torch.equal(found["bias"], state["bias"].half()) and found["n"] == 7
+    assert found["conv"].shape == rows.shape and found["conv"].dtype == torch.float32
+    limit = rows.abs().amax(dim=(1, 2, 3), keepdim=True) / 254 * 1.001
+    assert ((found["conv"] - rows).abs() <= limit).all()
+    limit = state["long"].abs().max() / 254 * 1.001
+    assert ((found["long"] - state["long"]).abs() <= limit).all()
+
+
 def test_a_tensor_of_two_names_is_stored_once(tmp_path):
     model = small_tower()
     for dtype in (None, torch.bfloat16):

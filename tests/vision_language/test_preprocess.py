@@ -5,7 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid.vision_language.preprocess import embed, grid, preprocess, thumbnail, windows
+from pellucid.vision_language.preprocess import (
+    eight_bit,
+    embed,
+    grid,
+    preprocess,
+    thumbnail,
+    windows,
+)
 from vision_language.small_towers import SMALL, small_tower
 
 
@@ -83,6 +90,16 @@ def test_windows_are_pixels_of_the_picture_itself_and_begin_on_the_blocks_of_a_j
     assert torch.equal(views[0, 0, 0], image[0, :, :32, :32])
     assert torch.equal(views[0, 1, 1], image[0, :, 16:48, 24:56])
     assert torch.equal(views[0, -1, -1], image[0, :, 64:96, 88:120])
+
+
+def test_a_tower_with_windows_sees_the_levels_of_a_file_and_the_gradient_passes():
+    image = torch.linspace(-0.1, 1.1, 3 * 32 * 32).view(1, 3, 32, 32).requires_grad_()
+    levels = eight_bit(image)
+    assert torch.allclose(levels, (image.clamp(0, 1) * 255).round() / 255, atol=1e-6)
+    seen = replace(SMALL, views="windows")
+    assert torch.allclose(preprocess(image, seen), preprocess(levels.detach(), seen), atol=1e-5)
+    preprocess(image, seen)[0, 0, 0].sum().backward()
+    assert torch.allclose(image.grad[0, 0], 1 / torch.tensor(seen.std[0]))
 
 
 def test_a_small_picture_is_enlarged_until_its_shorter_side_fits():

@@ -60,6 +60,16 @@ def _fit(width: int, height: int, size: int) -> tuple[int, int]:
     return int(size * width / height), size
 
 
+def eight_bit(image: Tensor) -> Tensor:
+    """Round pictures in [0, 1] to the 256 levels of a file; the gradient passes as if it did not.
+
+    For `windows`: a tower that looks at pixels has been trained on files. Haze without the steps
+    between levels passed for the smoothness of JPEG.
+    """
+    kept = image.detach()
+    return image + ((kept.clamp(0, 1) * 255).round() / 255 - kept)
+
+
 def windows(image: Tensor, size: int) -> Tensor:
     """Show up to 25 squares of the picture at its own resolution.
 
@@ -110,7 +120,10 @@ def _starts(length: int, size: int, count: int) -> list[int]:
 def preprocess(image: Tensor, config: CLIPConfig) -> Tensor:
     """Normalised views (B, V, 3, S, S) of float RGB pictures (B, 3, H, W) in [0, 1]."""
     size = config.vision.image_size
-    views = windows(image, size) if config.views == "windows" else thumbnail(image, size)[:, None]
+    if config.views == "windows":
+        views = windows(eight_bit(image), size)
+    else:
+        views = thumbnail(image, size)[:, None]
     mean, std = (views.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
     return (views - mean) / std
 

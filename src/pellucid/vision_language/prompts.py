@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import Controller
-from pellucid.vision_language.preprocess import windows
+from pellucid.vision_language.preprocess import eight_bit, windows
 
 WORDS = ("terrible", "mediocre", "excellent")
 TOKENS = 16  # learned ones, the last of which starts as the word itself
@@ -111,7 +111,7 @@ class QualityPerceiver(nn.Module):
         config = self.clip.config
         size = config.vision.image_size
         if config.views == "windows":
-            views = windows(image, size)
+            views = windows(eight_bit(image), size)
         else:
             views = F.interpolate(image, (size, size), mode="bicubic", align_corners=False)[:, None]
         mean, std = (views.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
