@@ -194,7 +194,8 @@ def test_it_teaches_a_network_of_either_host_from_either_kind_of_tower(host, gat
     _, maps = net(damaged, maps=True)
     sum(srd(maps, damaged, clean).values()).backward()
     for name, parameter in net.sar.named_parameters():
-        assert parameter.grad is not None and parameter.grad.any(), name
+        if name != "1.alpha":  # the last level's correction is not looked at
+            assert parameter.grad is not None and parameter.grad.any(), name
     assert net.head.weight.grad is None
 
 

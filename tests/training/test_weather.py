@@ -111,27 +111,9 @@ def test_options_that_cannot_work_are_refused():
             {"network": dataclasses.replace(NETWORK, prior=None, sar="none")},
             "nothing to distil",
         ),
-        (
-            {
-                "network": dataclasses.replace(NETWORK, prior=None),
-                "teacher": "pixels",
-                "alone": True,
-            },
-            "must be a parallel one",
-        ),
     ):
         with pytest.raises(UsageError, match=said):
             WeatherOptions(**{"network": NETWORK, **changes}).build()
-
-
-def test_a_parallel_sar_encoder_is_trained_alone():
-    config = dataclasses.replace(NETWORK, sar="parallel", prior=None)
-    alone = WeatherOptions(network=config, teacher="pixels", alone=True).build().train()
-    loss, terms = alone(batch(), torch.Generator())
-    loss.backward()
-    assert set(terms) == {"map", "direction"}
-    learned = {n.split(".")[0] for n, p in alone.network.named_parameters() if p.grad is not None}
-    assert learned == {"sar"}
 
 
 @torch.no_grad()
@@ -146,16 +128,16 @@ def test_a_resunet_is_the_start_of_a_weather_network(tmp_path):
     words = dataclasses.replace(NETWORK, context_dim=12, words=3)
     network, image = WeatherUNet(words), torch.rand(1, 3, 16, 24)
     missing = initialise(network, path, strict=False)
-    assert {name.split(".")[0] for name in missing} == {"sar", "alpha", "prior", "attend"}
-    for alpha in network.alpha:
-        alpha.zero_()
+    assert {name.split(".")[0] for name in missing} == {"sar", "prior", "attend"}
+    for level in network.sar:
+        level.alpha.zero_()
     for word in resunet.prompt.words:
         expected = resunet(image, resunet.context(word[None], None))
         assert torch.allclose(network(image, network.context(word[None])), expected, atol=1e-4)
     unguided = WeatherUNet(dataclasses.replace(words, words=0))
     initialise(unguided, path, strict=False)
-    for alpha in unguided.alpha:
-        alpha.zero_()
+    for level in unguided.sar:
+        level.alpha.zero_()
     embedding = resunet.prompt(resunet.prompt.words).mean(0, keepdim=True)
     middle = resunet.context(None, None)._replace(embedding=embedding)
     assert torch.allclose(unguided(image), resunet(image, middle), atol=1e-4)

@@ -23,7 +23,6 @@ Weights: none published.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -31,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.layers import pad_to_multiple
-from pellucid.networks.nafnet import LayerNorm2d, NAFBlock
+from pellucid.networks.nafnet import NAFBlock
 from pellucid.networks.resunet import Prompt, ResBlock
 from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherPrior
 
@@ -41,12 +40,12 @@ class WeatherConfig:
     """Sizes of a `WeatherUNet` and how its encoder is read.
 
     `sar`: how a level's extracted residual E meets its features f: "add", f + alpha E with a
-    learned alpha; "subtract", f - E; "parallel", E is of a second encoder (`SAREncoder`) beside the
-    plain one, and the decoder sees both, [f; E] -> 1x1; "none", a plain U-Net. `gate`: one number a
-    pixel, or one for
-    each channel of it. `context_dim`: 0, the sample is CLIP's embedding of the picture; else it is
-    DA-CLIP's of the damage, of this length. `words`: how many words of damage modulate the blocks
-    (of the residual host).
+    learned alpha; "subtract", f - E; "parallel", a second encoder beside the plain one, and the
+    decoder sees both, [f; E] -> 1x1; "skip", f + alpha E on the way to the decoder alone, and the
+    gate is also told what the coarser levels of the decoder found; "none", a plain U-Net. `gate`:
+    one number a pixel, or one for each channel of it. `context_dim`: 0, the sample is CLIP's
+    embedding of the picture; else it is DA-CLIP's of the damage, of this length. `words`: how many
+    words of damage modulate the blocks (of the residual host).
     """
 
     host: Literal["naf", "residual"] = "naf"
@@ -54,7 +53,7 @@ class WeatherConfig:
     encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)
     middle_blocks: int = 4
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # same order as the encoder: level 0 first
-    sar: Literal["add", "subtract", "parallel", "none"] = "add"
+    sar: Literal["add", "subtract", "parallel", "skip", "none"] = "add"
     gate: Literal["pixel", "channel"] = "pixel"
     prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
     context_dim: int = 0
@@ -85,9 +84,12 @@ class SpatialResidual(NamedTuple):
 
 
 class SAR(nn.Module):
-    """What to extract at one level: r = branch(f), A = gate([f; r]), E = A r."""
+    """One level of the SAR encoder: r = branch(f), A = gate([f; r]), E = A r, f + alpha E.
 
-    def __init__(self, channels: int, gate: str):
+    `sar`, `gate`: of `WeatherConfig`; with "skip" the gate's input is [what it is told; f; r].
+    """
+
+    def __init__(self, channels: int, sar: str, gate: str):
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(channels, channels, 1),
@@ -96,65 +98,22 @@ class SAR(nn.Module):
             nn.Conv2d(channels, channels, 1),
         )
         self.gate = nn.Sequential(
-            nn.Conv2d(2 * channels, max(1, channels // 2), 1),
+            nn.Conv2d((3 if sar == "skip" else 2) * channels, max(1, channels // 2), 1),
             nn.GELU(),
             nn.Conv2d(max(1, channels // 2), channels if gate == "channel" else 1, 3, padding=1),
         )
         nn.init.constant_(self.gate[-1].bias, -2.0)  # A starts near 0.12: most areas are sound
+        # Not 0: else the pixel loss would teach the gate nothing at first.
+        first = torch.full((1, channels, 1, 1), 0.1)
+        self.alpha = None if sar == "subtract" else nn.Parameter(first)
 
-    def forward(self, features: Tensor) -> SpatialResidual:
-        """Look at (B, C, h, w)."""
+    def forward(self, features: Tensor, *told: Tensor) -> tuple[Tensor, SpatialResidual]:
+        """Map (B, C, h, w) to the corrected features, and say what was extracted."""
         r = self.branch(features)
-        gate = self.gate(torch.cat([features, r], dim=1)).sigmoid()
-        return SpatialResidual(features, gate * r, gate)
-
-
-class SARBlock(nn.Module):
-    """``x + conv(silu(conv(norm(x))))``; the second convolution starts at zero."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm = LayerNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.silu(self.conv1(self.norm(x))))
-
-
-class SAREncoder(nn.Module):
-    """An encoder of its own for the residuals, half as wide as the plain one.
-
-    Ours: a pyramid, down and up again, so that the finest residual knows its surroundings, too. Its
-    norms make it learn faster.
-    """
-
-    def __init__(self, pixels: int, widths: tuple[int, ...], gate: str):
-        super().__init__()
-        steps = list(pairwise(widths))
-        self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(
-            nn.Sequential(SARBlock(width), SARBlock(width)) for width in widths
-        )
-        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.up = nn.ModuleList(
-            nn.Conv2d(coarse, 4 * fine, 1, bias=False) for fine, coarse in steps
-        )
-        self.decoder = nn.ModuleList(SARBlock(width) for width in widths[:-1])
-        self.sar = nn.ModuleList(SAR(width, gate) for width in widths)
-
-    def forward(self, pixels: Tensor) -> list[SpatialResidual]:
-        """Return what each level extracted, finest first."""
-        skips = [self.encoder[0](self.stem(pixels))]
-        for down, blocks in zip(self.down, self.encoder[1:], strict=True):
-            skips.append(blocks(down(skips[-1])))
-        features = [skips[-1]]
-        for level in reversed(range(len(self.up))):
-            x = F.pixel_shuffle(self.up[level](features[-1]), 2) + skips[level]
-            features.append(self.decoder[level](x))
-        return [sar(x) for sar, x in zip(self.sar, reversed(features), strict=True)]
+        gate = self.gate(torch.cat([*told, features, r], dim=1)).sigmoid()
+        residual = gate * r
+        correction = -residual if self.alpha is None else self.alpha * residual
+        return features + correction, SpatialResidual(features, residual, gate)
 
 
 class WeatherUNet(nn.Module):
@@ -177,20 +136,22 @@ class WeatherUNet(nn.Module):
         pixels = 3 * self.block_px**2
         predicted = {"naf": pixels, "residual": 2 * pixels}[config.host]  # residual; gain, residual
 
-        block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
-
         def blocks(counts: tuple[int, ...]) -> nn.ModuleList:
+            block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
             return nn.ModuleList(
                 nn.ModuleList(block(width, config.words or None) for _ in range(count))
                 for count, width in zip(counts, widths, strict=False)
             )
 
+        def downs() -> nn.ModuleList:
+            return nn.ModuleList(
+                nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
+            )
+
         self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
         *encoder, middle = blocks((*config.encoder_blocks, config.middle_blocks))
         self.encoder, self.middle = nn.ModuleList(encoder), middle
-        self.down = nn.ModuleList(
-            nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
-        )
+        self.down = downs()
         self.up = nn.ModuleList(
             nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in range(levels)
         )
@@ -198,24 +159,12 @@ class WeatherUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], predicted, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        parallel = config.sar == "parallel"
-        self.sar_widths = tuple(width // 2 if parallel else width for width in widths[:-1])
-        if parallel:
-            self.sar = SAREncoder(pixels, self.sar_widths, config.gate)
-            self.join = nn.ModuleList(
-                nn.Conv2d(width + side, width, 1)
-                for width, side in zip(widths, self.sar_widths, strict=False)
-            )
-            for join in self.join:  # the plain features at first
-                nn.init.dirac_(join.weight)
-                nn.init.zeros_(join.bias)
-        elif config.sar != "none":
-            self.sar = nn.ModuleList(SAR(width, config.gate) for width in self.sar_widths)
-        if config.sar == "add":
-            # Not 0: else the pixel loss would teach the gate nothing at first.
-            self.alpha = nn.ParameterList(
-                torch.full((1, width, 1, 1), 0.1) for width in self.sar_widths
-            )
+        if config.sar != "none":
+            self.sar = nn.ModuleList(SAR(width, config.sar, config.gate) for width in widths[:-1])
+        if config.sar == "parallel":
+            self.sar_stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
+            self.sar_down = downs()
+            self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
         if config.words:
             self.register_buffer("words", torch.zeros(config.words, config.context_dim))
         if config.prior is not None:
@@ -256,16 +205,13 @@ class WeatherUNet(nn.Module):
     def damage(self, image: Tensor, context: WeatherContext | None = None) -> Tensor:
         """Say where (B, 3, H, W) in [0, 1] is damaged: (B, 1, H, W) in (0, 1).
 
-        The mean of the gates of the SAR encoder's levels.
+        The gate of the finest level: its AUROC was above that of the mean of all levels.
         """
-        found = self(image, context, maps=True)[1]
         h, w = image.shape[-2:]
-        gates = [level.gate.mean(dim=1, keepdim=True) for level in found]
-        grown = [
-            F.interpolate(gate, scale_factor=float(stride), mode="bilinear")[..., :h, :w]
-            for gate, stride in zip(gates, self.strides, strict=True)
+        gate = self(image, context, maps=True)[1][0].gate.mean(dim=1, keepdim=True)
+        return F.interpolate(gate, scale_factor=float(self.strides[0]), mode="bilinear")[
+            ..., :h, :w
         ]
-        return torch.stack(grown).mean(dim=0)
 
     def forward(
         self, image: Tensor, context: WeatherContext | None = None, maps: bool = False
@@ -278,14 +224,19 @@ class WeatherUNet(nn.Module):
         if context is None:
             context = self.context()
         h, w = image.shape[-2:]
+        x = F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
         tokens, words = context
-        x, skips, found = self._encode(self._blocks_of_pixels(image), words)
+        x, skips, found = self._encode(x, words)
         for block in self.middle:
             x = block(x, words)
         if tokens is not None:
             x = self.attend[-1](x, tokens)
         for level in reversed(range(len(self.up))):
-            x = F.pixel_shuffle(self.up[level](x), 2) + skips[level]
+            x, skip = F.pixel_shuffle(self.up[level](x), 2), skips[level]
+            if self.config.sar == "skip":
+                skip, extracted = self.sar[level](skip, x)
+                found.insert(0, extracted)
+            x = x + skip
             if tokens is not None:
                 x = self.attend[level](x, tokens)
             for block in self.decoder[level]:
@@ -300,32 +251,31 @@ class WeatherUNet(nn.Module):
         ]
         return restored, tuple(cut)
 
-    def extract(self, image: Tensor) -> list[SpatialResidual]:
-        """What the levels of a SAR encoder of its own extract (`sar="parallel"`), finest first."""
-        return self.sar(self._blocks_of_pixels(image))
-
-    def _blocks_of_pixels(self, image: Tensor) -> Tensor:
-        return F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
-
     def _encode(
         self, pixels: Tensor, words: Tensor | None
     ) -> tuple[Tensor, list[Tensor], list[SpatialResidual]]:
         """The bottleneck's input, the skips and what was extracted, finest level first."""
         sar = self.config.sar
-        found = self.sar(pixels) if sar == "parallel" else []
-        x, skips = self.stem(pixels), []
+        x = self.stem(pixels)
+        damage = self.sar_stem(pixels) if sar == "parallel" else None
+        skips, found = [], []
         for level, blocks in enumerate(self.encoder):
             for block in blocks:
                 x = block(x, words)
             skip = x
             if sar == "parallel":
-                skip = self.join[level](torch.cat([x, found[level].residual], dim=1))
-            elif sar != "none":
-                found.append(self.sar[level](x))
-                residual = found[level].residual
-                skip = x = x - residual if sar == "subtract" else x + self.alpha[level] * residual
+                damage, extracted = self.sar[level](damage)
+                skip = self.join[level](torch.cat([x, extracted.residual], dim=1))
+                damage = self.sar_down[level](damage)
+                found.append(extracted)
+            elif sar in ("add", "subtract"):
+                skip, extracted = self.sar[level](x)
+                x = skip
+                found.append(extracted)
             skips.append(skip)
             x = self.down[level](x)
+        if sar == "parallel":
+            x = self.join[-1](torch.cat([x, damage], dim=1))
         return x, skips, found
 
     def _applied(self, predicted: Tensor, image: Tensor) -> Tensor:

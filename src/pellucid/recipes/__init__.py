@@ -33,7 +33,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         perceive.perceive_lite,
         weather.weather_allweather,
         weather.weather_lite,
-        weather.weather_lite_sar,
     )
 }
 

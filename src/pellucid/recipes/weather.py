@@ -60,7 +60,7 @@ def weather_lite() -> TrainConfig:
                 encoder_blocks=_SIZES.encoder_blocks,
                 middle_blocks=_SIZES.middle_blocks,
                 decoder_blocks=_SIZES.decoder_blocks,
-                sar="parallel",
+                sar="skip",
                 prior=PriorConfig(sample_dim=LITE.embed_dim, tokens=16, width=128),
                 context_dim=LITE.embed_dim,
                 words=len(CLASSES),
@@ -68,6 +68,8 @@ def weather_lite() -> TrainConfig:
             tower="lite",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
             teacher="pixels",
+            direction=0.0,
+            srd=2.0,
         ),
         data=replace(PHOTOS, words=WEATHER, clean=0.1, chains=0.2),
         optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5),
@@ -81,22 +83,4 @@ def weather_lite() -> TrainConfig:
         save_every=250,
         validate_every=500,
         validation_samples=100,
-    )
-
-
-def weather_lite_sar() -> TrainConfig:
-    """The start of `weather_lite`: its SAR encoder alone, taught where the weather is.
-
-    An encoder of its own for the damage costs a fifth of the network and learns many times faster
-    than gates on the encoder of `lite`, which sees 15 to 70 px and was trained to restore.
-    """
-    lite = weather_lite()
-    return replace(
-        lite,
-        recipe="weather_lite_sar",
-        task=replace(lite.task, tower="", srd=1.0, alone=True),
-        data=replace(lite.data, crop=112, validation=""),
-        optimizer=replace(lite.optimizer, lr=1e-3, clip_norm=1.0),
-        steps=20_000,
-        output="runs/weather-lite-sar",
     )

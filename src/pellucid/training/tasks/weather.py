@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from pellucid.checkpoints.clip_resnet import load_rn50
@@ -35,8 +34,6 @@ class WeatherOptions(RestoreOptions):
     direction: float = 0.5
     srd: float = 0.1
     """Weight of the distillation."""
-    alone: bool = False
-    """Train a SAR encoder of its own (`sar="parallel"`) by the distillation alone: it is cheap."""
 
     def build(self) -> WeatherTask:
         """Make the task: a network with random weights, the towers, the teacher.
@@ -53,16 +50,12 @@ class WeatherOptions(RestoreOptions):
                 raise UsageError("without a SAR encoder there is nothing to distil: target none")
             srd = SoftResidualDistillation(
                 self.load_teacher(),
-                network.sar_widths,
+                network.config.widths[: len(network.strides)],
                 network.strides,
                 self.target,
                 self.direction,
             )
-        if self.alone and (srd is None or network.config.sar != "parallel"):
-            raise UsageError(
-                "to train a SAR encoder alone it must be a parallel one, with a teacher"
-            )
-        return WeatherTask(**parts, srd=srd, srd_weight=self.srd, alone=self.alone)
+        return WeatherTask(**parts, srd=srd, srd_weight=self.srd)
 
     def load_teacher(self) -> SpatialTeacher:
         """Load `teacher`.
@@ -93,8 +86,6 @@ class WeatherTask(RestoreTask):
     Args:
         srd: the distillation; None = no teacher.
         srd_weight: of it.
-        alone: leave the pixels out and all of the network but its SAR encoder, which is then a
-            start for the whole.
         others: those of `RestoreTask`.
     """
 
@@ -103,18 +94,10 @@ class WeatherTask(RestoreTask):
         *args: Any,
         srd: SoftResidualDistillation | None = None,
         srd_weight: float = 0.1,
-        alone: bool = False,
         **others: Any,
     ):
         super().__init__(*args, **others)
-        self.srd, self.srd_weight, self.alone = srd, srd_weight, alone
-
-    def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch and what it is made of."""
-        if not self.alone:
-            return super().forward(batch, generator)
-        terms = self.srd(self.network.extract(batch["lq"]), batch["lq"], batch["gt"])
-        return sum(terms.values()), terms
+        self.srd, self.srd_weight = srd, srd_weight
 
     def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the restored pictures and the terms of the distillation times their weight."""
