@@ -40,6 +40,9 @@ def test_what_is_left_out_is_met_nowhere(ablation):
     config = ablation.configured("all", 0, ablation.parsed(["--leave-out", "hazy"]))
     assert set(config.data.words) == set(WORDS) - {"hazy"}
     assert (config.init_from, config.task.tower, config.task.network.words) == ("", "", 0)
+    start = ablation.warmed_up(0, ablation.parsed(["--leave-out", "hazy", "--warm-up", "9"]))
+    assert (start.steps, start.data.words, start.init_from) == (9, config.data.words, "")
+    assert start.output != config.output and start.task.quality == 0
 
 
 def test_a_row_is_the_mean_gain_over_the_same_seed(ablation):

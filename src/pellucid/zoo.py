@@ -176,7 +176,7 @@ MODELS = {
             "lite with semantic guidance, trained on by Perceive-IR's losses; works offline",
             ShippedFile(
                 "lite-perceive.safetensors",
-                sha256="931c0f20981bc663b4d55733734f5bb98fee8e4f5b3e3d75dfaa192c10e34c9a",
+                sha256="53d373ab36e9a267d90a5ab17a24e50c42d9830f53d341966d0f8038149514c3",
             ),
             LITE_CLIP,
             recipe="perceive_lite",

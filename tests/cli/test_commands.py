@@ -124,6 +124,11 @@ def test_convert_turns_an_official_checkpoint_into_a_bundle(folder, run):
     assert meta["source"] == "net.pth" and again.config == network.config
     status, _, err = run("convert", "net.pth", "net.safetensors")
     assert status == 2 and "exists already" in err
+    assert run("convert", "net.pth", "small.safetensors", "--dtype", "int8")[0] == 0
+    small = load_network("small.safetensors")[0].state_dict()
+    for name, weight in again.state_dict().items():
+        assert (small[name] - weight).abs().max() <= weight.abs().max() / 250, name
+    assert Path("small.safetensors").stat().st_size < 0.4 * Path("net.safetensors").stat().st_size
     Path("other.pth").write_bytes(b"garbage")
     assert run("convert", "other.pth", "other.safetensors")[0] == 1
     assert not Path("other.safetensors").exists()
