@@ -141,16 +141,18 @@ LITE_CLIP = ShippedFile(
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
-    ShippedFile("lite-weather.safetensors"),
+    ShippedFile(
+        "lite-weather.safetensors",
+        sha256="01bae939d595d03d5606f0e43940a925ec3b3d986a8c3a63345a21d42b673ab0",
+    ),
     LITE_CLIP,
     recipe="weather_lite",
-    covers=("hazy", "raindrop", "rainy", "snowy"),
+    covers=("raindrop", "rainy", "snowy"),  # trained on haze, too, but `lite` clears more of it
 )
 
 MODELS = {
     entry.name: entry
     for entry in (
-        *([LITE_WEATHER] if LITE_WEATHER.network.path.exists() else ()),  # not trained yet
         ModelEntry(
             "lite",
             "small and fast, one pass; works offline",
@@ -181,6 +183,7 @@ MODELS = {
             LITE_CLIP,
             recipe="perceive_lite",
         ),
+        LITE_WEATHER,
         ModelEntry(
             "daclip",
             "the official ten-degradation model (ViT-B/32, 100 steps)",
