@@ -51,7 +51,8 @@ def test_a_file_to_be_fetched_by_hand_says_how_and_is_found_when_converted(tmp_p
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"unknown model 'daclp'.*did you mean daclip\?"):
         zoo.resolve("daclp")
-    with pytest.raises(UsageError, match="Known: lite, lite-sde, lite-perceive, lite-weather, daclip"):
+    known = "Known: lite, lite-sde, lite-perceive, lite-weather, daclip"
+    with pytest.raises(UsageError, match=known):
         zoo.resolve("restormer")
 
 
