@@ -78,7 +78,9 @@ def config(variant: str, seed: int, args: argparse.Namespace) -> TrainConfig:
         lite,
         task=options(**VARIANTS[variant]),
         data=replace(lite.data, validation="", crop=args.crop),
-        optimizer=replace(lite.optimizer, warmup=min(lite.optimizer.warmup, args.steps // 10)),
+        optimizer=replace(
+            lite.optimizer, lr=args.lr, warmup=min(lite.optimizer.warmup, args.steps // 10)
+        ),
         seed=seed,
         steps=args.steps,
         batch_size=args.batch,
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=recipe("weather_lite").optimizer.lr)
     parser.add_argument("--crop", type=int, default=128, help="side of the training crops in px")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs/weather-ablation"))

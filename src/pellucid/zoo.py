@@ -143,7 +143,7 @@ LITE_WEATHER = ModelEntry(
     "rain, snow, haze and drops, and where they are; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="01bae939d595d03d5606f0e43940a925ec3b3d986a8c3a63345a21d42b673ab0",
+        sha256="d8bf976130cdcda84a633d947dd9e2b9946a850c2ada19ec235b64b86f5a011c",
     ),
     LITE_CLIP,
     recipe="weather_lite",

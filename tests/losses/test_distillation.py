@@ -91,7 +91,8 @@ def test_the_map_is_the_formula():
         delta = deltas[0]  # the stem is nearest to both levels
         s = delta.norm(dim=1, keepdim=True) / delta.shape[1] ** 0.5
         soft = 1 - torch.exp(-s / s.mean())
-        expected_map += (level.gate - resized(soft, level.gate.shape[-2:])).square().mean()
+        a, t = level.gate.double(), resized(soft, level.gate.shape[-2:])
+        expected_map += (t * (t / a).log() + (1 - t) * ((1 - t) / (1 - a)).log()).mean()
         told = head(resized(level.residual, delta.shape[-2:])).double()
         away = 1 - (told * delta).sum(1) / told.norm(dim=1) / delta.norm(dim=1).clamp(min=1e-9)
         expected_direction += 0.5 * (soft[:, 0] * away).sum() / soft.sum()

@@ -18,7 +18,7 @@ READINGS = [
     {"gate": "channel"},
     {"sar": "subtract"},
     {"sar": "parallel"},
-    {"sar": "skip"},
+    {"sar": "decoder"},
     {"sar": "none"},
     {"prior": None},
     {"prior": dataclasses.replace(PRIOR, query="tokens")},
@@ -72,7 +72,7 @@ def test_an_untrained_network_is_the_identity_and_a_trained_one_is_not(host, cha
 
 @torch.no_grad()
 @pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("sar", ["add", "parallel", "skip"])
+@pytest.mark.parametrize("sar", ["add", "parallel", "decoder"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 9), (16, 32), (33, 50)])
 def test_any_size_comes_back_with_a_map_a_level(host, sar, size):
     net = trained(host, sar=sar)
@@ -80,10 +80,13 @@ def test_any_size_comes_back_with_a_map_a_level(host, sar, size):
     restored, maps = net(image, maps=True)
     assert restored.shape == image.shape
     assert torch.equal(net(image), restored)
-    for stride, width, found in zip(net.strides, SMALL.widths, maps, strict=False):
-        places = (-(-size[0] // stride), -(-size[1] // stride))
+    for level, width, found in zip((0, 1), SMALL.widths, maps, strict=False):
+        places, gates = (
+            tuple(-(-side // strides[level]) for side in size)
+            for strides in (net.strides, net.gate_strides)
+        )
         assert found.features.shape == found.residual.shape == (2, width, *places)
-        assert found.gate.shape == (2, 1, *places)
+        assert found.gate.shape == (2, 1, *gates)
         assert found.gate.min() > 0 and found.gate.max() < 1
     assert len(maps) == 2
 
@@ -118,6 +121,25 @@ def test_sar_adds_a_gated_residual_or_takes_it_away():
 
 
 @torch.no_grad()
+def test_gates_finer_than_the_features_act_by_their_mean():
+    x = torch.randn(1, 8, 5, 6, generator=torch.Generator().manual_seed(0))
+    sar = SAR(8, "add", "pixel", cells=2)
+    _, found = sar(x)
+    r = sar.branch(x)
+    assert found.gate.shape == (1, 1, 10, 12)
+    assert not torch.equal(found.gate[..., ::2, ::2], found.gate[..., 1::2, ::2])
+    corner = found.gate[0, 0, 2:4, 4:6].mean()
+    assert torch.allclose(found.residual[0, :, 1, 2], corner * r[0, :, 1, 2])
+
+
+@torch.no_grad()
+def test_the_finest_gate_is_as_fine_as_the_picture():
+    assert small("naf").gate_strides == (1, 2)
+    assert small("residual").gate_strides == (1, 4)
+    assert small("residual", gate="channel").gate_strides == (2, 4)  # one a channel, not a pixel
+
+
+@torch.no_grad()
 def test_the_parallel_encoder_leaves_the_plain_one_alone_and_the_decoder_sees_both():
     net, image = trained(sar="parallel"), picture()
     features = []
@@ -132,14 +154,16 @@ def test_the_parallel_encoder_leaves_the_plain_one_alone_and_the_decoder_sees_bo
 
 @torch.no_grad()
 @pytest.mark.parametrize("host", HOSTS)
-def test_in_the_skips_the_gate_is_told_by_the_decoder_and_the_encoder_stays_plain(host):
-    net, image, below = trained(host, sar="skip"), picture(), []
+def test_in_the_decoder_sar_sees_what_coarser_levels_found_and_the_encoder_stays_plain(host):
+    net, image, below, asked = trained(host, sar="decoder"), picture(), [], []
     net.down[0].register_forward_hook(lambda _, inputs, __: below.append(inputs[0]))
+    net.sar[0].register_forward_hook(lambda _, inputs, __: asked.append(inputs))
     before = net(image, maps=True)
     net.up[0].weight.mul_(1.5)
     after = net(image, maps=True)
     assert torch.equal(*below)
-    assert torch.equal(before[1][0].features, after[1][0].features)
+    assert all(torch.equal(told, below[0]) for _, told in asked)
+    assert not torch.allclose(asked[0][0], asked[1][0])
     assert not torch.allclose(before[1][0].gate, after[1][0].gate)
 
 

@@ -13,7 +13,7 @@ With D = teacher(damaged) - teacher(clean), a map of C channels, at a place p:
 tau is a running mean of S over the whole data set, one number a map, so light rain and heavy rain
 differ. The gate A of a level is drawn to T, and its residual E to the direction of D:
 
-    map        mean (A - T)^2
+    map        mean T ln(T / A) + (1 - T) ln((1 - T) / (1 - A))
     direction  sum T (1 - cos(G E, D)) / sum T      G: 1x1 convolution, for training only
 
 Nothing of this is needed to restore a picture.
@@ -89,7 +89,7 @@ class SoftResidualDistillation(nn.Module):
             gates = [level.gate.mean(dim=1, keepdim=True) for level in student]
             terms = {
                 "map": sum(
-                    F.mse_loss(gate, resized(targets[k], gate.shape[-2:]))
+                    divergence(gate, resized(targets[k], gate.shape[-2:]))
                     for gate, k in zip(gates, self.pairs, strict=True)
                 )
             }
@@ -141,6 +141,15 @@ class SoftResidualDistillation(nn.Module):
 def strength(residual: Tensor) -> Tensor:
     """Root mean square over the channels of (B, C, h, w): (B, 1, h, w)."""
     return residual.square().mean(dim=1, keepdim=True).sqrt()
+
+
+def divergence(gate: Tensor, target: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence KL(target || gate) of probabilities, in nats.
+
+    Its gradient does not vanish where a gate is closed and should be open.
+    """
+    cross = F.binary_cross_entropy(gate, target)
+    return cross - F.binary_cross_entropy(target, target)
 
 
 def resized(x: Tensor, size: Sequence[int]) -> Tensor:

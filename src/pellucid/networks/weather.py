@@ -7,11 +7,12 @@ code is not public, and we know its abstract alone, which asks for "a Spatially-
 cross-attention (`vision_language/prior.py`). No label of the weather is asked for.
 
 Inferred, ours: the U-Net; a gated residual branch at every level of the encoder, before
-down-sampling, that feeds both the skip and the next level; a gate that is a soft map of the damage,
-which can be shown and taught (`losses/distillation.py`); the prior at the bottleneck and at every
-level of the decoder. The paper's parts plug into any U-Net, so there are two: one of NAFNet's
-blocks, with a global residual, and the residual-convolution one for CPUs (`networks/resunet.py`:
-2 x 2 pixel blocks, an affine map of every pixel). Either starts as the identity.
+down-sampling, that feeds both the skip and the next level, or of the decoder, which knows more of
+the damage; a gate that is a soft map of it, which can be shown and taught
+(`losses/distillation.py`); the prior at the bottleneck and at every level of the decoder. The
+paper's parts plug into any U-Net, so there are two: one of NAFNet's blocks, with a global residual,
+and the residual-convolution one for CPUs (`networks/resunet.py`: 2 x 2 pixel blocks, an affine map
+of every pixel). Either starts as the identity.
 
 The sample of the prior is CLIP's embedding of the picture or, ours, DA-CLIP's embedding of its
 damage. That one can also modulate the blocks, as it does in `lite`, whose weights then are a start
@@ -37,12 +38,12 @@ from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherP
 
 @dataclass(frozen=True)
 class WeatherConfig:
-    """Sizes of a `WeatherUNet` and how its encoder is read.
+    """Sizes of a `WeatherUNet` and how "SAR encoder" is read.
 
     `sar`: how a level's extracted residual E meets its features f: "add", f + alpha E with a
     learned alpha; "subtract", f - E; "parallel", a second encoder beside the plain one, and the
-    decoder sees both, [f; E] -> 1x1; "skip", f + alpha E on the way to the decoder alone, and the
-    gate is also told what the coarser levels of the decoder found; "none", a plain U-Net. `gate`:
+    decoder sees both, [f; E] -> 1x1; "decoder", f + alpha E at the end of each level of the
+    decoder, and the gate is also told what the encoder saw there; "none", a plain U-Net. `gate`:
     one number a pixel, or one for each channel of it. `context_dim`: 0, the sample is CLIP's
     embedding of the picture; else it is DA-CLIP's of the damage, of this length. `words`: how many
     words of damage modulate the blocks (of the residual host).
@@ -53,7 +54,7 @@ class WeatherConfig:
     encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)
     middle_blocks: int = 4
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # same order as the encoder: level 0 first
-    sar: Literal["add", "subtract", "parallel", "skip", "none"] = "add"
+    sar: Literal["add", "subtract", "parallel", "decoder", "none"] = "add"
     gate: Literal["pixel", "channel"] = "pixel"
     prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
     context_dim: int = 0
@@ -76,31 +77,34 @@ class WeatherContext(NamedTuple):
 
 
 class SpatialResidual(NamedTuple):
-    """What a level of the encoder extracted; height and width are the level's."""
+    """What the SAR of a level extracted; height and width are the level's."""
 
     features: Tensor  # f, (B, C, h, w): what the residual was extracted from
     residual: Tensor  # E = A * r, (B, C, h, w)
-    gate: Tensor  # A, (B, 1 or C, h, w) in (0, 1): where the picture is damaged
+    gate: Tensor  # A, (B, 1 or C, h or more, w or more) in (0, 1): where the picture is damaged
 
 
 class SAR(nn.Module):
     """One level of the SAR encoder: r = branch(f), A = gate([f; r]), E = A r, f + alpha E.
 
-    `sar`, `gate`: of `WeatherConfig`; with "skip" the gate's input is [what it is told; f; r].
+    `sar`, `gate`: of `WeatherConfig`; with "decoder" the gate's input is [what it is told; f; r].
+    `cells`: a place has cells x cells gates, for finer ones than the features; r meets their mean.
     """
 
-    def __init__(self, channels: int, sar: str, gate: str):
+    def __init__(self, channels: int, sar: str, gate: str, cells: int = 1):
         super().__init__()
+        self.cells = cells
         self.branch = nn.Sequential(
             nn.Conv2d(channels, channels, 1),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
             nn.GELU(),
             nn.Conv2d(channels, channels, 1),
         )
+        gates = channels if gate == "channel" else cells**2
         self.gate = nn.Sequential(
-            nn.Conv2d((3 if sar == "skip" else 2) * channels, max(1, channels // 2), 1),
+            nn.Conv2d((3 if sar == "decoder" else 2) * channels, max(1, channels // 2), 1),
             nn.GELU(),
-            nn.Conv2d(max(1, channels // 2), channels if gate == "channel" else 1, 3, padding=1),
+            nn.Conv2d(max(1, channels // 2), gates, 3, padding=1),
         )
         nn.init.constant_(self.gate[-1].bias, -2.0)  # A starts near 0.12: most areas are sound
         # Not 0: else the pixel loss would teach the gate nothing at first.
@@ -111,7 +115,8 @@ class SAR(nn.Module):
         """Map (B, C, h, w) to the corrected features, and say what was extracted."""
         r = self.branch(features)
         gate = self.gate(torch.cat([*told, features, r], dim=1)).sigmoid()
-        residual = gate * r
+        gate = F.pixel_shuffle(gate, self.cells)
+        residual = F.avg_pool2d(gate, self.cells) * r
         correction = -residual if self.alpha is None else self.alpha * residual
         return features + correction, SpatialResidual(features, residual, gate)
 
@@ -120,7 +125,8 @@ class WeatherUNet(nn.Module):
     """Deterministic restorer `net(image, context)`; every picture of a batch on its own.
 
     `strides[i]` is how many px of the picture, along a side, a place of level i of the encoder
-    stands for. `overlap` is a choice: channel attention averages over the whole input.
+    stands for, and `gate_strides[i]` a gate: one number a pixel at level 0, whatever the host.
+    `overlap` is a choice: channel attention averages over the whole input.
     `guided_by` says what `context` takes.
     """
 
@@ -132,6 +138,8 @@ class WeatherUNet(nn.Module):
         widths, levels = config.widths, len(config.widths) - 1
         self.block_px = {"naf": 1, "residual": 2}[config.host]
         self.strides = tuple(self.block_px * 2**level for level in range(levels))
+        finest = self.strides[0] if config.gate == "channel" else 1
+        self.gate_strides = (finest, *self.strides[1:])
         self.multiple = self.block_px * 2**levels
         pixels = 3 * self.block_px**2
         predicted = {"naf": pixels, "residual": 2 * pixels}[config.host]  # residual; gain, residual
@@ -160,7 +168,10 @@ class WeatherUNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         if config.sar != "none":
-            self.sar = nn.ModuleList(SAR(width, config.sar, config.gate) for width in widths[:-1])
+            self.sar = nn.ModuleList(
+                SAR(width, config.sar, config.gate, self.strides[level] // self.gate_strides[level])
+                for level, width in enumerate(widths[:-1])
+            )
         if config.sar == "parallel":
             self.sar_stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
             self.sar_down = downs()
@@ -209,17 +220,17 @@ class WeatherUNet(nn.Module):
         """
         h, w = image.shape[-2:]
         gate = self(image, context, maps=True)[1][0].gate.mean(dim=1, keepdim=True)
-        return F.interpolate(gate, scale_factor=float(self.strides[0]), mode="bilinear")[
-            ..., :h, :w
-        ]
+        scale = float(self.gate_strides[0])
+        return F.interpolate(gate, scale_factor=scale, mode="bilinear")[..., :h, :w]
 
     def forward(
         self, image: Tensor, context: WeatherContext | None = None, maps: bool = False
     ) -> Tensor | tuple[Tensor, tuple[SpatialResidual, ...]]:
         """Restore (B, 3, H, W) in [0, 1], any H, W >= 1; not clamped.
 
-        With `maps`, also return what each level of the encoder extracted, finest first; level i
-        is ceil(H / strides[i]) high. Without a SAR encoder there is nothing to return.
+        With `maps`, also return what the SAR of each level extracted, finest first; level i
+        is ceil(H / strides[i]) high, its gate ceil(H / gate_strides[i]). Without a SAR encoder
+        there is nothing to return.
         """
         if context is None:
             context = self.context()
@@ -233,23 +244,27 @@ class WeatherUNet(nn.Module):
             x = self.attend[-1](x, tokens)
         for level in reversed(range(len(self.up))):
             x, skip = F.pixel_shuffle(self.up[level](x), 2), skips[level]
-            if self.config.sar == "skip":
-                skip, extracted = self.sar[level](skip, x)
-                found.insert(0, extracted)
             x = x + skip
             if tokens is not None:
                 x = self.attend[level](x, tokens)
             for block in self.decoder[level]:
                 x = block(x, words)
+            if self.config.sar == "decoder":
+                x, extracted = self.sar[level](x, skip)
+                found.insert(0, extracted)
         restored = self._applied(F.pixel_shuffle(self.head(x), self.block_px)[..., :h, :w], image)
         if not maps:
             return restored
-        sizes = [(-(-h // stride), -(-w // stride)) for stride in self.strides]
-        cut = [
-            SpatialResidual(*(t[..., :rows, :columns] for t in extracted))
-            for extracted, (rows, columns) in zip(found, sizes, strict=False)
-        ]
-        return restored, tuple(cut)
+
+        def cut(x: Tensor, stride: int) -> Tensor:
+            return x[..., : -(-h // stride), : -(-w // stride)]
+
+        return restored, tuple(
+            SpatialResidual(
+                cut(level.features, stride), cut(level.residual, stride), cut(level.gate, fine)
+            )
+            for level, stride, fine in zip(found, self.strides, self.gate_strides, strict=False)
+        )
 
     def _encode(
         self, pixels: Tensor, words: Tensor | None

@@ -51,7 +51,7 @@ class WeatherOptions(RestoreOptions):
             srd = SoftResidualDistillation(
                 self.load_teacher(),
                 network.config.widths[: len(network.strides)],
-                network.strides,
+                network.gate_strides,
                 self.target,
                 self.direction,
             )
