@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pellucid.degradations import degrade
-from pellucid.losses.distillation import SoftResidualDistillation, nearest, resized
+from pellucid.losses.distillation import SoftResidualDistillation, divergence, nearest, resized
 from pellucid.networks.weather import SpatialResidual, WeatherConfig, WeatherUNet
 from pellucid.vision_language.resnet import ResNetConfig
 from pellucid.vision_language.spatial import SpatialTeacher, random_teacher
@@ -98,6 +98,15 @@ def test_the_map_is_the_formula():
         expected_direction += 0.5 * (soft[:, 0] * away).sum() / soft.sum()
     assert terms["map"].item() == pytest.approx(expected_map.item(), rel=1e-4)
     assert terms["direction"].item() == pytest.approx(expected_direction.item(), rel=1e-4)
+
+
+def test_the_divergence_is_zero_for_equal_maps_alone_and_survives_rounding():
+    t = torch.tensor([0.0, 0.2, 0.9, 1.0])
+    assert divergence(t, t) == 0
+    assert divergence(t.flip(0), t) > 1
+    gate = torch.tensor([0.5, 0.5], requires_grad=True)
+    divergence(gate, torch.tensor([1 + 1.2e-7, 0.0])).backward()
+    assert gate.grad.tolist() == [-1.0, 1.0]
 
 
 def test_the_hard_map_is_where_the_residual_is_above_the_scale():

@@ -148,6 +148,7 @@ def divergence(gate: Tensor, target: Tensor) -> Tensor:
 
     Its gradient does not vanish where a gate is closed and should be open.
     """
+    target = target.clamp(0, 1)  # interpolation may round to just above 1
     cross = F.binary_cross_entropy(gate, target)
     return cross - F.binary_cross_entropy(target, target)
 
