@@ -43,7 +43,7 @@ class SoftResidualDistillation(nn.Module):
     Args:
         teacher: what gives the maps.
         channels: of the student's levels, finest first.
-        strides: of the same.
+        strides: of their gates.
         target: "soft" as above; "hard", T = 1 where S > tau, else 0; "plain" distils without
             a residual: mean (G f - teacher(clean))^2 for the features f of a level.
         direction: weight of that term; 0 leaves it and the G out.

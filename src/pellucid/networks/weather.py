@@ -125,7 +125,7 @@ class WeatherUNet(nn.Module):
     """Deterministic restorer `net(image, context)`; every picture of a batch on its own.
 
     `strides[i]` is how many px of the picture, along a side, a place of level i of the encoder
-    stands for, and `gate_strides[i]` a gate: one number a pixel at level 0, whatever the host.
+    stands for, and `gate_strides[i]` a gate: 1 px at level 0, but where gates are one a channel.
     `overlap` is a choice: channel attention averages over the whole input.
     `guided_by` says what `context` takes.
     """
