@@ -3,9 +3,10 @@
     python benchmarks/sar_auroc.py runs/weather-lite/weights.safetensors ...   # maps of networks
     python benchmarks/sar_auroc.py --teachers pixels tinyvit random tower     # what they are taught
 
-Windows of pellucid-bench, each weather at three severities. Damaged is where the weather holds more
-than a tenth of the light; of haze, which lies everywhere, the hazier half. 0.5 is chance. Of a
-teacher its finest soft residual map is scored, which a network sees in training alone.
+Windows of pellucid-bench, each weather at three severities. Damaged is where the weather holds
+more than a tenth of the light; of haze, which lies everywhere, the hazier half. 0.5 is chance.
+Beside the map of a network, what it changes is scored as if it were one. Of a teacher its finest
+soft residual map is scored, which a network sees in training alone.
 """
 
 from __future__ import annotations
@@ -59,6 +60,15 @@ def _tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
+def changed(restorer: pellucid.Restorer) -> Map:
+    """How much the restored picture differs from the damaged one."""
+
+    def found(damaged: torch.Tensor, _: torch.Tensor) -> np.ndarray:
+        return strength(restorer.restore(damaged) - damaged)[0, 0].numpy()
+
+    return found
+
+
 def taught(teacher: SpatialTeacher) -> Map:
     """The finest residual of a teacher, as large as the picture."""
 
@@ -94,6 +104,7 @@ def main() -> None:
     for model in args.models:
         restorer = pellucid.load(model, "cpu", "float32")
         maps[model] = lambda damaged, _, restorer=restorer: restorer.damage(damaged)
+        maps[f"what {model} changes"] = changed(restorer)
     for name in args.teachers:
         options = WeatherOptions(tower="lite", semantics=args.clip, teacher=name)
         maps[f"teacher {name}"] = taught(options.load_teacher())

@@ -3,7 +3,9 @@
     python benchmarks/speed.py [--models lite lite-sde] [--sizes 0.25 1 12] [--skip-official]
 
 For each shipped model and image size (megapixels, 4:3): seconds of one restoration, with guidance
-and tiling, the best of a few, and the peak resident memory of a process that did nothing else. Then
+and tiling, the best of a few, and the peak resident memory of a process that did nothing else. "At
+matrix rate" is what its multiplications alone would take at the rate of a large float32 matrix
+product, measured first: what a network so large can hope for on this machine in float32. Then
 the official-size network of Perceive-IR at 256 px with arbitrary weights: its formulas written out,
 in float32, against the network as it is, and a megapixel in one piece. Last, the official-size
 U-Net at 256 px with arbitrary weights: the paper's 100 float32 steps as the official code runs them
@@ -18,8 +20,10 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 REPEATS = 3
 STEPS_TIMED = 4
@@ -31,6 +35,23 @@ def cpu_name() -> str:
             return next(line.split(":")[1].strip() for line in info if "model name" in line)
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def matrix_rate() -> float:
+    """Floating-point operations a second of a large float32 matrix product."""
+    matrix = torch.rand(2048, 2048)
+    matrix @ matrix
+    began = time.perf_counter()
+    for _ in range(10):
+        matrix @ matrix
+    return 20 * 2048**3 / (time.perf_counter() - began)
+
+
+def operations(call: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products and convolutions in a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
 
 
 def one(model: str, megapixels: float, preset: str | None) -> None:
@@ -54,7 +75,9 @@ def one(model: str, megapixels: float, preset: str | None) -> None:
         restorer.restore(image, **options)
         seconds.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kB on Linux
-    print(json.dumps({"seconds": min(seconds), "pixels": height * width, "peak": peak}))
+    flops = operations(lambda: restorer.restore(image, **options))
+    row = {"seconds": min(seconds), "pixels": height * width, "peak": peak, "flops": flops}
+    print(json.dumps(row))
 
 
 def child(*arguments: str) -> dict[str, float]:
@@ -64,22 +87,23 @@ def child(*arguments: str) -> dict[str, float]:
     return json.loads(out.splitlines()[-1])
 
 
-def table(models: list[str], sizes: list[float]) -> None:
-    print("| model | image | seconds | seconds / MP | peak memory |\n|---|---|---|---|---|")
+def table(models: list[str], sizes: list[float], rate: float) -> None:
+    print("| model | image | seconds | at matrix rate | seconds / MP | peak memory |")
+    print("|---|---|---|---|---|---|")
     for model in models:
         preset = "fast" if model.endswith("-sde") else None
         name = f"{model} ({preset})" if preset else model
         for size in sizes:
             row = child("--one", model, str(size), preset or "")
             print(
-                f"| {name} | {size:g} MP | {row['seconds']:.2f} "
+                f"| {name} | {size:g} MP | {row['seconds']:.2f} | {row['flops'] / rate:.2f} "
                 f"| {row['seconds'] / row['pixels'] * 1e6:.2f} | {row['peak'] / 2**30:.2f} GiB |",
                 flush=True,
             )
 
 
 @torch.inference_mode()
-def official() -> None:
+def official(rate: float) -> None:
     from pellucid.diffusion.denoiser import Denoiser
     from pellucid.diffusion.presets import PRESETS
     from pellucid.diffusion.sde import MeanRevertingSDE
@@ -119,15 +143,21 @@ def official() -> None:
     mu = mu.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         context = net.context(*embeddings)
-        times = []
-        for seed in range(2):
-            began = time.perf_counter()
-            noise = torch.Generator().manual_seed(seed)
+
+        def fast() -> None:
+            noise = torch.Generator().manual_seed(0)
             PRESETS["fast"].sample(sde, Denoiser(sde, net, mu, context), noise)
+
+        times = []
+        for _ in range(2):
+            began = time.perf_counter()
+            fast()
             times.append(time.perf_counter() - began)
+        floor = operations(fast) / rate
     print("\n| official-size U-Net, 256 x 256 px | seconds |\n|---|---|")
     print(f"| 100 steps, float32, as the official code ({STEPS_TIMED} timed) | {paper:.1f} |")
     print(f"| `fast`, {PRESETS['fast'].evaluations} evaluations, {dtype} | {min(times):.2f} |")
+    print(f"| `fast` at matrix rate, float32 | {floor:.2f} |")
     print(f"\n`fast` is {paper / min(times):.0f} times faster.")
 
 
@@ -148,12 +178,11 @@ def perceive_megapixel() -> None:
 
 
 @torch.inference_mode()
-def perceive() -> None:
+def perceive(rate: float) -> None:
     from contextlib import ExitStack, nullcontext
     from unittest.mock import patch
 
     from torch.nn.functional import normalize
-    from torch.utils.flop_counter import FlopCounterMode
 
     from pellucid.hardware import has_fast_bfloat16
     from pellucid.networks import perceive_ir, restormer
@@ -200,16 +229,9 @@ def perceive() -> None:
     print("\n| Perceive-IR, official size, 256 x 256 px | seconds |\n|---|---|")
     print(f"| formulas written out, float32 | {formulas:.2f} |")
     print(f"| as it is, float32 | {seconds(image):.2f} |")
-    flops = FlopCounterMode(display=False)
-    with flops, patch.object(restormer, "BAND", 2**60):
-        net(image, context)
-    matrix = torch.rand(2048, 2048)
-    began = time.perf_counter()
-    for _ in range(10):
-        matrix @ matrix
-    rate = 20 * 2048**3 / (time.perf_counter() - began)
-    floor = flops.get_total_flops() / rate
-    print(f"| its operations at the {rate / 1e9:.0f} GFLOP/s of a matrix product | {floor:.2f} |")
+    with patch.object(restormer, "BAND", 2**60):
+        floor = operations(lambda: net(image, context)) / rate
+    print(f"| at matrix rate, float32 | {floor:.2f} |")
     native = has_fast_bfloat16(torch.device("cpu"))
     reduced = seconds(image, reduced=True, repeats=REPEATS if native else 1)
     print(f"| as it is, bfloat16{'' if native else ', only emulated here'} | {reduced:.2f} |")
@@ -233,11 +255,15 @@ def main() -> None:
     if args.one:
         one(args.one[0], float(args.one[1]), args.one[2] or None)
         return
-    print(f"{cpu_name()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}\n")
-    table(args.models, args.sizes)
+    rate = matrix_rate()
+    print(
+        f"{cpu_name()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, "
+        f"{rate / 1e9:.0f} GFLOP/s in a float32 matrix product\n"
+    )
+    table(args.models, args.sizes, rate)
     if not args.skip_official:
-        perceive()
-        official()
+        perceive(rate)
+        official(rate)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ WIDTH, HEIGHT, BAR = 300, 200, 22
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--names", nargs="*", default=NAMES)
-    parser.add_argument("--model", default="lite")
+    parser.add_argument("--model", default="auto")
     parser.add_argument("--maps", action="store_true", help="networks with a SAR encoder")
     parser.add_argument("--examples", type=Path, default=Path("examples"))
     parser.add_argument("--out", type=Path, default=Path("docs/before_after.png"))

@@ -19,9 +19,9 @@ RESTORER = (  # runs that follow one another, crops a step, and what the reader 
     ("named-96", 8, "96 px"),
     ("named-128", 4, "128 px"),
     ("named-128-again", 4, "weak kinds twice"),
+    ("named-128-more", 4, ""),
     ("restore", 3, "guided, 160 px"),
-    ("restore-again", 3, ""),
-    ("restore-rare", 3, ""),
+    ("restore-again", 3, ""),  # one of the two seeds that were averaged
 )
 CONTROLLER = (
     ("naming", 33, "naming, 64 px"),

@@ -143,7 +143,7 @@ LITE_WEATHER = ModelEntry(
     "rain, snow, haze and drops, and where they are; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="d8bf976130cdcda84a633d947dd9e2b9946a850c2ada19ec235b64b86f5a011c",
+        sha256="774a3e670176328aff24fb8b5bdcc88cb975540b93c79700b4a1d7c4f2c4fb82",
     ),
     LITE_CLIP,
     recipe="weather_lite",
@@ -158,7 +158,7 @@ MODELS = {
             "small and fast, one pass; works offline",
             ShippedFile(
                 "lite.safetensors",
-                sha256="ba0a9f99c731d1c245619ae7bf5decfca274de2b64009297b3596f339b8859a0",
+                sha256="794c3615c613a0c434f12098e9f49d66024496c5f8b29c0827fd62405556c54f",
             ),
             LITE_CLIP,
             recipe="lite_restore",
