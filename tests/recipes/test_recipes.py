@@ -20,9 +20,6 @@ def without_files(config):
     known = {"tower", "clip", "tokenizer", "words", "prompts"}
     files = known & {f.name for f in dataclasses.fields(config.task)}
     files -= {name for name in files if not isinstance(getattr(config.task, name), str)}
-    if hasattr(config.task, "relation"):  # there `tower` is not a file
-        files.discard("tower")
-        files.discard("clip")
     others = dict.fromkeys(files, "")
     if hasattr(config.task, "srd"):
         others["teacher"] = "random"

@@ -1,4 +1,4 @@
-"""TinyViT-5M's first convolutions from the ONNX file that `scripts/fetch_teachers.py` fetches."""
+"""TinyViT-5M's first convolutions from the ONNX file that `laboratory.fetch_teachers` fetches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_tinyvit(path: str | PathLike) -> TinyViTStem:
         CheckpointError: the file is missing, or its first convolutions are not TinyViT-5M's.
     """
     if not Path(path).is_file():
-        raise CheckpointError(f"{path} is missing; run scripts/fetch_teachers.py first")
+        raise CheckpointError(f"{path} is missing; run python -m laboratory.fetch_teachers in a clone first")
     import onnx  # as for onnxruntime: only who distils from this teacher needs it
 
     graph = onnx.load(path).graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.errors import UsageError
-from pellucid.recipes import daclip, lite, lite_towers, perceive, weather
+from pellucid.recipes import daclip, lite, perceive, weather
 from pellucid.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -16,8 +16,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         daclip.daclip_specific,
         daclip.daclip_wild,
         daclip.daclip_wild_controller,
-        lite_towers.lite_image_tower,
-        lite_towers.lite_text_tower,
         lite.lite_naming,
         lite.lite_controller,
         lite.lite_named,

@@ -10,12 +10,18 @@ from dataclasses import replace
 
 from pellucid.degradations import CLASSES
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite_towers import LITE
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.controller import ControllerOptions
 from pellucid.training.tasks.diffusion import DiffusionOptions
 from pellucid.training.tasks.restore import RestoreOptions
+from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 
+LITE = CLIPConfig(
+    embed_dim=256,
+    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=4, heads=3),
+    text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
+    views="windows",
+)
 PHOTOS = DataConfig(root="data/photos/train", validation="data/photos/held_out", crop=128)
 
 

@@ -21,8 +21,7 @@ from pellucid.networks.guided import GuidedResUNetConfig
 from pellucid.networks.perceive_ir import RELEASE
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import PHOTOS, lite_named
-from pellucid.recipes.lite_towers import LITE
+from pellucid.recipes.lite import LITE, PHOTOS, lite_named
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.perceive import PerceiveOptions
 from pellucid.training.tasks.prompts import PromptsOptions

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pellucid.degradations import CLASSES, WEATHER
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
-from pellucid.recipes.lite import PHOTOS
-from pellucid.recipes.lite_towers import LITE
+from pellucid.recipes.lite import LITE, PHOTOS
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
 from pellucid.vision_language.prior import PriorConfig

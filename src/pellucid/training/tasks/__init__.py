@@ -3,13 +3,13 @@
 To add a task, subclass `Task` and write a frozen dataclass of its options with a method `build()`:
 
     @dataclass(frozen=True)
-    class DistillOptions:                # `TrainConfig.task`; its fields become command-line flags
+    class MyOptions:                     # `TrainConfig.task`; its fields become command-line flags
         temperature: float = 0.1
-        def build(self) -> DistillTask: ...
+        def build(self) -> MyTask: ...
         def datasets(self, config): ...  # optional: own training and validation data, instead of
                                          # what `TrainConfig.data` names
 
-    class DistillTask(Task):
+    class MyTask(Task):
         def forward(self, batch, generator): ...  # -> scalar loss, {"name": scalar} to be logged
         def validate(self, batch): ...   # -> {"name": (B,)}, pictures (B, 3, H, W) or None
         def trained(self): ...           # -> the module that an `init_from` bundle goes into

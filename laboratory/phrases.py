@@ -2,7 +2,7 @@
 
 For each of the ten degradations and `clean` there are adjectives ("rainy"), nouns ("rain streaks")
 and remedies ("remove the rain"). `damage_phrases` combines them; `corpus` mixes them with quality
-words and with descriptions of scenes (`pellucid.training.scenes`). Everything follows from the
+words and with descriptions of scenes (`laboratory.scenes`). Everything follows from the
 seed, and no text of another data set is in it.
 """
 
@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from laboratory.scenes import describe, scene
 from pellucid.degradations import CLASSES
-from pellucid.training.scenes import describe, scene
 
 
 @dataclass(frozen=True)

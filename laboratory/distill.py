@@ -1,7 +1,7 @@
 """Distil two small towers of our own into the CLIP classes, one tower a run.
 
 The image tower learns to say what TinyViT-5M says of a photograph, the text tower what
-all-MiniLM-L6-v2 says of a phrase, each through a fixed projection (`pellucid.training.teachers`).
+all-MiniLM-L6-v2 says of a phrase, each through a fixed projection (`laboratory.teachers`).
 The two teachers have never met, and neither do the two students: a caption and its picture are NOT
 near each other, and the result must not be called CLIP weights. Only damage words are aligned with
 pictures, later, by the controller's training.
@@ -27,16 +27,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from laboratory.phrases import QUALITY, damage_phrases, quality_phrases
 from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
 from pellucid.training.config import TrainConfig
-from pellucid.training.phrases import QUALITY, damage_phrases, quality_phrases
 from pellucid.training.tasks import Task
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import SHIPPED
 
-TOKENIZER = Path(__file__).parents[1] / "weights" / "lite-tokenizer.json"
+TOKENIZER = SHIPPED / "lite-tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class CachedCrops(Dataset):
     """Views of photographs with what the teacher said of them.
 
     Args:
-        folder: written by `scripts/cache_teachers.py image`.
+        folder: written by `python -m laboratory.cache_teachers image`.
         split: "train" (shuffled anew in each pass, mirrored at random) or "held_out" (as stored).
         config: for the normalisation.
 
@@ -309,7 +310,7 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 def _open(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise UsageError(f"{path} is missing; run scripts/cache_teachers.py first")
+        raise UsageError(f"{path} is missing; run python -m laboratory.cache_teachers first")
     return np.load(path, mmap_mode="r")
 
 

@@ -8,11 +8,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from pellucid.degradations import CLASSES
-from pellucid.errors import CheckpointError, UsageError
-from pellucid.recipes.lite_towers import LITE, lite_image_tower, lite_text_tower
-from pellucid.training import phrases, teachers
-from pellucid.training.distill import (
+from laboratory import phrases, teachers
+from laboratory.distill import (
     TOKENIZER,
     CachedCrops,
     CachedPhrases,
@@ -26,7 +23,15 @@ from pellucid.training.distill import (
     tower_of,
     whitening_patches,
 )
-from pellucid.training.word_pieces import train_word_pieces
+from laboratory.recipes import RECIPES
+from laboratory.train import main
+from laboratory.word_pieces import train_word_pieces
+from pellucid import recipes
+from pellucid.checkpoints.bundle import load_bundle
+from pellucid.degradations import CLASSES
+from pellucid.errors import CheckpointError, UsageError
+from pellucid.recipes.lite import LITE
+from pellucid.training.config import read_yaml, save_yaml, updated
 from pellucid.vision_language.clip import CLIP, CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.tokenizer import Tokenizer
 
@@ -268,11 +273,27 @@ def test_agreement_is_one_for_equal_neighbours_and_ignores_the_same_photograph()
     assert separation(points).diagonal().allclose(torch.ones(40))
 
 
-def test_recipes_say_which_tower_of_lite():
-    for recipe, tower in ((lite_image_tower(), "image"), (lite_text_tower(), "text")):
-        assert recipe.task.tower == tower and recipe.task.clip == LITE
-        assert recipe.recipe == f"lite_{tower}_tower"
-    assert sum(p.numel() for p in CLIP(LITE).parameters()) == 3221121
+def test_recipes_train_the_tower_they_name_of_lite(tmp_path):
+    for name, recipe in RECIPES.items():
+        config = recipe()
+        assert name == config.recipe == f"lite_{config.task.tower}_tower"
+        assert config.task.clip == LITE
+        save_yaml(config, tmp_path / "config.yaml")
+        assert updated(recipe(), read_yaml(tmp_path / "config.yaml")) == config
+
+
+def test_the_command_trains_a_tower_from_the_cache(crops, tmp_path, monkeypatch):
+    tiny = """
+        --task.clip.embed-dim 16 --task.clip.vision.image-size 32 --task.clip.vision.patch-size 16
+        --task.clip.vision.width 32 --task.clip.vision.layers 1 --task.clip.vision.heads 2
+        --steps 2 --batch-size 4 --precision no --log-every 1
+    """
+    places = ["--data.root", str(crops), "--output", str(tmp_path / "run")]
+    for name, recipe in RECIPES.items():
+        monkeypatch.setitem(recipes.RECIPES, name, recipe)  # taken out again after the test
+    assert main(["lite_image_tower", *tiny.split(), *places]) == 0
+    state, meta = load_bundle(tmp_path / "run" / "weights.safetensors")
+    assert meta["kind"] == "image-tower" and all(name.startswith("visual.") for name in state)
 
 
 def test_missing_teachers_say_how_to_get_them(tmp_path):

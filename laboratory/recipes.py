@@ -1,25 +1,14 @@
-"""The two towers of `lite`: a small dual encoder of our own in the CLIP classes.
+"""Recipes of the two towers of `lite`, a small dual encoder of our own in the CLIP classes.
 
-Distilled apart, from TinyViT-5M (pictures) and all-MiniLM-L6-v2 (text); `pellucid.training.distill`
-says what that does not give: pictures and captions are not aligned, so these are not CLIP weights.
-
-Measured on held-out samples (`scripts/join_lite_towers.py`): the text tower follows its teacher
-well (mean cosine 0.86; 0.69 on sentences written by hand), the image tower weakly (0.20 on unseen
-photographs; it had some 250 to learn from).
+Distilled apart, from TinyViT-5M (pictures) and all-MiniLM-L6-v2 (text): pictures and captions are
+not aligned, so these are not CLIP weights. See `laboratory.distill`.
 """
 
 from __future__ import annotations
 
+from laboratory.distill import DistillOptions
+from pellucid.recipes.lite import LITE
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
-from pellucid.training.distill import DistillOptions
-from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
-
-LITE = CLIPConfig(
-    embed_dim=256,
-    vision=VisionConfig(image_size=64, patch_size=8, width=192, layers=4, heads=3),
-    text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
-    views="windows",
-)
 
 
 def lite_image_tower() -> TrainConfig:
@@ -61,3 +50,6 @@ def lite_text_tower() -> TrainConfig:
         validate_every=500,
         validation_samples=400,
     )
+
+
+RECIPES = {recipe.__name__: recipe for recipe in (lite_image_tower, lite_text_tower)}

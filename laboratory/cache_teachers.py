@@ -1,7 +1,7 @@
 """Run the teachers of the small dual encoder once, and keep what they said.
 
-    python scripts/cache_teachers.py text                  # data/teachers/phrases
-    python scripts/cache_teachers.py image                 # data/teachers/crops
+    python -m laboratory.cache_teachers text                  # data/teachers/phrases
+    python -m laboratory.cache_teachers image                 # data/teachers/crops
 
 `text` also trains the word pieces (src/pellucid/weights/lite-tokenizer.json). Photographs are read
 from data/photos/train and data/photos/held_out; a photograph of the second folder never enters
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pellucid.training.phrases import UNSEEN, corpus, held_out
-from pellucid.training.teachers import (
+from laboratory.phrases import UNSEEN, corpus, held_out
+from laboratory.teachers import (
     ImageTeacher,
     Projection,
     TextTeacher,
@@ -26,7 +26,7 @@ from pellucid.training.teachers import (
     cut_views,
     shrink,
 )
-from pellucid.training.word_pieces import train_word_pieces
+from laboratory.word_pieces import train_word_pieces
 
 SPLITS = ("train", "held_out")
 

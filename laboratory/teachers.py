@@ -4,8 +4,8 @@
   320 numbers and the 7 x 7 map before pooling.
 * Text: all-MiniLM-L6-v2 (sentence-transformers; mean-pooled, normalised, 384-d).
 
-`scripts/fetch_teachers.py` fetches them, `scripts/cache_teachers.py` writes the caches. Neither is
-needed once the student is trained, and no teacher knows the other: they are aligned on nothing.
+`laboratory.fetch_teachers` fetches them, `laboratory.cache_teachers` writes the caches. Neither is
+needed once the student is trained. The two teachers share no embedding space.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pellucid.errors import UsageError
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 IMAGENET_STD = np.array((0.229, 0.224, 0.225), np.float32)
 CROP, VIEW = 224, 64  # what the teacher sees, and what the student sees of the same region
-_MISSING = "{} is missing; run scripts/fetch_teachers.py first"
+_MISSING = "{} is missing; run python -m laboratory.fetch_teachers first"
 
 
 class ImageTeacher:
     """TinyViT-5M on the CPU through onnxruntime.
 
     Args:
-        path: `tiny_vit_5m_224.onnx` as `scripts/fetch_teachers.py` leaves it.
+        path: `tiny_vit_5m_224.onnx` as `laboratory.fetch_teachers` leaves it.
         threads: CPU threads.
 
     Raises:

@@ -1,6 +1,6 @@
 """Join the two distilled towers into one bundle, and measure them on held-out samples.
 
-    python scripts/join_lite_towers.py [--out runs/lite-clip-base.safetensors]
+    python -m laboratory.join_towers [--out runs/lite-clip-base.safetensors]
 
 The bundle is what the controller's training starts from. Its two towers know nothing of each other,
 so it is a dual encoder of our own and not CLIP weights. The measured numbers go into its metadata.
@@ -17,10 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pellucid.checkpoints.bundle import load_bundle, save_bundle
-from pellucid.degradations import CLASSES
-from pellucid.recipes.lite_towers import LITE
-from pellucid.training.distill import (
+from laboratory.distill import (
     TOKENIZER,
     CachedCrops,
     CachedPhrases,
@@ -28,6 +25,9 @@ from pellucid.training.distill import (
     join_towers,
     separation,
 )
+from pellucid.checkpoints.bundle import load_bundle, save_bundle
+from pellucid.degradations import CLASSES
+from pellucid.recipes.lite import LITE
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 
