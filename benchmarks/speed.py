@@ -57,7 +57,7 @@ def operations(call: Callable[[], object]) -> int:
 def one(model: str, megapixels: float, preset: str | None) -> None:
     """Child process: restore a synthetic photograph and print seconds and peak memory as JSON."""
     import pellucid
-    from pellucid.memory import keep_freed_memory
+    from pellucid.cli.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the commands do
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
@@ -164,7 +164,7 @@ def official(rate: float) -> None:
 @torch.inference_mode()
 def perceive_megapixel() -> None:
     """Child process: Perceive-IR on a whole megapixel, without what reads its semantics."""
-    from pellucid.memory import keep_freed_memory
+    from pellucid.cli.allocator import keep_freed_memory
     from pellucid.networks.perceive_ir import PerceiveIR
 
     keep_freed_memory()

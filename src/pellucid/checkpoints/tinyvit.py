@@ -18,7 +18,7 @@ def load_tinyvit(path: str | PathLike) -> TinyViTStem:
         CheckpointError: the file is missing, or its first convolutions are not TinyViT-5M's.
     """
     if not Path(path).is_file():
-        raise CheckpointError(f"{path} is missing; run python -m laboratory.fetch_teachers in a clone first")
+        raise CheckpointError(f"{path} is missing: run python -m laboratory.fetch_teachers")
     import onnx  # as for onnxruntime: only who distils from this teacher needs it
 
     graph = onnx.load(path).graph

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pellucid import __version__
+from pellucid.cli.allocator import keep_freed_memory
 from pellucid.errors import PellucidError, UsageError
-from pellucid.memory import keep_freed_memory
 
 OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,8 +29,8 @@ COMMANDS = {
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "gate": Command("pellucid.cli.gate:main", "accept or refuse quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
-    "train": Command("pellucid.training.command:train_command", "train by a recipe"),
-    "data": Command("pellucid.data.command:data_command", "check, caption or damage pictures"),
+    "train": Command("pellucid.cli.train:main", "train by a recipe"),
+    "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
 }

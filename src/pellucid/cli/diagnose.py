@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from pellucid.batch import STREAM, find
+from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse
 from pellucid.errors import PellucidError, UsageError
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from pellucid import __version__
-from pellucid.batch import STREAM, Job, plan, refuse_existing
+from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.cli.progress import Status
 from pellucid.errors import PellucidError, UsageError

@@ -21,7 +21,7 @@ Models = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME|FILE...", help_b
 Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
-def data_command(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pellucid data ARGV`` and return its exit status: 1 if problems were found, else 0.
 
     Raises:

@@ -1,82 +1,18 @@
-import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from data.making import photos
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
-from pellucid.recipes import RECIPES, recipe
-from pellucid.training.command import parse, train_command
+from pellucid.recipes import recipe
 from pellucid.training.config import TrainConfig, updated
 from pellucid.training.data import Shuffled, WildPairs, datasets
 from pellucid.training.start import initialise
 
-
-def draw_photos(folder, count: int = 2):
-    folder.mkdir(parents=True)
-    for i in range(count):
-        random = np.random.default_rng(i)
-        small = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-        small.resize((64, 48), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
-    return folder
-
-
-TINY = """
-    --task.tower= --init-from= --task.network.widths 8 8 --task.network.encoder-blocks 1
-    --task.network.decoder-blocks 1 --task.network.middle-blocks 1 --task.network.content-levels 1
-    --workers 0 --batch-size 2 --data.crop 16 --validation-samples 2 --log-every 1 --precision no
-"""
-
-
-# The command line
-
-
-def test_flags_change_a_recipes_values_and_keep_the_others():
-    config, resume = parse(
-        ["lite_restore", "--data.root", "photos", "--optimizer.lr", "1e-5", "--no-resume"]
-    )
-    expected = recipe("lite_restore")
-    expected = replace(
-        expected,
-        data=replace(expected.data, root="photos"),
-        optimizer=replace(expected.optimizer, lr=1e-5),
-    )
-    assert config == expected and resume is False
-
-
-def test_a_misspelt_flag_is_refused_and_the_right_one_named(capsys):
-    with pytest.raises(SystemExit) as stop:
-        parse(["lite_restore", "--optimiser.lr", "1"])
-    assert stop.value.code == 2
-    assert "--optimizer.lr" in capsys.readouterr().err
-
-
-def test_help_lists_every_recipe(capsys):
-    assert train_command(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert all(name in text for name in RECIPES)
-
-
-def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path, capsys):
-    photos, out = draw_photos(tmp_path / "photos"), tmp_path / "run"
-    places = ["--data.root", str(photos), "--data.validation", str(photos), "--output", str(out)]
-    assert train_command(["lite_restore", *TINY.split(), *places, "--steps", "2"]) == 0
-    assert "finished at step 2 of 2" in capsys.readouterr().out
-    assert train_command([str(out / "config.yaml"), "--steps", "3"]) == 0
-    assert "going on from step 2" in capsys.readouterr().out
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
-    assert (out / "weights.safetensors").exists()
-
-
-def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
-    with pytest.raises(UsageError, match=r"--data\.root"):
-        places = ["--data.root", "", "--output", str(tmp_path)]
-        train_command(["lite_restore", *TINY.split(), *places])
+SIZES = ((48, 64),) * 2
 
 
 # Config
@@ -94,9 +30,9 @@ def test_updated_goes_into_nested_settings_and_refuses_unknown_names():
 
 
 def test_generated_data_has_every_class_in_validation_and_no_end_in_training(tmp_path):
-    photos = str(draw_photos(tmp_path / "photos"))
+    clean = str(photos(tmp_path / "photos", SIZES))
     config = recipe("lite_restore")
-    data = replace(config.data, root=photos, validation=photos, crop=16)
+    data = replace(config.data, root=clean, validation=clean, crop=16)
     training, validation = datasets(replace(config, data=data, validation_samples=11))
     assert training[10**7]["lq"].shape == (3, 16, 16)
     assert len({validation[i]["word"] for i in range(len(validation))}) == 11
@@ -105,7 +41,7 @@ def test_generated_data_has_every_class_in_validation_and_no_end_in_training(tmp
 def test_paired_data_is_balanced_and_validated_whole(tmp_path):
     for word, count in (("noisy", 1), ("rainy", 3)):
         for side in ("LQ", "GT"):
-            draw_photos(tmp_path / word / side, count)
+            photos(tmp_path / word / side, SIZES[:1] * count)
     config = recipe("daclip_unified")
     data = replace(
         config.data, root=str(tmp_path), validation=str(tmp_path), words=("noisy", "rainy"), crop=16
@@ -117,7 +53,7 @@ def test_paired_data_is_balanced_and_validated_whole(tmp_path):
 
 def test_captioned_data_is_shuffled_anew_in_each_pass(tmp_path):
     for side in ("LQ", "GT"):
-        draw_photos(tmp_path / "noisy" / side, 5)
+        photos(tmp_path / "noisy" / side, SIZES[:1] * 5)
     rows = "".join(f"noisy/LQ/{i}.png\tpicture {i}: noisy\n" for i in range(5))
     (tmp_path / "captions.csv").write_text("filepath\ttitle\n" + rows)
     config = recipe("daclip_controller")
@@ -130,9 +66,9 @@ def test_captioned_data_is_shuffled_anew_in_each_pass(tmp_path):
 
 
 def test_wild_data_says_what_was_done(tmp_path):
-    photos = str(draw_photos(tmp_path / "photos"))
+    clean = str(photos(tmp_path / "photos", SIZES))
     config = recipe("daclip_wild")
-    data = replace(config.data, root=photos, crop=16)
+    data = replace(config.data, root=clean, crop=16)
     training, _ = datasets(replace(config, data=data))
     assert isinstance(training, WildPairs)
     samples = [training[i] for i in range(20)]

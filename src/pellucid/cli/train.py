@@ -24,7 +24,7 @@ RECIPE ...
 recipes:"""
 
 
-def train_command(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run a training from command-line arguments (without `train`); returns the exit status.
 
     A run that ended early (Ctrl-C, SIGTERM, `max_minutes`) has saved itself and returns 0.

@@ -1,40 +1,39 @@
 import pytest
 
 import tiny
-from pellucid.data.command import data_command
+from data.making import dataset, photos
+from pellucid.cli.data import main
 from pellucid.errors import UsageError
-
-from .making import dataset, photos
 
 
 def test_check_says_by_its_status_whether_all_is_well(tmp_path, capsys):
     root = dataset(tmp_path, {"hazy": 2})
-    assert data_command(["check", str(root)]) == 0
+    assert main(["check", str(root)]) == 0
     (root / "hazy/LQ/000.png").unlink()
-    assert data_command(["check", str(root)]) == 1
+    assert main(["check", str(root)]) == 1
     assert "unpaired" in capsys.readouterr().out
 
 
 def test_check_takes_a_benchmark_and_training_pictures(tmp_path, capsys):
     with pytest.raises(UsageError, match="did you mean LIVE1"):
-        data_command(["check", str(tmp_path), "--benchmark", "LIVE"])
+        main(["check", str(tmp_path), "--benchmark", "LIVE"])
     root = dataset(tmp_path / "universal" / "val", {"jpeg-compressed": 29}, 8, 9).parent
     arguments = ["check", str(root), "--benchmark", "LIVE1"]
-    assert data_command(arguments) == 0
+    assert main(arguments) == 0
     train = root / "val/jpeg-compressed/GT"
-    assert data_command([*arguments, "--train", str(train)]) == 1
+    assert main([*arguments, "--train", str(train)]) == 1
     assert "leak" in capsys.readouterr().out
-    assert data_command(["check", str(train), "--train", str(train)]) == 1
+    assert main(["check", str(train), "--train", str(train)]) == 1
 
 
 def test_generate_writes_pairs(tmp_path, capsys):
     clean, out = photos(tmp_path / "clean"), tmp_path / "out"
     words = ["--words", "noisy", "hazy", "--severity", "0.2", "0.4"]
-    assert data_command(["generate", str(clean), str(out), *words]) == 0
+    assert main(["generate", str(clean), str(out), *words]) == 0
     assert len(list(out.glob("*/LQ/*.png"))) == 6
     assert "noisy: 3 pairs" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--severity"):
-        data_command(["generate", str(clean), str(out), "--severity", "0", "0.5", "1"])
+        main(["generate", str(clean), str(out), "--severity", "0", "0.5", "1"])
 
 
 def test_captions_are_written_by_the_model_named(tmp_path, monkeypatch, capsys):
@@ -46,7 +45,7 @@ def test_captions_are_written_by_the_model_named(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("pellucid.data.captions.BlipCaptioner", captioner)
     root = dataset(tmp_path, {"hazy": 2})
-    assert data_command(["captions", str(root), "--model", "folder", "--batch", "1"]) == 0
+    assert main(["captions", str(root), "--model", "folder", "--batch", "1"]) == 0
     assert asked == [("folder", "cpu")]
     assert (root / "captions.csv").read_text().count("a picture: hazy") == 2
 
@@ -54,7 +53,7 @@ def test_captions_are_written_by_the_model_named(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("arguments", [[], ["check"], ["tidy"], ["check", "x", "--fast"]])
 def test_a_wrong_command_line_ends_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
-        data_command(arguments)
+        main(arguments)
     assert ended.value.code == 2
 
 
@@ -62,11 +61,11 @@ def test_triplets_are_rendered_by_any_model_and_checked(tmp_path, capsys):
     root, out = dataset(tmp_path / "pairs", {"hazy": 2}), tmp_path / "out"
     net = str(tiny.save_bundles(tmp_path) / "net.safetensors")
     command = ["triplets", str(root), str(out), "--device", "cpu", "--medium", net]
-    assert data_command(command) == 0
+    assert main(command) == 0
     assert "2 triplets" in capsys.readouterr().out
-    assert data_command(["check", str(out)]) == 0
+    assert main(["check", str(out)]) == 0
     assert "all well" in capsys.readouterr().out
     next(out.glob("hazy/*.png")).unlink()
-    assert data_command(["check", str(out)]) == 1
+    assert main(["check", str(out)]) == 1
     with pytest.raises(UsageError, match="one model that never saw the pictures, or two"):
-        data_command([*command, net, net])
+        main([*command, net, net])

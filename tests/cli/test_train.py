@@ -1,0 +1,61 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from data.making import photos
+from pellucid.cli.train import main, parse
+from pellucid.errors import UsageError
+from pellucid.recipes import RECIPES, recipe
+
+SIZES = ((48, 64),) * 2
+
+TINY = """
+    --task.tower= --init-from= --task.network.widths 8 8 --task.network.encoder-blocks 1
+    --task.network.decoder-blocks 1 --task.network.middle-blocks 1 --task.network.content-levels 1
+    --workers 0 --batch-size 2 --data.crop 16 --validation-samples 2 --log-every 1 --precision no
+"""
+
+
+def test_flags_change_a_recipes_values_and_keep_the_others():
+    config, resume = parse(
+        ["lite_restore", "--data.root", "photos", "--optimizer.lr", "1e-5", "--no-resume"]
+    )
+    expected = recipe("lite_restore")
+    expected = replace(
+        expected,
+        data=replace(expected.data, root="photos"),
+        optimizer=replace(expected.optimizer, lr=1e-5),
+    )
+    assert config == expected and resume is False
+
+
+def test_a_misspelt_flag_is_refused_and_the_right_one_named(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(["lite_restore", "--optimiser.lr", "1"])
+    assert stop.value.code == 2
+    assert "--optimizer.lr" in capsys.readouterr().err
+
+
+def test_help_lists_every_recipe(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in RECIPES)
+
+
+def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path, capsys):
+    clean, out = photos(tmp_path / "photos", SIZES), tmp_path / "run"
+    places = ["--data.root", str(clean), "--data.validation", str(clean), "--output", str(out)]
+    assert main(["lite_restore", *TINY.split(), *places, "--steps", "2"]) == 0
+    assert "finished at step 2 of 2" in capsys.readouterr().out
+    assert main([str(out / "config.yaml"), "--steps", "3"]) == 0
+    assert "going on from step 2" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    assert (out / "weights.safetensors").exists()
+
+
+def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
+    with pytest.raises(UsageError, match=r"--data\.root"):
+        places = ["--data.root", "", "--output", str(tmp_path)]
+        main(["lite_restore", *TINY.split(), *places])
