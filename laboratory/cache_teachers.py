@@ -3,7 +3,7 @@
     python -m laboratory.cache_teachers text                  # data/teachers/phrases
     python -m laboratory.cache_teachers image                 # data/teachers/crops
 
-`text` also trains the word pieces (src/pellucid/weights/lite-tokenizer.json). Photographs are read
+`text` also trains the tokenizer and replaces the package's. Photographs are read
 from data/photos/train and data/photos/held_out; a photograph of the second folder never enters
 training.
 """
@@ -27,6 +27,7 @@ from laboratory.teachers import (
     shrink,
 )
 from laboratory.word_pieces import train_word_pieces
+from pellucid.recipes.lite import TOKENIZER
 
 SPLITS = ("train", "held_out")
 
@@ -101,8 +102,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("data/photos"))
     parser.add_argument("--phrases", type=int, default=90_000)
     parser.add_argument("--crops", type=int, default=5_220)
-    default = Path("src/pellucid/weights/lite-tokenizer.json")
-    parser.add_argument("--tokenizer", type=Path, default=default)
+    parser.add_argument("--tokenizer", type=Path, default=Path(TOKENIZER))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     (cache_text if arguments.what == "text" else cache_image)(arguments)

@@ -31,13 +31,11 @@ from laboratory.phrases import QUALITY, damage_phrases, quality_phrases
 from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
+from pellucid.recipes.lite import TOKENIZER
 from pellucid.training.config import TrainConfig
 from pellucid.training.tasks import Task
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
-
-TOKENIZER = SHIPPED / "lite-tokenizer.json"
 
 
 @dataclass(frozen=True)

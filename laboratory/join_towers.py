@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 
 from laboratory.distill import (
-    TOKENIZER,
     CachedCrops,
     CachedPhrases,
     agreement,
@@ -27,7 +26,7 @@ from laboratory.distill import (
 )
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.degradations import CLASSES
-from pellucid.recipes.lite import LITE
+from pellucid.recipes.lite import LITE, TOKENIZER
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 

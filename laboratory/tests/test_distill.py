@@ -10,7 +10,6 @@ from PIL import Image
 
 from laboratory import phrases, teachers
 from laboratory.distill import (
-    TOKENIZER,
     CachedCrops,
     CachedPhrases,
     DistillOptions,
@@ -30,7 +29,7 @@ from pellucid import recipes
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.degradations import CLASSES
 from pellucid.errors import CheckpointError, UsageError
-from pellucid.recipes.lite import LITE
+from pellucid.recipes.lite import LITE, TOKENIZER
 from pellucid.training.config import read_yaml, save_yaml, updated
 from pellucid.vision_language.clip import CLIP, CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.tokenizer import Tokenizer

@@ -59,3 +59,10 @@ def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
     with pytest.raises(UsageError, match=r"--data\.root"):
         places = ["--data.root", "", "--output", str(tmp_path)]
         main(["lite_restore", *TINY.split(), *places])
+
+
+def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder):
+    photos(folder / "data/photos/train", SIZES)
+    small = "--data.validation= --data.crop 32 --batch-size 1 --workers 0 --precision no"
+    assert main(["weather_lite", *small.split(), "--steps", "1"]) == 0
+    assert (folder / "runs/weather-lite/weights.safetensors").exists()

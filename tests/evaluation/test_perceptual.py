@@ -217,7 +217,7 @@ def test_weights_are_compared_with_their_checksum(cache, monkeypatch):
     path = perceptual.weights_path("lpips-alex")
     path.parent.mkdir()
     save_file(model.state_dict(), path)
-    with pytest.raises(CheckpointError, match=r"lpips-alex.*fetch_metric_weights"):
+    with pytest.raises(CheckpointError, match=r"lpips-alex.*fetch-metrics"):
         perceptual.available(CPU)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setitem(perceptual.SHA256, "lpips-alex", digest)

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 from pellucid.errors import UsageError
 from pellucid.losses.perceptual import VGG16
 from pellucid.recipes import RECIPES, recipe
-from pellucid.training.config import read_yaml, save_yaml, updated
+from pellucid.training.config import read_yaml, save_yaml, to_dict, updated
 from pellucid.training.optim import learning_rate
 from pellucid.training.tasks import networks, perceive
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -52,6 +53,11 @@ def test_every_recipe_survives_its_yaml(name, tmp_path):
     config = recipe(name)
     save_yaml(config, tmp_path / "config.yaml")
     assert updated(recipe(name), read_yaml(tmp_path / "config.yaml")) == config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_recipe_names_a_file_of_the_source_tree(name):
+    assert "src/" not in json.dumps(to_dict(recipe(name))).replace(str(SHIPPED), "")
 
 
 def test_the_published_networks_have_the_published_sizes():

@@ -252,7 +252,7 @@ def test_a_controller_is_learned_along_with_prompts_and_reads_the_pictures(files
 
 def test_the_weights_of_vgg_are_those_of_evaluation(tmp_path, monkeypatch):
     monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match=r"fetch_metric_weights.*perceptual 0"):
+    with pytest.raises(UsageError, match=r"fetch-metrics.*perceptual 0"):
         perceive.load_vgg()
     path = tmp_path / "metrics/lpips-vgg.safetensors"
     path.parent.mkdir()

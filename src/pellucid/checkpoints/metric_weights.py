@@ -1,7 +1,4 @@
-"""Weights of metrics and of the perceptual loss: where they are, and that they are the right ones.
-
-`scripts/fetch_metric_weights.py` puts them there.
-"""
+"""Where the weights of metrics and of the perceptual loss are, and their checksums."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 from pellucid.checkpoints.download import cache_folder
 from pellucid.errors import CheckpointError
 
-SCRIPT = "scripts/fetch_metric_weights.py"
+FETCH = "pellucid fetch-metrics"
 SHA256 = {
     "lpips-alex": "cbdbef3ec753c430d0409acb0c9ad7de1deced3081feffe4441523434ec0decd",
     "lpips-vgg": "24698146237e3c7084fc3da23602b40e7c5f82e3d5e5a5631e56ac8d4c845841",
@@ -26,12 +23,12 @@ def weights_path(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """The weights of a metric, compared with their sha256.
+    """Return the file of a metric's weights after comparing its sha256.
 
     Raises:
-        CheckpointError: they are damaged, or others.
+        CheckpointError: it is another one.
     """
     path = weights_path(name)
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
-        raise CheckpointError(f"{path} is damaged, or not made by {SCRIPT}: run it again")
+        raise CheckpointError(f"{path} is damaged or of another version: run {FETCH}")
     return path

@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "gate": Command("pellucid.cli.gate:main", "accept or refuse quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
+    "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),
     "train": Command("pellucid.cli.train:main", "train by a recipe"),
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def help_text() -> str:
     """What ``pellucid --help`` prints."""
-    rows = (f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
+    rows = (f"  {name:<14} {command.summary}" for name, command in COMMANDS.items())
     return HELP.format(commands="\n".join(rows))
 
 

@@ -38,7 +38,7 @@ WIDE = 400  # characters, more than any table
 @dataclass
 class Evaluate:
     """Score models by a published protocol: PSNR, SSIM, and LPIPS, FID, NIQE where their weights
-    are (scripts/fetch_metric_weights.py)."""
+    are (pellucid fetch-metrics)."""
 
     models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")] = ()
     """Names from `pellucid models`, or files of weights; several are compared image by image."""
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from pellucid.checkpoints.metric_weights import SCRIPT
+    from pellucid.checkpoints.metric_weights import FETCH
     from pellucid.evaluation import perceptual
     from pellucid.evaluation.protocols import protocol as row_of
     from pellucid.evaluation.run import Evaluation
@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
     if not args.distortion_only:
         measured = perceptual.available(resolve_device(args.device))
         if measured.missing:
-            _say(f"not measured: {', '.join(measured.missing)} (no weights; {SCRIPT})")
+            _say(f"not measured: {', '.join(measured.missing)} (no weights; run {FETCH})")
     evaluation = Evaluation(
         protocol,
         cases,

@@ -1,6 +1,7 @@
 """LPIPS, FID and NIQE, as far as their weights are on this machine.
 
-`scripts/fetch_metric_weights.py` puts them there; evaluation runs without, and says what it lacks.
+`pellucid fetch-metrics` downloads them. Evaluation runs without them and lists what was not
+measured.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def available(device: torch.device) -> Perceptual:
     """Everything whose weights are in the cache.
 
     Raises:
-        CheckpointError: a file is not the one that the script makes.
+        CheckpointError: a file is not the expected one.
     """
     present = [name for name in SHA256 if weights_path(name).exists()]
     metrics: dict[str, Metric] = {}

@@ -15,6 +15,7 @@ from pellucid.training.tasks.controller import ControllerOptions
 from pellucid.training.tasks.diffusion import DiffusionOptions
 from pellucid.training.tasks.restore import RestoreOptions
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
+from pellucid.zoo import SHIPPED
 
 LITE = CLIPConfig(
     embed_dim=256,
@@ -22,6 +23,7 @@ LITE = CLIPConfig(
     text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
     views="windows",
 )
+TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
 PHOTOS = DataConfig(root="data/photos/train", validation="data/photos/held_out", crop=128)
 
 
@@ -32,7 +34,7 @@ def lite_naming() -> TrainConfig:
         task=ControllerOptions(
             model=LITE,
             clip="runs/lite-clip-base.safetensors",
-            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            tokenizer=TOKENIZER,
             captions=False,
             content=False,
         ),
@@ -79,7 +81,7 @@ def lite_named() -> TrainConfig:
         task=RestoreOptions(
             network=ResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             words="runs/lite-clip-base.safetensors",
-            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            tokenizer=TOKENIZER,
             loss="psnr40",
         ),
         data=replace(PHOTOS, crop=64, chains=0.1),

@@ -21,7 +21,7 @@ from pellucid.networks.guided import GuidedResUNetConfig
 from pellucid.networks.perceive_ir import RELEASE
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import LITE, PHOTOS, lite_named
+from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER, lite_named
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.perceive import PerceiveOptions
 from pellucid.training.tasks.prompts import PromptsOptions
@@ -35,7 +35,6 @@ SIGMAS = (15.0, 25.0, 50.0)
 # Its comments give other repetitions as the paper's: noise 3, haze 1, rain 120, blur 5, dark 200.
 ADAMW = OptimizerConfig(lr=2e-4, lr_min=1e-6, betas=(0.9, 0.999), weight_decay=1e-4)
 NO_AVERAGE = EMAConfig(decay=0)
-LITE_TOKENIZER = "src/pellucid/weights/lite-tokenizer.json"
 
 
 def perceive_medium() -> TrainConfig:
@@ -160,7 +159,7 @@ def perceive_lite_medium() -> TrainConfig:
         task=RestoreOptions(
             network=ResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             words="lite",
-            tokenizer=LITE_TOKENIZER,
+            tokenizer=TOKENIZER,
         ),
         data=replace(PHOTOS, crop=64, words=LITE_TASKS, chains=0.0, fold=0),
         optimizer=OptimizerConfig(lr=8e-4, lr_min=1e-5, warmup=100, clip_norm=0.5),
@@ -182,7 +181,7 @@ def perceive_lite_prompts() -> TrainConfig:
     """
     return TrainConfig(
         recipe="perceive_lite_prompts",
-        task=PromptsOptions(clip="lite", tokenizer=LITE_TOKENIZER, controller=True),
+        task=PromptsOptions(clip="lite", tokenizer=TOKENIZER, controller=True),
         data=DataConfig(
             kind="triplets",
             root="data/triplets/train",
@@ -211,7 +210,7 @@ def perceive_lite() -> TrainConfig:
         task=PerceiveOptions(
             network=GuidedResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             tower="lite",
-            tokenizer=LITE_TOKENIZER,
+            tokenizer=TOKENIZER,
             semantics="lite",
             prompts="runs/perceive-lite-prompts/weights.safetensors",
             clip="lite",
@@ -222,7 +221,7 @@ def perceive_lite() -> TrainConfig:
         optimizer=replace(named.optimizer, lr=3e-4, lr_min=1e-6),
         batch_size=4,
         steps=4_000,
-        init_from="src/pellucid/weights/lite.safetensors",
+        init_from="lite",
         init_strict=False,
         output="runs/perceive-lite",
     )

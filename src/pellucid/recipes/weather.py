@@ -10,7 +10,7 @@ from dataclasses import replace
 from pellucid.degradations import CLASSES, WEATHER
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
-from pellucid.recipes.lite import LITE, PHOTOS
+from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
 from pellucid.vision_language.prior import PriorConfig
@@ -65,7 +65,7 @@ def weather_lite() -> TrainConfig:
                 words=len(CLASSES),
             ),
             tower="lite",
-            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            tokenizer=TOKENIZER,
             teacher="pixels",
             direction=0.0,
             srd=1.0,
@@ -73,7 +73,7 @@ def weather_lite() -> TrainConfig:
         data=replace(PHOTOS, words=WEATHER, clean=0.1, chains=0.2),
         optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5),
         ema=EMAConfig(decay=0.999),
-        init_from="src/pellucid/weights/lite.safetensors",
+        init_from="lite",
         init_strict=False,
         steps=10_000,
         batch_size=8,

@@ -121,7 +121,7 @@ class TrainConfig:
     workers: int = 1
     output: str = "runs/default"
     init_from: str = ""
-    """Weights bundle to start from; empty = random weights."""
+    """Weights bundle, or a model in `pellucid.zoo`, to start from; empty = random weights."""
     init_strict: bool = True
     """False: parameters that `init_from` lacks keep their initial values; see `training.start`."""
     save_every: int = 1000

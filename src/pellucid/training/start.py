@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pellucid import zoo
 from pellucid.checkpoints.load import load_into
 from pellucid.checkpoints.weather import from_resunet
 from pellucid.errors import CheckpointError
@@ -35,7 +36,7 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
 
     Args:
         module: what `Task.trained` returned.
-        path: a bundle, or an official checkpoint.
+        path: a bundle, an official checkpoint, or the name of a model in `pellucid.zoo`.
         strict: False lets names be missing from the file, and input channels of a convolution: new
             channels come first and start at zero (so a `ResUNet` becomes a `DiffusionResUNet`,
             whose input is [x - mu, mu]). One becomes a `WeatherUNet`, too: see `from_resunet`.
@@ -43,6 +44,8 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
     Raises:
         CheckpointError: a name or a shape that does not fit.
     """
+    if path in zoo.MODELS:
+        path = str(zoo.resolve(path).network)
     state, meta = read_weights(path)
     if isinstance(module, WeatherUNet) and meta.get("kind") == "resunet":
         state = from_resunet(state, meta["config"], module.config)

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, default_collate
 
 from pellucid.checkpoints.build import load_network
 from pellucid.checkpoints.load import load_clip, load_prompts
-from pellucid.checkpoints.metric_weights import SCRIPT, verify, weights_path
+from pellucid.checkpoints.metric_weights import FETCH, verify, weights_path
 from pellucid.errors import UsageError
 from pellucid.losses.contrastive import degradation_contrastive, labels
 from pellucid.losses.perceptual import VGG16, difficulty_adaptive, difficulty_weight
@@ -98,7 +98,7 @@ def load_vgg() -> VGG16:
         UsageError: it is not on this machine.
     """
     if not weights_path("lpips-vgg").exists():
-        raise UsageError(f"no weights of VGG: run {SCRIPT}, or train with --task.perceptual 0")
+        raise UsageError(f"no weights of VGG: run {FETCH}, or train with --task.perceptual 0")
     return VGG16().load_trunk(load_file(verify("lpips-vgg")))
 
 

