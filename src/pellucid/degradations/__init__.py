@@ -73,17 +73,22 @@ def weather(
     return image.astype(np.float32, copy=False), 1 - alone
 
 
+from .camera import Sample, photograph  # noqa: E402
 from .compose import chain, sample  # noqa: E402  (needs the table above)
+from .forms import FORMS  # noqa: E402
 from .wild import wild  # noqa: E402
 
 __all__ = [
     "CLASSES",
     "CLEAN",
     "DEGRADATIONS",
+    "FORMS",
     "WEATHER",
     "WORDS",
+    "Sample",
     "chain",
     "degrade",
+    "photograph",
     "sample",
     "weather",
     "wild",
