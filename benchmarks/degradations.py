@@ -39,9 +39,8 @@ def main() -> None:
         spent[len(words) if words != ("clean",) else 0].append(time.perf_counter() - start)
     for count, times in sorted(spent.items()):
         print(f"photograph, {count} words{1e3 * np.mean(times):7.1f}")
-    print(
-        f"photograph, mean   {1e3 * np.mean([t for times in spent.values() for t in times]):7.1f}"
-    )
+    every = [t for times in spent.values() for t in times]
+    print(f"photograph, mean   {1e3 * np.mean(every):7.1f}")
 
 
 def milliseconds(form, scene: np.ndarray, repeats: int) -> float:

@@ -97,7 +97,7 @@ def uneven(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
         share = smoothstep(0.5 + (along - cx / 2) / np.float32(rng.uniform(0.3, 1.5)))
     else:
-        share = smooth_field(rng, h, w, log_uniform(rng, 1, 5))
+        share = smooth_field(rng, h, w, log_uniform(rng, 1, 2.5))
     dark, bright = 2.0 ** -log_uniform(rng, 1, 6), 2.0 ** -rng.uniform(0, 0.8)
     light = np.float32(dark) + np.float32(bright - min(dark, bright)) * np.clip(share, 0, 1)
     return _grainy(_shown(_linear(image) * light[..., None] * _cast(rng, 0.15)), rng)
@@ -122,7 +122,8 @@ def night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     pale = np.float32(rng.uniform(0, 0.6))
     linear = linear + pale * (1 - grey) * (grey - linear)
     dark = linear * np.float32(2.0 ** -rng.uniform(2, 6)) * _cast(rng, 0.6)
-    lamps = smoothstep((image.max(axis=-1, keepdims=True) - 0.85) / 0.15) * rng.uniform(0, 0.7)
+    lamps = smoothstep((image.max(axis=-1, keepdims=True) - 0.85) / 0.15)
+    lamps *= rng.uniform(0, 0.7) * (lamps.mean() < 0.15)  # a white wall is no lamp
     return _grainy(_shown(dark + lamps.astype(np.float32) * linear), rng, 0.7)
 
 

@@ -149,7 +149,7 @@ def text(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = _size(rng, h, w, 7, 1 / 3)
     top, bottom = np.sort(rng.uniform(-0.2, 1, 2)) * h if rng.random() < 0.5 else (0, h)
     while True:
-        line = random_text(rng, int(rng.integers(3, 3 + 2.5 * w / size)))
+        line = random_text(rng, int(rng.integers(3, 4 + 2.5 * w / size)))
         draw.text((rng.uniform(-size, w / 4), top), line, fill=1, font=font(round(size)))
         top += size * rng.uniform(1, 2.5)
         if top >= bottom:

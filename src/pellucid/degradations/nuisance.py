@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .fields import log_uniform, luma, resize, smooth_field, smoothstep, soften
+from .fields import log_uniform, luma, resize, smoothstep, soften
 from .jpeg import FILTERS, compress, shifted
 from .lettering import font, random_text
 from .noise import field
@@ -65,13 +65,24 @@ def night_scene(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def white_background(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A part of the picture on white, light grey or black, as goods in a shop, with an edge of 0.7
-    to 3 px."""
+    """One part of the picture on white, grey or black, as goods in a shop, with an edge of 0.7 to
+    2 px.
+
+    The ground is a little uneven, so that it is no hole.
+    """
     h, w = image.shape[:2]
-    part = smooth_field(rng, h, w, rng.uniform(1, 4))
-    part = (part > np.quantile(part[::4, ::4], rng.uniform(0.2, 0.7))).astype(np.float32)
-    part = soften(part, rng.uniform(0.7, 3))[..., None]
-    ground = np.float32(rng.choice((1.0, 1.0, 0.97, 0.93, 0.0)))
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    y, x = y / h - np.float32(rng.uniform(0.3, 0.7)), x / w - np.float32(rng.uniform(0.3, 0.7))
+    angle, waves = np.arctan2(y, x), np.arange(1, 6)
+    sizes, phases = rng.normal(0, 0.3, 5) / waves, rng.uniform(0, 2 * np.pi, 5)
+    outline = sum(s * np.cos(n * angle + p) for s, n, p in zip(sizes, waves, phases, strict=True))
+    radius = np.float32(rng.uniform(0.25, 0.7)) * np.exp(0.5 * outline.astype(np.float32))
+    part = (np.hypot(x, y) < radius).astype(np.float32)
+    ground = np.float32(rng.choice((1.0, 1.0, 0.97, 0.93, 0.85, 0.02)))
+    ground = ground - np.float32(rng.uniform(0, 0.06)) * np.abs(
+        y + np.float32(rng.choice((-1, 1))) * x
+    )
+    part, ground = soften(part, rng.uniform(0.7, 2))[..., None], ground[..., None]
     return ground + part * (image - ground)
 
 
