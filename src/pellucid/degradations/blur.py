@@ -20,6 +20,7 @@ from .fields import (
     soften,
     splat,
 )
+from .noise import field
 
 MAX_LENGTH = 32.0  # extent of the trajectory in px at severity 1
 LONGEST = 36.0  # px, of the forms
@@ -98,11 +99,11 @@ def _in_some_light(
 
 
 def _grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add white noise of sigma 0.5 to 4 of 255 in half of the cases."""
     if rng.random() < 0.5:
         channels = 3 if rng.random() < 0.7 else 1
         strength = np.float32(log_uniform(rng, 0.5, 4) / 255)
-        noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
-        image = image + strength * noise
+        image = image + strength * field(rng, *image.shape[:2], channels)
     return np.clip(image, 0, 1).astype(np.float32, copy=False)
 
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compose import PHYSICAL_ORDER
+from .compose import CLEAN, PHYSICAL_ORDER
 from .fields import levels
 from .forms import FORMS
 from .mask import scratches
 from .nuisance import vary_file, vary_scene
 
-CLEAN = "clean"
 WEIGHTS = dict.fromkeys(PHYSICAL_ORDER, 1.0)
 OLD = ("motion-blurry", "noisy", "uncompleted")  # the words of an old photograph
 
@@ -60,7 +59,7 @@ def photograph(
     if nuisance:
         scene = vary_scene(scene, rng)
     words = draw_words(rng, weights, clean, chains, old)
-    grey = bool(np.ptp(scene[::7, ::7], axis=-1).max() < 1e-4)
+    grey = _is_grey(scene)
     inner = np.s_[margin : scene.shape[0] - margin, margin : scene.shape[1] - margin]
     holes = "uncompleted" in words
     picture = scene
@@ -68,10 +67,10 @@ def photograph(
         if word not in (CLEAN, "uncompleted"):
             picture = _form(word, rng)(picture, rng)
     picture = picture[inner]
-    # A hole is cut into the file; three files with holes in four are otherwise spotless.
+    # Holes are cut into a file. What is known comes back as it is, so most files are spotless.
     if nuisance and (not holes or rng.random() < 0.25):
         picture = vary_file(picture, rng)
-    if grey:
+    if grey:  # a grey file has one channel, and one field of noise
         picture = np.repeat(picture[..., 1:2], 3, axis=-1)
     if holes:
         picture = (scratches if words == OLD else _form("uncompleted", rng))(picture, rng)
@@ -96,11 +95,16 @@ def draw_words(
     if kind < clean + old and set(OLD) <= set(names):
         return OLD
     count = 1
-    if kind < clean + old + chains:
+    if clean + old <= kind < clean + old + chains:
         count = min(2 if rng.random() < 0.75 else 3, len(names))
     shares = np.array([weights[name] for name in names], float)
     chosen = rng.choice(len(names), count, replace=False, p=shares / shares.sum())
     return tuple(names[i] for i in sorted(chosen))
+
+
+def _is_grey(image: np.ndarray) -> bool:
+    red, green, blue = np.moveaxis(image, -1, 0)
+    return max(np.abs(red - green).max(), np.abs(blue - green).max()) < 0.5 / 255
 
 
 def _form(word: str, rng: np.random.Generator):

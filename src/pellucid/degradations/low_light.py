@@ -55,16 +55,16 @@ def _grainy(image: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> 
 
 
 def under_exposed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """0.7 to 5 stops less light, in linear light, in half of the cases with a colour cast."""
-    light = np.float32(2.0 ** -log_uniform(rng, 0.7, 5))
+    """0.4 to 5 stops less light, in linear light, in half of the cases with a colour cast."""
+    light = np.float32(2.0 ** -log_uniform(rng, 0.4, 5))
     cast = _cast(rng, 0.35) if rng.random() < 0.5 else np.float32(1)
     return _grainy(_shown(_linear(image) * light * cast), rng)
 
 
 def gamma_curve(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """b (a x)^g with a in [0.9, 1], b in [0.5, 1], g in [1.3, 5] (AgLLNet, IJCV 2021: g from 1.5),
+    """b (a x)^g with a in [0.9, 1], b in [0.5, 1], g in [1.2, 5] (AgLLNet, IJCV 2021: g from 1.5),
     with noise in half of the cases."""
-    a, b, g = rng.uniform(0.9, 1), rng.uniform(0.5, 1), log_uniform(rng, 1.3, 5)
+    a, b, g = rng.uniform(0.9, 1), 1 - 0.5 * rng.random() ** 2, log_uniform(rng, 1.2, 5)
     return _grainy((np.float32(b) * (np.float32(a) * image) ** np.float32(g)), rng)
 
 
@@ -116,12 +116,12 @@ def flat(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """2 to 6 stops less, blue or yellow, paler where darker; what was brightest still shines."""
+    """0.8 to 6 stops less, blue or yellow, paler where darker; what was brightest still shines."""
     linear = _linear(image)
     grey = luma(linear)
     pale = np.float32(rng.uniform(0, 0.6))
     linear = linear + pale * (1 - grey) * (grey - linear)
-    dark = linear * np.float32(2.0 ** -rng.uniform(2, 6)) * _cast(rng, 0.6)
+    dark = linear * np.float32(2.0 ** -log_uniform(rng, 0.8, 6)) * _cast(rng, 0.6)
     lamps = smoothstep((image.max(axis=-1, keepdims=True) - 0.85) / 0.15)
     lamps *= rng.uniform(0, 0.7) * (lamps.mean() < 0.15)  # a white wall is no lamp
     return _grainy(_shown(dark + lamps.astype(np.float32) * linear), rng, 0.7)

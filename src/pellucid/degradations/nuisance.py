@@ -159,7 +159,7 @@ def halftone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return smoothstep(0.5 + (source - screen) * np.float32(rng.uniform(1.5, 4)))
 
 
-def _black_and_white(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def black_and_white(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Grey by random weights of the colours, as by different films and filters."""
     weights = rng.dirichlet((3, 5, 2)).astype(np.float32)
     return np.repeat((image @ weights)[..., None], 3, axis=-1)
@@ -177,7 +177,7 @@ SCENE: tuple[tuple[Change, float], ...] = (
     (drawing, 0.02),
     (halftone, 0.015),
     (lettered, 0.05),
-    (_black_and_white, 0.12),
+    (black_and_white, 0.12),
     (film, 0.08),
 )  # in this order, each with its probability
 
