@@ -22,6 +22,7 @@ from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations.camera import photograph
 from pellucid.errors import UsageError
+from pellucid.memory import keep_freed_memory
 
 SHARD = 512  # windows a file
 SPARE = 16  # px around a window that damage may reach in from; cut off afterwards
@@ -62,7 +63,7 @@ def make_windows(
     shards = -(-count // SHARD)
     missing = [i for i in range(shards) if not _shard(out, i).with_suffix(".json").exists()]
     jobs = [(photos, out, i, side, seed) for i in missing]
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=keep_freed_memory) as pool:
         for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
             if progress is not None:
                 progress(done, shards)
@@ -84,10 +85,9 @@ def _make_shard(job: tuple) -> None:
     words = []
     for i in range(SHARD):
         rng = np.random.default_rng((seed, shard * SHARD + i))
-        sample = photograph(_scene(photos, side + 2 * SPARE, rng), rng)
-        inside = np.s_[SPARE:-SPARE, SPARE:-SPARE]
+        sample = photograph(_scene(photos, side + 2 * SPARE, rng), rng, margin=SPARE)
         for place, picture in enumerate((sample.lq, sample.gt)):
-            pairs[i, place] = np.rint(255 * picture[inside])
+            pairs[i, place] = np.rint(255 * picture)
         words.append("+".join(sample.words))
     path = _shard(out, shard)
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -107,7 +107,9 @@ def _scene(photos: CleanPhotos, side: int, rng: np.random.Generator) -> np.ndarr
     scale = smallest ** rng.uniform(0, 1)
     window = photo[random_window(height, width, round(side / scale), rng)]
     if min(window.shape[:2]) > side:
-        window = np.asarray(Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS))
+        reduced = Image.fromarray(window)
+        reduced = reduced.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        window = np.asarray(reduced)
     window = filled(window, side, side)
     return (turned(window, int(rng.integers(2))) / np.float32(255)).astype(np.float32)
 
