@@ -154,7 +154,7 @@ def frames(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Unlike a kernel, the blur differs from place to place.
     """
     h, w = image.shape[:2]
-    shift = log_uniform(rng, 0.5, 16)
+    shift = log_uniform(rng, 0.5, 24)
     turn = np.deg2rad(log_uniform(rng, 0.05, 5)) * rng.choice((-1, 1))
     zoom = log_uniform(rng, 0.001, 0.08) * rng.choice((-1, 1))
     side = max(h, w)
