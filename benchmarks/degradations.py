@@ -1,4 +1,4 @@
-"""Time the degradations: ms a window by word, of every form, and of the whole composition.
+"""Time the degradations: ms of one core a window by word, of every form, and of the composition.
 
 python benchmarks/degradations.py [--side 128] [--repeats 60] [--forms]
 """
@@ -34,9 +34,9 @@ def main() -> None:
                 print(f"    {form.__name__:18}{spent:7.1f}")
     spent = defaultdict(list)
     for seed in range(10 * args.repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         words = photograph(scene, np.random.default_rng(seed)).words
-        spent[len(words) if words != ("clean",) else 0].append(time.perf_counter() - start)
+        spent[len(words) if words != ("clean",) else 0].append(time.process_time() - start)
     for count, times in sorted(spent.items()):
         print(f"photograph, {count} words{1e3 * np.mean(times):7.1f}")
     every = [t for times in spent.values() for t in times]
@@ -45,10 +45,10 @@ def main() -> None:
 
 def milliseconds(form, scene: np.ndarray, repeats: int) -> float:
     form(scene, np.random.default_rng(0))
-    start = time.perf_counter()
+    start = time.process_time()
     for seed in range(repeats):
         form(scene, np.random.default_rng(seed))
-    return 1e3 * (time.perf_counter() - start) / repeats
+    return 1e3 * (time.process_time() - start) / repeats
 
 
 if __name__ == "__main__":

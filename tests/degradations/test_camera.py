@@ -101,6 +101,16 @@ def test_grey_scenes_stay_grey():
         assert np.ptp(made.lq, axis=-1).max() == 0
 
 
+def test_damage_that_cannot_be_seen_is_not_named():
+    white = np.ones((40, 40, 3), np.float32)
+    named = []
+    for seed in range(40):
+        made = photograph(white, seeded(seed), {"uncompleted": 1.0}, clean=0, nuisance=False)
+        named.append(made.words == ("uncompleted",))
+        assert named[-1] == (not np.array_equal(made.lq, made.gt))
+    assert 5 < sum(named) < 35
+
+
 def test_known_pixels_are_those_of_the_truth():
     for seed in range(20):
         made = photograph(SCENE, seeded(seed), {"uncompleted": 1.0}, clean=0, nuisance=False)

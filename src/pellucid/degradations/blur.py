@@ -154,12 +154,12 @@ def frames(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Unlike a kernel, the blur differs from place to place.
     """
     h, w = image.shape[:2]
-    shift = log_uniform(rng, 0.5, 16)
+    shift = log_uniform(rng, 0.5, 24)
     turn = np.deg2rad(log_uniform(rng, 0.05, 5)) * rng.choice((-1, 1))
     zoom = log_uniform(rng, 0.001, 0.08) * rng.choice((-1, 1))
     side = max(h, w)
     most = max(shift, abs(turn) * side / 2, abs(zoom) * side / 2)
-    count = int(np.clip(np.ceil(most) + 2, 3, MAX_FRAMES))
+    count = int(np.clip(np.ceil(most / 1.4) + 2, 3, MAX_FRAMES))
     path = np.stack(shake(rng))[:, np.linspace(0, 511, count).astype(int)] * shift
     pad = int(min(np.ceil(most) + 2, h, w))
     padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
@@ -191,11 +191,12 @@ def moving_object(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     part = smooth_field(rng, h, w, cells)
     part = smoothstep(0.5 + 8 * (part - np.quantile(part, 1 - cover)))[..., None]
     kernel = kernel_of_path(rng, log_uniform(rng, 3, LONGEST))
-    rest = kernel_of_path(rng, log_uniform(rng, 0.5, 6))
+    rest = kernel_of_path(rng, log_uniform(rng, 1, 6)) if rng.random() < 0.5 else None
 
     def change(x: np.ndarray) -> np.ndarray:
         moved = convolve(np.concatenate([x * part, part], axis=-1), kernel)
-        return moved[..., :3] + (1 - moved[..., 3:]) * convolve(x, rest)
+        still = x if rest is None else convolve(x, rest)
+        return moved[..., :3] + (1 - moved[..., 3:]) * still
 
     return _in_some_light(image, rng, change)
 

@@ -62,10 +62,11 @@ def photograph(
     grey = _is_grey(scene)
     inner = np.s_[margin : scene.shape[0] - margin, margin : scene.shape[1] - margin]
     holes = "uncompleted" in words
-    picture = scene
+    picture, found = scene, []
     for word in words:
         if word not in (CLEAN, "uncompleted"):
-            picture = _form(word, rng)(picture, rng)
+            before, picture = picture, _form(word, rng)(picture, rng)
+            found += [word] * _differ(before[inner], picture[inner])
     picture = picture[inner]
     # Holes are cut into a file. What is known comes back as it is, so most files are spotless.
     if nuisance and (not holes or rng.random() < 0.25):
@@ -73,8 +74,10 @@ def photograph(
     if grey:  # a grey file has one channel, and one field of noise
         picture = np.repeat(picture[..., 1:2], 3, axis=-1)
     if holes:
+        before = picture
         picture = (scratches if words == OLD else _form("uncompleted", rng))(picture, rng)
-    return Sample(levels(picture), levels(scene[inner]), words)
+        found += ["uncompleted"] * _differ(before, picture)
+    return Sample(levels(picture), levels(scene[inner]), tuple(found) or (CLEAN,))
 
 
 def draw_words(
@@ -100,6 +103,11 @@ def draw_words(
     shares = np.array([weights[name] for name in names], float)
     chosen = rng.choice(len(names), count, replace=False, p=shares / shares.sum())
     return tuple(names[i] for i in sorted(chosen))
+
+
+def _differ(before: np.ndarray, after: np.ndarray) -> bool:
+    """False where a degradation did nothing: a white hole in white, drops beside the window."""
+    return not np.array_equal(levels(before), levels(after))
 
 
 def _is_grey(image: np.ndarray) -> bool:

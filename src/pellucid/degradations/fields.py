@@ -58,8 +58,8 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     mode = "reflect" if h > ph and w > pw else "symmetric"
     pad = [(ph, ph), (pw, pw)] + [(0, 0)] * (image.ndim - 2)
     padded = np.moveaxis(np.pad(image, pad, mode=mode), (0, 1), (-2, -1))
-    size = (padded.shape[-2] + kernel.shape[0] - 1, padded.shape[-1] + kernel.shape[1] - 1)
-    size = tuple(_fast_length(n) for n in size)
+    # What wraps round at this size lies in the border that is cut off below.
+    size = tuple(_fast_length(n) for n in padded.shape[-2:])
     spectrum = np.fft.rfft2(padded, size) * np.fft.rfft2(kernel.astype(np.float32), size)
     full = np.fft.irfft2(spectrum, size)
     top, left = 2 * (kernel.shape[0] // 2), 2 * (kernel.shape[1] // 2)

@@ -141,7 +141,8 @@ def blobs(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def text(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lines of letters of 7 px to a third of the side, over all or a part of the picture."""
+    """Lines of letters of 7 px to a third of the side, over all or a part of the picture; a quarter
+    of them lie askew."""
     h, w = image.shape[:2]
     canvas = Image.new("1", (w, h))
     draw = ImageDraw.Draw(canvas)
@@ -153,7 +154,12 @@ def text(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         draw.text((rng.uniform(-size, w / 4), top), line, fill=1, font=font(round(size)))
         top += size * rng.uniform(1, 2.5)
         if top >= bottom:
-            return fill(image, np.asarray(canvas), rng)
+            break
+    if rng.random() < 0.25:
+        turned = np.asarray(canvas.rotate(rng.uniform(-45, 45)))
+        if turned.any():
+            return fill(image, turned, rng)
+    return fill(image, np.asarray(canvas), rng)
 
 
 def scratches(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -87,12 +87,13 @@ def raw(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def correlated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise blurred over 0.4 to 2 px, in part common to the colours, sigma 2 to 40."""
+    """Gaussian noise blurred over 0.4 to 2 px, in part common to the colours, sigma 2 to 40
+    (coarse noise less)."""
     softness = log_uniform(rng, 0.4, 2.0)
     noise = field(rng, *image.shape[:2], 4, softness)
     common = rng.uniform(0, 1)
     mixed = common * noise[..., 3:] + (1 - common**2) ** 0.5 * noise[..., :3]
-    return _added(image, sigma(rng, 2, 40) * mixed.astype(np.float32))
+    return _added(image, sigma(rng, 2, 40 / max(softness, 1)) * mixed.astype(np.float32))
 
 
 def chroma(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

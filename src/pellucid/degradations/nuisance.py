@@ -145,6 +145,32 @@ def drawing(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return flat
 
 
+def illustration(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """No photograph: even shapes and lines in a few colours of it, as in icons and diagrams."""
+    h, w = image.shape[:2]
+    spots = rng.integers(h, size=6), rng.integers(w, size=6)
+    colours = [tuple(int(255 * v) for v in colour) for colour in np.clip(image[spots], 0, 1)]
+    colours += [(255, 255, 255), (20, 20, 20)]
+    canvas = Image.new("RGB", (2 * w, 2 * h), colours[-2 if rng.random() < 0.4 else 0])
+    draw = ImageDraw.Draw(canvas)
+    for _ in range(int(rng.integers(4, 30))):
+        colour = colours[rng.integers(len(colours))]
+        size = log_uniform(rng, 4, max(8, min(h, w))) * rng.uniform(0.3, 1, 2)
+        (x, y), width = rng.uniform(0, 2, 2) * (w, h), int(rng.integers(1, 8))
+        box, kind = [x - size[0], y - size[1], x + size[0], y + size[1]], rng.integers(6)
+        if kind < 2:
+            (draw.rectangle if kind else draw.ellipse)(box, fill=colour)
+        elif kind < 4:
+            draw.rounded_rectangle(box, min(size) / 2, fill=colour, outline=colours[-1])
+        elif kind < 5:
+            draw.line(box, fill=colour, width=width)
+        else:
+            letters = random_text(rng, int(rng.integers(2, 14)))
+            draw.text((x, y), letters, fill=colour, font=font(round(size.max())))
+    small = canvas.resize((w, h), Image.Resampling.BOX)
+    return np.asarray(small, np.float32) / 255
+
+
 def halftone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Print: dots of 3 to 8 px that grow with the darkness, in grey or in each colour."""
     h, w = image.shape[:2]
@@ -175,8 +201,9 @@ SCENE: tuple[tuple[Change, float], ...] = (
     (white_balance, 0.15),
     (saturation, 0.12),
     (drawing, 0.02),
+    (illustration, 0.015),
     (halftone, 0.015),
-    (lettered, 0.05),
+    (lettered, 0.03),
     (black_and_white, 0.12),
     (film, 0.08),
 )  # in this order, each with its probability
