@@ -118,7 +118,11 @@ def lite_blind() -> TrainConfig:
         recipe="lite_blind",
         task=RestoreOptions(
             network=ResUNetConfig(
-                context_dim=LITE.embed_dim, words=len(CLASSES), statistics=(48, 96, 128)
+                encoder_blocks=(1, 1, 2),
+                middle_blocks=3,
+                context_dim=LITE.embed_dim,
+                words=len(CLASSES),
+                statistics=(32, 64, 128),
             ),
             words="lite",
             tokenizer="src/pellucid/weights/lite-tokenizer.json",
@@ -127,15 +131,15 @@ def lite_blind() -> TrainConfig:
             loss="psnr40",
         ),
         data=DataConfig(
-            root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=64
+            root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=96
         ),
         optimizer=OptimizerConfig(
-            name="muon", lr=1.5e-3, adamw_lr=1e-3, lr_min=0.0, schedule="linear", warmup=300,
+            name="muon", lr=1.2e-3, adamw_lr=1e-3, lr_min=0.0, schedule="linear", warmup=300,
             clip_norm=1.0,
         ),
         ema=EMAConfig(decay=0.999),
-        steps=40_000,
-        batch_size=32,
+        steps=20_000,
+        batch_size=40,
         precision="auto",
         output="runs/lite-blind",
         save_every=1000,
