@@ -62,6 +62,13 @@ class CleanPhotos(Sequence):
         start, end = self._starts[index], self._ends[index]
         return self._pixels[start:end].reshape(*self.sizes[index], 3)
 
+    def fingerprint(self) -> str:
+        """Hexadecimal sha256 of all pixels and sizes, in order."""
+        digest = hashlib.sha256(self.sizes.tobytes())
+        for photo in self:
+            digest.update(photo.data)
+        return digest.hexdigest()
+
     def only(self, keep: Callable[[str], bool]) -> CleanPhotos:
         """Those whose `stable_name` is wanted; the decoded pixels are shared."""
         names = [stable_name(Path(name), Path()) for name in self.files]

@@ -6,6 +6,9 @@ quarter masked), 1 is as bad as it gets. For one state of ``rng`` the scene (str
 trajectory ...) stays the same and only its strength changes, so PSNR falls with severity.
 
 Weather also says where it is: ``weather(image, steps, rng)`` returns its map beside the image.
+
+``FORMS[word]`` are the same degradations after several models each, with strengths of their own;
+``photograph(scene, rng)`` composes them in the camera's order into a training sample.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .blur import motion_blurry
+from .camera import Sample, photograph
+from .compose import CLEAN, chain, sample
+from .forms import FORMS
 from .haze import hazy
 from .jpeg import jpeg_compressed
 from .low_light import low_light
@@ -22,8 +28,8 @@ from .rain import rainy
 from .raindrop import raindrop
 from .shadow import shadowed
 from .snow import snowy
+from .wild import wild
 
-CLEAN = "clean"
 DEGRADATIONS = {
     "motion-blurry": motion_blurry,
     "hazy": hazy,
@@ -73,17 +79,17 @@ def weather(
     return image.astype(np.float32, copy=False), 1 - alone
 
 
-from .compose import chain, sample  # noqa: E402  (needs the table above)
-from .wild import wild  # noqa: E402
-
 __all__ = [
     "CLASSES",
     "CLEAN",
     "DEGRADATIONS",
+    "FORMS",
     "WEATHER",
     "WORDS",
+    "Sample",
     "chain",
     "degrade",
+    "photograph",
     "sample",
     "weather",
     "wild",

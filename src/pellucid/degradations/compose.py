@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CLEAN = "clean"
 # scene -> air -> lens -> exposure -> sensor -> file -> damage to the picture
 PHYSICAL_ORDER = (
     "shadowed",

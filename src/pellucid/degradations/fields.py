@@ -8,6 +8,47 @@ import numpy as np
 from PIL import Image
 
 GAMMA = 2.2  # display gamma used to go to linear light and back
+LUMA = np.float32((0.299, 0.587, 0.114))  # Rec. 601, as JPEG has it
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number in [low, high] whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """Rec. 601 luma of ``(H, W, 3)``, as ``(H, W, 1)``."""
+    return (image @ LUMA)[..., None]
+
+
+def levels(image: np.ndarray) -> np.ndarray:
+    """Round to the 256 levels of a file; float32 in [0, 1]."""
+    return np.round(np.clip(image, 0, 1) * 255).astype(np.float32) / np.float32(255)
+
+
+def resize(image: np.ndarray, h: int, w: int, method: Image.Resampling) -> np.ndarray:
+    """Resample ``(H, W, C)`` float32 to ``(h, w, C)``; filters with lobes may leave the range."""
+    channels = [
+        Image.fromarray(np.ascontiguousarray(image[..., c])).resize((w, h), method)
+        for c in range(image.shape[2])
+    ]
+    return np.stack([np.asarray(c) for c in channels], axis=-1)
+
+
+def soften(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of ``(H, W[, C])`` with ``sigma`` px, in two passes, mirrored at the border."""
+    radius = max(1, int(np.ceil(3 * sigma)))
+    line = np.exp(-0.5 * (np.arange(radius + 1) / max(sigma, 1e-3)) ** 2)
+    line = (line / (line[0] + 2 * line[1:].sum())).astype(np.float32)
+    for axis in (0, 1):
+        n = image.shape[axis]
+        pad = [(radius, radius) if a == axis else (0, 0) for a in range(image.ndim)]
+        padded = np.moveaxis(np.pad(image, pad, mode="symmetric"), axis, 0)
+        out = line[0] * padded[radius : radius + n]
+        for k in range(1, radius + 1):
+            out += line[k] * (padded[radius - k :][:n] + padded[radius + k :][:n])
+        image = np.moveaxis(out, 0, axis)
+    return np.ascontiguousarray(image)
 
 
 def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -17,8 +58,8 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     mode = "reflect" if h > ph and w > pw else "symmetric"
     pad = [(ph, ph), (pw, pw)] + [(0, 0)] * (image.ndim - 2)
     padded = np.moveaxis(np.pad(image, pad, mode=mode), (0, 1), (-2, -1))
-    size = (padded.shape[-2] + kernel.shape[0] - 1, padded.shape[-1] + kernel.shape[1] - 1)
-    size = tuple(_fast_length(n) for n in size)
+    # What wraps round at this size lies in the border that is cut off below.
+    size = tuple(_fast_length(n) for n in padded.shape[-2:])
     spectrum = np.fft.rfft2(padded, size) * np.fft.rfft2(kernel.astype(np.float32), size)
     full = np.fft.irfft2(spectrum, size)
     top, left = 2 * (kernel.shape[0] // 2), 2 * (kernel.shape[1] // 2)

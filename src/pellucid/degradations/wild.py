@@ -10,7 +10,7 @@ stand in for them, and nothing leaves [0, 1].
 import numpy as np
 from PIL import Image
 
-from .fields import convolve, line_kernel, smooth_field
+from .fields import convolve, line_kernel, resize, smooth_field
 from .jpeg import compress
 
 # the words that the official code gives to the text encoder
@@ -87,13 +87,7 @@ def _round(image: np.ndarray) -> np.ndarray:
 
 def _resize(image: np.ndarray, h: int, w: int, rng: np.random.Generator) -> np.ndarray:
     method = _FILTERS[rng.integers(len(_FILTERS))]
-    if image.shape[:2] == (h, w):
-        return image
-    channels = [
-        Image.fromarray(np.ascontiguousarray(image[..., c])).resize((w, h), method)
-        for c in range(image.shape[2])
-    ]
-    return np.stack([np.asarray(c) for c in channels], axis=-1)
+    return image if image.shape[:2] == (h, w) else resize(image, h, w, method)
 
 
 def _random_blur(image, rng, radius, sinc, sigma, found) -> np.ndarray:

@@ -36,6 +36,7 @@ class ResUNetConfig:
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
     words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
+    statistics: tuple[int, ...] = ()  # widths of `PictureStatistics`, at 1/4, 1/8, ...; () = none
 
 
 class Context(NamedTuple):
@@ -119,11 +120,48 @@ class Prompt(nn.Module):
         return self.out(weights * self.prompt.numel() * self.prompt)
 
 
+class PictureStatistics(nn.Module):
+    """Embed a whole picture by the mean and the standard deviation of its features (ours).
+
+    A small convolutional encoder on 4 x 4 pixel blocks; the two moments of each channel of every
+    level, over the whole picture, are normalised (layer norm per level) and mapped to one vector.
+    It tells a network what no receptive field holds: the exposure, the veil of haze, the strength
+    of the noise. Computed once a picture, so that all tiles agree. 15 GFLOP a megapixel for widths
+    (48, 96, 128).
+    """
+
+    def __init__(self, widths: Sequence[int], embed_dim: int):
+        super().__init__()
+        self.stem = nn.Conv2d(48, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(ResBlock(width, None) for width in widths)
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(2 * width) for width in widths)
+        self.out = nn.Sequential(
+            nn.Linear(2 * sum(widths), 2 * embed_dim), nn.SiLU(), nn.Linear(2 * embed_dim, embed_dim)
+        )
+        self.multiple = 4 * 2 ** len(self.down)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """From ``(B, 3, H, W)`` in [0, 1] to ``(B, embed_dim)``."""
+        x = F.silu(self.stem(F.pixel_unshuffle(pad_to_multiple(image, self.multiple), 4)))
+        moments = []
+        for level, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
+            if level:
+                x = self.down[level - 1](x)
+            x = block(x, None)
+            variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
+            moments.append(norm(torch.cat([mean, (variance + 1e-6).sqrt()], 1)))
+        return self.out(torch.cat(moments, 1))
+
+
 class ResUNet(nn.Module):
     """Deterministic restorer: ``net(image, context)`` with image ``(B, 3, H, W)`` in [0, 1], any H,
     W >= 1."""
 
     in_channels = 3
+    guided_by = ("degradation", "content", "image")  # what `context` takes
 
     def __init__(self, config: ResUNetConfig | None = None):
         super().__init__()
@@ -140,6 +178,8 @@ class ResUNet(nn.Module):
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )
+        if config.statistics:
+            self.statistics = PictureStatistics(config.statistics, embed)
         self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             blocks(n, w) for n, w in zip(config.encoder_blocks, widths, strict=False)
@@ -167,16 +207,24 @@ class ResUNet(nn.Module):
         # a 2x2 strided convolution and the pixel-shuffle add at most one block of their level
         return sum((n + 1) * 2 ** (level + 1) for level, n in enumerate(convs))
 
-    def context(self, degradation: Tensor | None, content: Tensor | None) -> Context:
-        """Condition on DA-CLIP's embeddings, each ``(B, context_dim)`` un-normalised or None for
-        none."""
+    def context(
+        self, degradation: Tensor | None, content: Tensor | None, image: Tensor | None = None
+    ) -> Context:
+        """Condition on the whole picture and on DA-CLIP's embeddings.
+
+        Args:
+            degradation, content: ``(B, context_dim)``, un-normalised; None, or a row of zeros: not
+                known.
+            image: the whole damaged picture ``(B, 3, H, W)`` in [0, 1], for ``statistics``.
+        """
         given = degradation if degradation is not None else content
-        batch = 1 if given is None else len(given)
         reference = self.stem.weight
-        if degradation is None:
-            embedding = reference.new_zeros(batch, self.config.embed_dim)
-        else:
-            embedding = self.prompt(degradation)
+        embedding = reference.new_zeros(1 if given is None else len(given), self.config.embed_dim)
+        if degradation is not None:
+            known = degradation.any(dim=-1, keepdim=True)
+            embedding = self.prompt(degradation) * known
+        if self.config.statistics:
+            embedding = embedding + self.statistics(image)
         if content is None:
             biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
         else:

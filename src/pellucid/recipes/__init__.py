@@ -20,6 +20,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_controller,
         lite.lite_named,
         lite.lite_restore,
+        lite.lite_blind,
         lite.lite_sde,
         perceive.perceive_medium,
         perceive.perceive_prompts,

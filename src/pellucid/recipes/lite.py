@@ -117,6 +117,46 @@ def lite_restore() -> TrainConfig:
     )
 
 
+def lite_blind() -> TrainConfig:
+    """The restorer that looks before it believes: wide generators, words missing or wrong.
+
+    The data: windows made by `pellucid data windows`.
+    """
+    return TrainConfig(
+        recipe="lite_blind",
+        task=RestoreOptions(
+            network=ResUNetConfig(
+                encoder_blocks=(1, 1, 2),
+                middle_blocks=3,
+                context_dim=LITE.embed_dim,
+                words=len(CLASSES),
+                statistics=(32, 64, 128),
+            ),
+            words="lite",
+            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            context_dropout=0.4,
+            wrong_words=0.1,
+            loss="psnr40",
+        ),
+        data=DataConfig(
+            root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=96
+        ),
+        optimizer=OptimizerConfig(
+            name="muon", lr=1.2e-3, adamw_lr=1e-3, lr_min=0.0, schedule="linear", warmup=300,
+            clip_norm=1.0,
+        ),
+        ema=EMAConfig(decay=0.999),
+        steps=20_000,
+        batch_size=40,
+        precision="auto",
+        output="runs/lite-blind",
+        save_every=1000,
+        validate_every=1000,
+        validation_samples=220,
+        log_every=50,
+    )
+
+
 def lite_sde() -> TrainConfig:
     """The diffusion version: predicts the clean picture at all times of the SDE, from `lite`."""
     restore = lite_restore()

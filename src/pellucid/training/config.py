@@ -19,16 +19,20 @@ from pellucid.errors import UsageError
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Lion with a cosine schedule, moved every step.
+    """AdamW, Lion or Muon, with a schedule moved every step.
 
-    Weight decay is applied to matrices and kernels only: never to biases, gains and other tensors
+    Muon trains the inner kernels; AdamW the rest, at `adamw_lr`, on the same schedule. Weight decay is applied to matrices and kernels only: never to biases, gains and other tensors
     of fewer than two dimensions, nor to `logit_scale`.
     """
 
-    name: Literal["adamw", "lion"] = "adamw"
+    name: Literal["adamw", "lion", "muon"] = "adamw"
     lr: float = 3e-4
+    adamw_lr: float = 1e-3
+    """With Muon: peak rate of stem, head, biases and matrices of vectors, which AdamW trains."""
     lr_min: float = 1e-6
     """Learning rate at the last step."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the rate falls from its peak to `lr_min`."""
     warmup: int = 0
     """Steps of linear warm-up from lr / warmup to lr."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -61,8 +65,9 @@ class DataConfig:
     """Folder of the training data."""
     validation: str = ""
     """Folder of held-out data of the same kind; empty = no validation."""
-    kind: Literal["generated", "wild", "pairs", "captions", "triplets"] = "generated"
-    """`generated`: clean photographs, damaged on the fly; `wild`: the same, by the second-order
+    kind: Literal["generated", "windows", "wild", "pairs", "captions", "triplets"] = "generated"
+    """`generated`: clean photographs, damaged on the fly; `windows`: damaged windows made ahead by
+    `pellucid data windows`; `wild`: the same, by the second-order
     mixture of wild-IR; `pairs`: folders TYPE/LQ and TYPE/GT, every type as often as every other;
     `captions`: a table of such pictures with captions (`root` is the table); `triplets`: what
     `pellucid data triplets` makes."""

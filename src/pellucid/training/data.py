@@ -14,6 +14,7 @@ from pellucid.data.folders import CaptionedPairs, PairedFolders
 from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
 from pellucid.data.triplets import Triplets, fold_of, held_out
+from pellucid.data.windows import Windows
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
 from pellucid.errors import UsageError
 from pellucid.training.config import DataConfig, TrainConfig
@@ -38,6 +39,7 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
         raise UsageError(f"no training data: give {what} with --data.root")
     opened = {
         "generated": _generated,
+        "windows": _windows,
         "wild": _wild,
         "pairs": _pairs,
         "captions": _captions,
@@ -68,6 +70,14 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     even = EvenPlan(classes)
     settings = {"by": "turn", "turns": False, "length": config.validation_samples}
     return training, GeneratedPairs(photos, data.crop, seed, even, **settings)
+
+
+def _windows(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+    data = config.data
+    training = Windows(data.root, data.crop, config.seed, data.turns)
+    if not data.validation:
+        return training, None
+    return training, Windows(data.validation, None)
 
 
 def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:

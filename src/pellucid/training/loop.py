@@ -102,7 +102,7 @@ def train(
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("scale", 1.0)  # Muon's AdamW has a rate of its own
             values = gradients(config, model, batches, accelerator, step)
             limit = config.optimizer.clip_norm or math.inf
             norm = float(accelerator.clip_grad_norm_(model.parameters(), limit))

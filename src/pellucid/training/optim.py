@@ -51,6 +51,107 @@ class Lion(torch.optim.Optimizer):
         return loss
 
 
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024) for the inner kernels of a network, AdamW for its other parameters.
+
+    Muon's update is the Nesterov momentum of a kernel, as a matrix `(out, in * height * width)`,
+    with its singular values brought near 1 by five Newton-Schulz steps, times `0.2 * sqrt(max(rows,
+    columns))` (the scale of Liu et al. 2025, arXiv 2502.16982, by which its entries are as large as
+    AdamW's). Kernels of one shape are orthogonalised together.
+
+    Args:
+        groups: parameter groups; those with `muon=True` hold kernels, 2-D at least.
+        lr: of the groups that do not say theirs.
+        momentum: of Muon.
+        betas, eps: of AdamW.
+    """
+
+    COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+    def __init__(
+        self,
+        groups: Iterable[dict],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+    ):
+        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps}
+        super().__init__(groups, {**defaults, "weight_decay": 0.0, "muon": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Do one update; parameters without a gradient are left alone."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            given = [p for p in group["params"] if p.grad is not None]
+            for p in given:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            (self._muon if group["muon"] else self._adamw)(group, given)
+        return loss
+
+    def _muon(self, group: dict, parameters: list[Tensor]) -> None:
+        by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
+        for p in parameters:
+            state = self.state[p]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(p)
+            momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+            update = _rows(p.grad.lerp(momentum, group["momentum"]))
+            by_shape.setdefault(tuple(update.shape), []).append((p, update.bfloat16()))
+        for (rows, columns), pairs in by_shape.items():
+            scale = 0.2 * max(rows, columns) ** 0.5
+            updates = self.orthogonal(torch.stack([update for _, update in pairs]))
+            for (p, _), update in zip(pairs, updates, strict=True):
+                _rows(p).sub_(update.to(p.dtype), alpha=group["lr"] * scale)
+
+    def _adamw(self, group: dict, parameters: list[Tensor]) -> None:
+        beta1, beta2 = group["betas"]
+        for p in parameters:
+            state = self.state[p]
+            if "step" not in state:
+                state["step"] = torch.tensor(0.0)
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
+            state["step"] += 1
+            step = float(state["step"])
+            mean = state["exp_avg"].lerp_(p.grad, 1 - beta1)
+            square = state["exp_avg_sq"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+            spread = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
+            p.addcdiv_(mean, spread, value=-group["lr"] / (1 - beta1**step))
+
+    @classmethod
+    def orthogonal(cls, matrices: Tensor, steps: int = 5) -> Tensor:
+        """Bring the singular values of `(N, rows, columns)` near 1 (0.7 to 1.2), in bfloat16."""
+        a, b, c = cls.COEFFICIENTS
+        x = matrices.bfloat16()
+        tall = x.shape[1] > x.shape[2]
+        x = x.mT if tall else x
+        x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return x.mT if tall else x
+
+
+def _rows(kernel: Tensor) -> Tensor:
+    """View a kernel as `(out, the rest)`, the rest in the order in which it lies in memory.
+
+    The order of the columns makes no difference to Muon; another order would be a copy.
+    """
+    if kernel.ndim == 4 and kernel.is_contiguous(memory_format=torch.channels_last):
+        kernel = kernel.permute(0, 2, 3, 1)
+    return kernel.flatten(1)
+
+
+def orthogonalised(name: str, parameter: Tensor) -> bool:
+    """Say whether Muon trains a parameter: a kernel between inner layers, 16 channels or more."""
+    inner = parameter.ndim == 4 and min(parameter.shape[:2]) >= 16
+    return inner and not {"stem", "head"} & set(name.split("."))
+
+
 def decays(name: str, parameter: Tensor) -> bool:
     """Say whether weight decay applies: not to vectors, scalars, biases, norms, `logit_scale`."""
     parts = name.split(".")
@@ -63,6 +164,9 @@ def decays(name: str, parameter: Tensor) -> bool:
 def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
     """Make the optimiser of a module's trainable parameters, in two groups (decay and no decay)."""
     named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    muon = [(n, p) for n, p in named if config.name == "muon" and orthogonalised(n, p)]
+    taken = {n for n, _ in muon}
+    named = [(n, p) for n, p in named if n not in taken]
     groups = [
         {"params": [p for n, p in named if decays(n, p)], "weight_decay": config.weight_decay},
         {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
@@ -70,15 +174,28 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.O
     groups = [group for group in groups if group["params"]]
     if config.name == "lion":
         return Lion(groups, lr=config.lr, betas=config.betas)
+    if config.name == "muon":
+        for group in groups:
+            group["scale"] = config.adamw_lr / config.lr
+        kernels = {"params": [p for _, p in muon], "weight_decay": config.weight_decay}
+        groups.append({**kernels, "muon": True})
+        return Muon(groups, lr=config.lr, betas=config.betas, eps=config.eps)
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Return the rate of step 0 ... steps - 1: linear warm-up, then a half cosine to lr_min."""
+    """Return the rate of step 0 ... steps - 1: linear warm-up, then a fall to lr_min.
+
+    The fall is a half cosine or a straight line.
+    """
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     progress = (step - config.warmup) / max(1, steps - config.warmup)
-    return config.lr_min + 0.5 * (config.lr - config.lr_min) * (1 + math.cos(math.pi * progress))
+    if config.schedule == "linear":
+        left = 1 - progress
+    else:
+        left = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr_min + left * (config.lr - config.lr_min)
 
 
 def ema_decay(config: EMAConfig, step: int) -> float | None:

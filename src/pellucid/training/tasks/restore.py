@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pellucid.errors import UsageError
 from pellucid.losses import pixel
 from pellucid.networks.guided import GuidedNAFNetConfig, GuidedResUNetConfig
-from pellucid.networks.layers import needs_semantics
+from pellucid.networks.layers import context_for, needs_semantics
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.perceive_ir import PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMediumConfig
@@ -55,6 +55,7 @@ class RestoreOptions:
     tokenizer: str = ""
     """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
+    wrong_words: float = 0.0
     loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "l1"
     frequency: float = 0.0
 
@@ -82,6 +83,7 @@ class RestoreOptions:
             "words": words,
             "semantics": load_guide(network, self.semantics) if guided else None,
             "context_dropout": self.context_dropout,
+            "wrong_words": self.wrong_words,
             "loss": self.loss,
             "frequency": self.frequency,
         }
@@ -104,6 +106,8 @@ class RestoreTask(Task):
         context_dropout: share of samples whose two embeddings are zeroed, so that the network also
             works unguided.
         loss: name in `LOSSES`.
+        wrong_words: share of samples that are told the words of another sample of the batch, so that
+            the network looks before it believes.
         frequency: weight of `frequency_l1`, added to the loss.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.
@@ -120,8 +124,10 @@ class RestoreTask(Task):
         frequency: float = 0.0,
         words: WordEmbeddings | None = None,
         semantics: Semantics | None = None,
+        wrong_words: float = 0.0,
     ):
         super().__init__()
+        self.wrong_words = wrong_words
         self.network = network
         self.tower = tower
         self.words = words
@@ -150,11 +156,14 @@ class RestoreTask(Task):
         lq, clean = batch["lq"], batch["gt"]
         restored = self.network(lq, self.context(batch))
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
+        if self.words is not None and self.context_dropout:
+            alone = context_for(self.network, lq, degradation=None, content=None)
+            metrics["psnr_unguided"] = pixel.psnr(self.network(lq, alone), clean)
         return metrics, restored.clamp(0, 1)
 
     def context(self, batch: dict, generator: torch.Generator | None = None) -> Any:
         """Return what guides the network; see `guide`."""
-        told = None if self.words is None else self.words(batch["word"])
+        told = None if self.words is None else self._told(batch["word"], generator)
         return guide(
             self.network,
             self.tower,
@@ -165,6 +174,16 @@ class RestoreTask(Task):
             told,
             batch.get("view"),
         )
+
+    def _told(self, words: list[str], generator: torch.Generator | None) -> Tensor:
+        """Embed the true words; in training a share is missing (zeros), another share is wrong."""
+        told = self.words(words)
+        if generator is None:
+            return told
+        draw = torch.rand(len(told), 1, generator=generator, device=told.device)
+        others = told.roll(1, dims=0)
+        told = torch.where(draw < self.context_dropout + self.wrong_words, others, told)
+        return torch.where(draw < self.context_dropout, 0.0, told)
 
     def trained(self) -> nn.Module:
         """Return the network."""

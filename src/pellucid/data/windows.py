@@ -1,0 +1,166 @@
+"""Damaged windows of clean photographs, made once and kept in shards.
+
+Making a window with the wide generators takes milliseconds of a core; reading one takes none. So
+windows are made ahead, by as many processes as there are cores, and a training reads them in any
+order, each time another crop in another orientation. Window i is a function of the photographs, the
+seed and i: a folder can be made again, and grown, by the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
+from pellucid.data.photos import CleanPhotos
+from pellucid.degradations.camera import photograph
+from pellucid.errors import UsageError
+from pellucid.memory import keep_freed_memory
+
+SHARD = 512  # windows a file
+SPARE = 16  # px around a window that damage may reach in from; cut off afterwards
+SMALLEST = 0.25  # photographs are reduced by up to this factor before a window is cut
+SETTINGS = "windows.json"
+
+
+def make_windows(
+    photos: CleanPhotos,
+    out: str | Path,
+    count: int,
+    side: int = 160,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write shards until `out` holds `count` windows (rounded up to shards); returns the number.
+
+    Args:
+        photos: clean photographs; one is drawn in proportion to the root of its pixels.
+        out: folder; shards that it holds already are kept.
+        count: windows in all.
+        side: of a window, in px.
+        seed: another seed gives other windows.
+        workers: processes.
+        progress: is called with shards done and shards in all.
+
+    Raises:
+        UsageError: `out` holds windows of another side, seed or set of photographs.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {"side": side, "seed": seed, "photos": photos.fingerprint()}
+    held = _settings(out)
+    if held not in (None, settings):
+        raise UsageError(f"{out} holds windows made with {held}, not {settings}; use a new folder")
+    (out / SETTINGS).write_text(json.dumps(settings))
+    shards = -(-count // SHARD)
+    missing = [i for i in range(shards) if not _shard(out, i).with_suffix(".json").exists()]
+    jobs = [(photos, out, i, side, seed) for i in missing]
+    with ProcessPoolExecutor(workers, initializer=keep_freed_memory) as pool:
+        for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
+            if progress is not None:
+                progress(done, shards)
+    return shards * SHARD
+
+
+def _settings(folder: Path) -> dict | None:
+    path = folder / SETTINGS
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _shard(folder: Path, index: int) -> Path:
+    return folder / f"windows-{index:05d}.npy"
+
+
+def _make_shard(job: tuple) -> None:
+    photos, out, shard, side, seed = job
+    pairs = np.empty((SHARD, 2, side, side, 3), np.uint8)
+    words = []
+    for i in range(SHARD):
+        rng = np.random.default_rng((seed, shard * SHARD + i))
+        sample = photograph(_scene(photos, side + 2 * SPARE, rng), rng, margin=SPARE)
+        for place, picture in enumerate((sample.lq, sample.gt)):
+            pairs[i, place] = np.rint(255 * picture)
+        words.append("+".join(sample.words))
+    path = _shard(out, shard)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with open(part, "wb") as file:
+        np.save(file, pairs)
+    part.replace(path)
+    part.write_text(json.dumps(words))
+    part.replace(path.with_suffix(".json"))  # last: it says that the shard is complete
+
+
+def _scene(photos: CleanPhotos, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A square of a photograph, float32 `(side, side, 3)` in [0, 1], reduced by a random factor."""
+    shares = photos.sizes.prod(axis=1).astype(float) ** 0.5
+    photo = photos[int(rng.choice(len(photos), p=shares / shares.sum()))]
+    height, width = photo.shape[:2]
+    smallest = min(1.0, max(SMALLEST, side / min(height, width)))
+    scale = smallest ** rng.uniform(0, 1)
+    window = photo[random_window(height, width, round(side / scale), rng)]
+    if min(window.shape[:2]) > side:
+        reduced = Image.fromarray(window)
+        reduced = reduced.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        window = np.asarray(reduced)
+    window = filled(window, side, side)
+    return (turned(window, int(rng.integers(2))) / np.float32(255)).astype(np.float32)
+
+
+class Windows(Dataset):
+    """Crops of the windows that `make_windows` wrote, endless; what is added later is not seen.
+
+    A sample is what `pellucid.data.generated.GeneratedPairs` gives, without the severity.
+
+    Args:
+        folder: of the shards.
+        crop: side of the square crop in px; None = whole windows, one after the other, as they are.
+        seed: another seed gives other crops.
+        turns: mirror, turn and transpose.
+
+    Raises:
+        UsageError: no shards in the folder, or windows smaller than a crop.
+    """
+
+    def __init__(self, folder: str | Path, crop: int | None, seed: int = 0, turns: bool = True):
+        self.folder, self.crop, self.seed, self.turns = Path(folder), crop, seed, turns
+        names = sorted(self.folder.glob("windows-*.json"))
+        if not names:
+            raise UsageError(f"{folder} holds no windows; make some: pellucid data windows")
+        self.words = [word for name in names for word in json.loads(name.read_text())]
+        self.files = [name.with_suffix(".npy") for name in names]
+        self._maps: dict[int, np.ndarray] = {}
+        if crop is not None and self._pairs(0).shape[2] < crop:
+            raise UsageError(f"{folder}: windows of {self._pairs(0).shape[2]} px, crops of {crop}")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_maps": {}}  # a pickled map would be a copy
+
+    def _pairs(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            self._maps[shard] = np.load(self.files[shard], mmap_mode="r")
+        return self._maps[shard]
+
+    def __getitem__(self, index: int) -> dict:
+        rng = np.random.default_rng((self.seed, int(index)))
+        place = int(index) if self.crop is None else int(rng.integers(len(self.words)))
+        pair = self._pairs(place // SHARD)[place % SHARD]
+        if self.crop is not None:
+            corner = rng.integers(pair.shape[1] - self.crop + 1, size=2)
+            if rng.random() < 0.5:
+                corner -= corner % BLOCK  # whole pictures begin on the grid of their JPEG blocks
+            rows, columns = (slice(start, start + self.crop) for start in corner)
+            turn = int(rng.integers(8)) if self.turns else 0
+            pair = [turned(picture[rows, columns], turn) for picture in pair]
+        lq, gt = (as_tensor(picture) for picture in pair)
+        return {"lq": lq, "gt": gt, "word": self.words[place], "index": int(index)}

@@ -1,0 +1,120 @@
+"""One photograph from scene to file: the composition of all forms in the camera's order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .compose import CLEAN, PHYSICAL_ORDER
+from .fields import levels
+from .forms import FORMS
+from .mask import scratches
+from .nuisance import vary_file, vary_scene
+
+WEIGHTS = dict.fromkeys(PHYSICAL_ORDER, 1.0)
+OLD = ("motion-blurry", "noisy", "uncompleted")  # the words of an old photograph
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A damaged picture, its ground truth, and the words of the dominant damage in order.
+
+    ``lq`` and ``gt`` are ``(H, W, 3)`` float32 in [0, 1] on the 256 levels of a file.
+    """
+
+    lq: np.ndarray
+    gt: np.ndarray
+    words: tuple[str, ...]
+
+
+def photograph(
+    scene: np.ndarray,
+    rng: np.random.Generator,
+    weights: Mapping[str, float] = WEIGHTS,
+    clean: float = 1 / 9,
+    chains: float = 0.2,
+    old: float = 0.02,
+    nuisance: bool = True,
+    margin: int = 0,
+) -> Sample:
+    """Photograph ``scene``, ``(H, W, 3)`` float32 sRGB in [0, 1].
+
+    The scene is varied; then nothing happens, one degradation, or two or three in physical order
+    (light, air, lens, exposure, sensor, file, damage to the picture); then the file is varied.
+    Everything is a function of ``rng``.
+
+    Args:
+        scene: a clean photograph or a window of it.
+        rng: source of all randomness.
+        weights: chances of the degradations relative to each other; those left out never happen.
+        clean: share of samples without a degradation; their words are ``("clean",)``.
+        chains: share with two or three.
+        old: share of old photographs.
+        nuisance: vary scene and file; without, a clean sample is the scene itself.
+        margin: px cut from each side after the degradations and before the file, so that blur
+            brings in what lies beside the window instead of its reflection.
+    """
+    if min(scene.shape[:2]) <= 2 * margin:
+        raise ValueError(f"a margin of {margin} px leaves nothing of a scene {scene.shape[:2]}")
+    if nuisance:
+        scene = vary_scene(scene, rng)
+    words = draw_words(rng, weights, clean, chains, old)
+    grey = _is_grey(scene)
+    inner = np.s_[margin : scene.shape[0] - margin, margin : scene.shape[1] - margin]
+    holes = "uncompleted" in words
+    picture, found = scene, []
+    for word in words:
+        if word not in (CLEAN, "uncompleted"):
+            before, picture = picture, _form(word, rng)(picture, rng)
+            found += [word] * _differ(before[inner], picture[inner])
+    picture = picture[inner]
+    # Holes are cut into a file. What is known comes back as it is, so most files are spotless.
+    if nuisance and (not holes or rng.random() < 0.25):
+        picture = vary_file(picture, rng)
+    if grey:  # a grey file has one channel, and one field of noise
+        picture = np.repeat(picture[..., 1:2], 3, axis=-1)
+    if holes:
+        before = picture
+        picture = (scratches if words == OLD else _form("uncompleted", rng))(picture, rng)
+        found += ["uncompleted"] * _differ(before, picture)
+    return Sample(levels(picture), levels(scene[inner]), tuple(found) or (CLEAN,))
+
+
+def draw_words(
+    rng: np.random.Generator,
+    weights: Mapping[str, float] = WEIGHTS,
+    clean: float = 1 / 9,
+    chains: float = 0.2,
+    old: float = 0.02,
+) -> tuple[str, ...]:
+    """Draw the words of one sample, in physical order; see ``photograph``."""
+    names = [word for word in PHYSICAL_ORDER if weights.get(word, 0) > 0]
+    unknown = set(weights) - set(PHYSICAL_ORDER)
+    if unknown:
+        raise ValueError(f"unknown degradations {sorted(unknown)}; known: {list(PHYSICAL_ORDER)}")
+    kind = rng.random()
+    if kind < clean or not names:
+        return (CLEAN,)
+    if kind < clean + old and set(OLD) <= set(names):
+        return OLD
+    count = 1
+    if clean + old <= kind < clean + old + chains:
+        count = min(2 if rng.random() < 0.75 else 3, len(names))
+    shares = np.array([weights[name] for name in names], float)
+    chosen = rng.choice(len(names), count, replace=False, p=shares / shares.sum())
+    return tuple(names[i] for i in sorted(chosen))
+
+
+def _differ(before: np.ndarray, after: np.ndarray) -> bool:
+    """False where a degradation did nothing: a white hole in white, drops beside the window."""
+    return not np.array_equal(levels(before), levels(after))
+
+
+def _is_grey(image: np.ndarray) -> bool:
+    red, green, blue = np.moveaxis(image, -1, 0)
+    return max(np.abs(red - green).max(), np.abs(blue - green).max()) < 0.5 / 255
+
+
+def _form(word: str, rng: np.random.Generator):
+    forms = FORMS[word]
+    return forms[rng.integers(len(forms))]
