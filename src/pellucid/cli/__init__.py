@@ -32,6 +32,7 @@ COMMANDS = {
     "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),
     "train": Command("pellucid.cli.train:main", "train by a recipe"),
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
+    "average": Command("pellucid.cli.average:main", "average the weights of several runs"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
 }

@@ -1,4 +1,4 @@
-"""``pellucid data check | captions | generate | triplets``: the command line of this room."""
+"""``pellucid data``: check, caption and make training data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         PellucidError: as the functions called; SystemExit with status 2 for a wrong command line.
     """
     return tyro.extras.subcommand_cli_from_dict(
-        {"check": check, "captions": captions, "generate": generate, "triplets": triplets},
+        {
+            "check": check,
+            "captions": captions,
+            "generate": generate,
+            "windows": windows,
+            "triplets": triplets,
+        },
         prog="pellucid data",
         description="Check, caption and make training data.",
         args=argv,
@@ -124,6 +130,40 @@ def generate(
         counts = generated(clean, out, words or WORDS, span, seed, window, progress)
     for word, count in counts.items():
         print(f"{out / word}: {count} pairs")
+    return 0
+
+
+def windows(
+    clean: Clean,
+    out: Out,
+    /,
+    count: int = 40_960,
+    side: int = 160,
+    seed: int = 0,
+    workers: int = 0,
+) -> int:
+    """Damage windows of clean photographs ahead of a training, with the wide generators.
+
+    A run that was stopped goes on where it was; a larger COUNT adds to what is there. Train on
+    them with --data.kind windows --data.root OUT.
+
+    Args:
+        clean: Folder of clean photographs.
+        out: Folder to write to; 512 windows a file, 79 MB with the default side.
+        count: Windows in all, rounded up to whole files.
+        side: Of a window, in pixels; crops for training are cut from it.
+        seed: Another seed gives other windows.
+        workers: Processes; 0 = one for each core.
+    """
+    import os
+
+    from pellucid.data.photos import CleanPhotos
+    from pellucid.data.windows import make_windows
+
+    with _progress("windows") as progress:
+        workers = workers or os.cpu_count() or 1
+        made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress)
+    print(f"{out}: {made} windows")
     return 0
 
 

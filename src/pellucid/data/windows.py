@@ -22,7 +22,6 @@ from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations.camera import photograph
 from pellucid.errors import UsageError
-from pellucid.memory import keep_freed_memory
 
 SHARD = 512  # windows a file
 SPARE = 16  # px around a window that damage may reach in from; cut off afterwards
@@ -63,7 +62,7 @@ def make_windows(
     shards = -(-count // SHARD)
     missing = [i for i in range(shards) if not _shard(out, i).with_suffix(".json").exists()]
     jobs = [(photos, out, i, side, seed) for i in missing]
-    with ProcessPoolExecutor(workers, initializer=keep_freed_memory) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
             if progress is not None:
                 progress(done, shards)

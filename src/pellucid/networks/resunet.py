@@ -15,6 +15,7 @@ Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -134,12 +135,12 @@ class PictureStatistics(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(48, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResBlock(width, None) for width in widths)
-        self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.LayerNorm(2 * width) for width in widths)
         self.out = nn.Sequential(
-            nn.Linear(2 * sum(widths), 2 * embed_dim), nn.SiLU(), nn.Linear(2 * embed_dim, embed_dim)
+            nn.Linear(2 * sum(widths), 2 * embed_dim),
+            nn.SiLU(),
+            nn.Linear(2 * embed_dim, embed_dim),
         )
         self.multiple = 4 * 2 ** len(self.down)
 

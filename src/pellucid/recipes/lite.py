@@ -133,7 +133,7 @@ def lite_blind() -> TrainConfig:
                 statistics=(32, 64, 128),
             ),
             words="lite",
-            tokenizer="src/pellucid/weights/lite-tokenizer.json",
+            tokenizer=TOKENIZER,
             context_dropout=0.4,
             wrong_words=0.1,
             loss="psnr40",
@@ -142,7 +142,12 @@ def lite_blind() -> TrainConfig:
             root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=96
         ),
         optimizer=OptimizerConfig(
-            name="muon", lr=1.2e-3, adamw_lr=1e-3, lr_min=0.0, schedule="linear", warmup=300,
+            name="muon",
+            lr=1.2e-3,
+            adamw_lr=1e-3,
+            lr_min=0.0,
+            schedule="linear",
+            warmup=300,
             clip_norm=1.0,
         ),
         ema=EMAConfig(decay=0.999),

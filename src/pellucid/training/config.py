@@ -21,8 +21,9 @@ from pellucid.errors import UsageError
 class OptimizerConfig:
     """AdamW, Lion or Muon, with a schedule moved every step.
 
-    Muon trains the inner kernels; AdamW the rest, at `adamw_lr`, on the same schedule. Weight decay is applied to matrices and kernels only: never to biases, gains and other tensors
-    of fewer than two dimensions, nor to `logit_scale`.
+    Muon trains the inner kernels; AdamW the rest, at `adamw_lr`, on the same schedule. Weight decay
+    is applied to matrices and kernels only: never to biases, gains and other tensors of fewer than
+    two dimensions, nor to `logit_scale`.
     """
 
     name: Literal["adamw", "lion", "muon"] = "adamw"
