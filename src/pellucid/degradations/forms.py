@@ -1,7 +1,8 @@
 """The forms of every degradation: ``FORMS[word]`` are functions ``form(image, rng) -> image``.
 
-An image is ``(H, W, 3)`` float32 sRGB in [0, 1] of at least 16 px a side; the result is the same. A form draws its own strength,
-from hardly visible to heavy. Those named more often are drawn more often.
+An image is ``(H, W, 3)`` float32 sRGB in [0, 1], at least 16 px a side; the result is the same. A
+form draws its own strength, from hardly visible to heavy. Those named more often are drawn more
+often.
 """
 
 from collections.abc import Callable
