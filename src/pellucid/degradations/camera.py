@@ -8,11 +8,11 @@ import numpy as np
 from .compose import CLEAN, PHYSICAL_ORDER
 from .fields import levels
 from .forms import FORMS
-from .mask import scratches
-from .nuisance import vary_file, vary_scene
+from .nuisance import black_and_white, vary_file, vary_scene
+from .old_photo import old_photo
 
 WEIGHTS = dict.fromkeys(PHYSICAL_ORDER, 1.0)
-OLD = ("motion-blurry", "noisy", "uncompleted")  # the words of an old photograph
+OLD = ("noisy", "uncompleted")  # the words of an old photograph
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,48 @@ def photograph(
         raise ValueError(f"a margin of {margin} px leaves nothing of a scene {scene.shape[:2]}")
     if nuisance:
         scene = vary_scene(scene, rng)
-    words = draw_words(rng, weights, clean, chains, old)
-    grey = _is_grey(scene)
     inner = np.s_[margin : scene.shape[0] - margin, margin : scene.shape[1] - margin]
+    if rng.random() < old and all(weights.get(word, 0) > 0 for word in OLD):
+        if rng.random() < 0.7:  # colours that a print never had cannot come back
+            scene = black_and_white(scene, rng)
+        picture, words = old_photo(scene, rng)[inner], OLD
+        picture = vary_file(picture, rng) if nuisance else picture
+    else:
+        words = draw_words(rng, weights, clean, chains)
+        picture, words = _damaged(scene, words, inner, rng, nuisance)
+    return Sample(levels(picture), levels(scene[inner]), words)
+
+
+def draw_words(
+    rng: np.random.Generator,
+    weights: Mapping[str, float] = WEIGHTS,
+    clean: float = 1 / 9,
+    chains: float = 0.2,
+) -> tuple[str, ...]:
+    """Draw the words of one sample, in physical order; see ``photograph``."""
+    names = [word for word in PHYSICAL_ORDER if weights.get(word, 0) > 0]
+    unknown = set(weights) - set(PHYSICAL_ORDER)
+    if unknown:
+        raise ValueError(f"unknown degradations {sorted(unknown)}; known: {list(PHYSICAL_ORDER)}")
+    kind = rng.random()
+    if kind < clean or not names:
+        return (CLEAN,)
+    count = 1
+    if kind < clean + chains:
+        count = min(2 if rng.random() < 0.75 else 3, len(names))
+    shares = np.array([weights[name] for name in names], float)
+    chosen = rng.choice(len(names), count, replace=False, p=shares / shares.sum())
+    return tuple(names[i] for i in sorted(chosen))
+
+
+def _damaged(
+    scene: np.ndarray,
+    words: tuple[str, ...],
+    inner: tuple[slice, slice],
+    rng: np.random.Generator,
+    nuisance: bool,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One form of each word, the file, and holes last; also the words that can be seen."""
     holes = "uncompleted" in words
     picture, found = scene, []
     for word in words:
@@ -71,38 +110,12 @@ def photograph(
     # Holes are cut into a file. What is known comes back as it is, so most files are spotless.
     if nuisance and (not holes or rng.random() < 0.25):
         picture = vary_file(picture, rng)
-    if grey:  # a grey file has one channel, and one field of noise
+    if _is_grey(scene):  # a grey file has one channel, and one field of noise
         picture = np.repeat(picture[..., 1:2], 3, axis=-1)
     if holes:
-        before = picture
-        picture = (scratches if words == OLD else _form("uncompleted", rng))(picture, rng)
+        before, picture = picture, _form("uncompleted", rng)(picture, rng)
         found += ["uncompleted"] * _differ(before, picture)
-    return Sample(levels(picture), levels(scene[inner]), tuple(found) or (CLEAN,))
-
-
-def draw_words(
-    rng: np.random.Generator,
-    weights: Mapping[str, float] = WEIGHTS,
-    clean: float = 1 / 9,
-    chains: float = 0.2,
-    old: float = 0.02,
-) -> tuple[str, ...]:
-    """Draw the words of one sample, in physical order; see ``photograph``."""
-    names = [word for word in PHYSICAL_ORDER if weights.get(word, 0) > 0]
-    unknown = set(weights) - set(PHYSICAL_ORDER)
-    if unknown:
-        raise ValueError(f"unknown degradations {sorted(unknown)}; known: {list(PHYSICAL_ORDER)}")
-    kind = rng.random()
-    if kind < clean or not names:
-        return (CLEAN,)
-    if kind < clean + old and set(OLD) <= set(names):
-        return OLD
-    count = 1
-    if clean + old <= kind < clean + old + chains:
-        count = min(2 if rng.random() < 0.75 else 3, len(names))
-    shares = np.array([weights[name] for name in names], float)
-    chosen = rng.choice(len(names), count, replace=False, p=shares / shares.sum())
-    return tuple(names[i] for i in sorted(chosen))
+    return picture, tuple(found) or (CLEAN,)
 
 
 def _differ(before: np.ndarray, after: np.ndarray) -> bool:

@@ -8,33 +8,9 @@ import numpy as np
 from PIL import Image
 
 from .fields import _fast_length
-
-
-def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw from [low, high], every ratio as likely as every other."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def soften(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of ``(H, W[, C])`` with a reflecting border; below 0.2 px nothing is done.
-
-    Two products with blur matrices, which for windows are faster than an FFT.
-    """
-    if sigma < 0.2:
-        return image
-    rows, columns = (_blur_matrix(n, sigma) for n in image.shape[:2])
-    if image.ndim == 2:
-        return rows @ image @ columns.T
-    planes = rows @ np.moveaxis(image, -1, 0) @ columns.T
-    return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
-
-
-def _blur_matrix(n: int, sigma: float) -> np.ndarray:
-    distance = np.arange(2 * n, dtype=np.float32)
-    weight = np.exp(-0.5 * (distance / np.float32(sigma)) ** 2)
-    i, j = np.arange(n)[:, None], np.arange(n)
-    matrix = weight[np.abs(i - j)] + weight[i + j + 1] + weight[2 * n - 1 - i - j]
-    return matrix / matrix.sum(1, keepdims=True)
+from .fields import log_uniform as log_uniform
+from .fields import luma as grey  # noqa: F401
+from .fields import soften as soften
 
 
 def plasma(rng: np.random.Generator, h: int, w: int, roughness: float) -> np.ndarray:
@@ -117,11 +93,6 @@ def streak(length: float, angle: float, width: float, taper: float) -> np.ndarra
     ends = np.clip((half + 0.5 - along) / max(taper * half, 1), 0, 1)
     kernel = np.clip((width + 1) / 2 - across, 0, 1) * ends
     return (kernel / kernel.max()).astype(np.float32)
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """Luma of ``(H, W, 3)`` after ITU-R BT.601, ``(H, W, 1)``."""
-    return image @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
 def tint(rng: np.random.Generator, low: float, high: float, spread: float) -> np.ndarray:
