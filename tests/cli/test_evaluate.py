@@ -68,7 +68,7 @@ def test_models_and_folders_stand_side_by_side_with_paired_differences(evaluate,
     compared = (folder / "evaluations/native/comparison.md").read_text()
     row = next(line for line in compared.splitlines() if line.startswith("| noisy"))
     # the files of a model differ from it by their rounding alone, which this protocol does as well
-    assert row.endswith("| +0.00 ± 0.00 |")
+    assert row.endswith(("| +0.00 ± 0.00 |", "| -0.00 ± 0.00 |"))
 
 
 def test_columns_and_images_can_be_chosen(evaluate, folder):
@@ -165,3 +165,50 @@ def test_bad_usage_is_told_before_any_work(run, weights, folder, argv, words):
     status, out, err = run("evaluate", *argv)
     assert status == 2 and words in err and not out
     assert not (folder / "evaluations").exists()
+
+
+@pytest.fixture
+def sets(run, weights, folder):
+    """`pellucid evaluate --protocol sets` on noise and on pictures without a truth."""
+    for number in range(3):
+        save(folder / f"sets/noise/gt/{number}.png", clean(number))
+        save(folder / f"sets/noise/lq/{number}.jpg", clean(number + 9))
+        save(folder / f"sets/real/lq/{number}.png", clean(number))
+
+    def call(*argv, models=("net",)):
+        files = [weights / f"{name}.safetensors" for name in models]
+        common = ["--protocol", "sets", "--data", "sets", "--device", "cpu", "--quiet"]
+        return run("evaluate", *files, *common, *argv)
+
+    return call
+
+
+def test_sets_by_others_are_scored_in_three_ways(sets, folder):
+    status, out, err = sets("--limit", "2", "--sheets")
+    assert status == 0 and "reports are in evaluations/sets" in err
+    assert "net, blind, set by set" in out and "by what the model is told" in out
+    assert "named as; expected calibration error" in out and "…" not in out
+    made = folder / "evaluations/sets/net"
+    names = {"blind", "told", "unguided", "summary.json", "summary.md", "sheets"}
+    assert {path.name for path in made.iterdir()} == names
+    assert len(read_rows(made / "blind/images.csv")) == 4
+    assert len(read_rows(made / "told/images.csv")) == 2
+
+
+def test_models_and_another_tools_results_on_sets_stand_side_by_side(sets, folder):
+    for number in range(3):
+        save(folder / f"theirs/noise/{number}.png", clean(number))
+        save(folder / f"theirs/real/{number}.png", clean(number))
+    argv = ["--ways", "told", "--restored", "theirs", "--json"]
+    status, out, _ = sets(*argv, models=())
+    assert status == 0 and json.loads(out)[0]["all"]["restored"]["output"] == 99
+    argv = ["--ways", "told", "--preset", "fast"]
+    status, out, _ = sets(*argv, models=("net", "sde"))
+    assert status == 0 and "side by side" in out
+    table = (folder / "evaluations/sets/comparison.md").read_text()
+    assert "| gain, told (harmed) | net | sde-fast |" in table
+
+
+def test_what_only_sets_have_is_refused_elsewhere(evaluate, sets):
+    assert "are for --protocol sets" in evaluate("--ways", "blind")[2]
+    assert "the ways are blind, told, unguided" in sets("--ways", "loud")[2]

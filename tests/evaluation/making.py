@@ -45,7 +45,7 @@ class Perfect:
 
     def restore(self, case, damaged, seed):
         self.asked.append((case.column, case.name, seed))
-        return Answer(torch.as_tensor(case.load()[1])[None], case.column)
+        return Answer(torch.as_tensor(case.load()[1])[None], {case.column: 0.9})
 
 
 class Lazy(Perfect):

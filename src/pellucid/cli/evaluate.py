@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from pellucid.cli import FAILED, OK
+from pellucid.cli.evaluate_sets import evaluate_sets
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.errors import UsageError
 
@@ -27,6 +28,7 @@ examples:
   pellucid evaluate lite lite-sde --data data/photos/held_out --columns '*@0.5'
   pellucid evaluate --restored results/ --protocol perceive-ir-5task --data AiOIR
   pellucid evaluate daclip --protocol daclip-universal --data universal --train train/
+  pellucid evaluate lite --protocol sets --data SETS          SETS/SET/{lq,gt}: harm, naming, told
   pellucid evaluate --list                                    the protocols: cases, metrics, whose
 A run that was stopped goes on where it was. In OUT/PROTOCOL/MODEL: images.csv (a line an image),
 summary.md, summary.json, sheet.png (best, median, worst), gain.png, restored/.
@@ -53,11 +55,17 @@ class Evaluate:
     columns: Annotated[tuple[str, ...], arg(metavar="PATTERN...", help_behavior_hint="")] = ()
     """Only columns of these names or patterns; the others' pictures need not be there."""
     limit: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    """Only the first N images of each column."""
+    """Only the first N images of each column; of `sets`, N spread over each set."""
     preset: Annotated[
         Literal["paper", "balanced", "fast"] | None, arg(help_behavior_hint="(default: balanced)")
     ] = None
     """Diffusion models: 100, 20 or 5 network calls a picture."""
+    ways: Annotated[
+        tuple[str, ...], arg(metavar="WAY...", help_behavior_hint="(default: all)")
+    ] = ()
+    """Protocol sets: blind, told (the right word), unguided; the first gets the long table."""
+    sheets: Flag = False
+    """Protocol sets: draw every picture before, after and as it should be: sheets/SET.png."""
     train: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()
     """The model's training pictures: a test picture among them is refused."""
     force: Flag = False
@@ -92,6 +100,8 @@ def main(argv: Sequence[str]) -> int:
 
     from pellucid.checkpoints.metric_weights import FETCH
     from pellucid.evaluation import perceptual
+    from pellucid.evaluation.folder_scores import chosen
+    from pellucid.evaluation.protocols import SETS
     from pellucid.evaluation.protocols import protocol as row_of
     from pellucid.evaluation.run import Evaluation
     from pellucid.hardware import resolve_device
@@ -99,6 +109,13 @@ def main(argv: Sequence[str]) -> int:
     protocol, errors = row_of(args.protocol), Console(stderr=True)
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit {args.limit}: at least one image of each column is needed")
+    followed = partial(track, console=errors, transient=True, disable=args.quiet)
+    if args.protocol == SETS:
+        cases = chosen(args.data, args.columns, args.limit)
+        _refuse_leaks(cases, args.train, args.force)
+        return evaluate_sets(args, cases, followed)
+    if args.ways or args.sheets:
+        raise UsageError(f"--ways and --sheets are for --protocol {SETS}")
     cases = protocol.cases(args.data, args.columns)
     cases = [case for case in cases if args.limit is None or case.index < args.limit]
     _refuse_leaks(cases, args.train, args.force)
@@ -106,7 +123,7 @@ def main(argv: Sequence[str]) -> int:
     if not args.distortion_only:
         measured = perceptual.available(resolve_device(args.device))
         if measured.missing:
-            _say(f"not measured: {', '.join(measured.missing)} (no weights; run {FETCH})")
+            say(f"not measured: {', '.join(measured.missing)} (no weights; run {FETCH})")
     evaluation = Evaluation(
         protocol,
         cases,
@@ -114,16 +131,16 @@ def main(argv: Sequence[str]) -> int:
         {"columns": " ".join(args.columns), "limit": args.limit},
         measured,
         args.out,
-        partial(track, console=errors, transient=True, disable=args.quiet),
+        followed,
     )
     sources = _sources(args, len({case.column for case in cases}))
     results = [evaluation.run(source) for source in sources]
     comparison = evaluation.compare(results) if len(results) > 1 else None
     _show(results, comparison, args.json)
-    _say(f"reports are in {evaluation.folder}")
+    say(f"reports are in {evaluation.folder}")
     failures = [f"{name}: {why}" for result in results for name, why in result.summary["failures"]]
     for failure in failures:
-        _say(f"not scored: {failure}")
+        say(f"not scored: {failure}")
     return FAILED if failures else OK
 
 
@@ -145,7 +162,7 @@ def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -
     from pellucid.data.leaks import find_leaks
 
     train = [path for folder in folders for path in pictures(folder)]
-    leaks = find_leaks([case.truth for case in cases], train)
+    leaks = find_leaks([case.truth for case in cases if case.truth is not None], train)
     if not leaks:
         return
     shown = [f"  {x.truth} is {x.train}{' mirrored' * x.mirrored}" for x in leaks[:SHOWN]]
@@ -153,7 +170,7 @@ def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -
     what = f"{len(leaks)} ground truths are among the training pictures:\n" + "\n".join(shown)
     if not force:
         raise UsageError(f"{what}\nremove them from one of the sides, or insist with --force")
-    _say(what)
+    say(what)
 
 
 def _sources(args: Evaluate, columns: int) -> list[Source]:
@@ -176,24 +193,32 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
 
 
 def _show(results: Sequence[Result], comparison: list[list[str]] | None, as_json: bool) -> None:
-    from rich.console import Console
-
     from pellucid.evaluation import report
 
     if as_json:
         print(report.to_json([result.summary for result in results]), end="")
         return
     tables = [
-        report.terminal(report.table(summary, brief=True), f"{name}: {report.title(summary)}")
+        (f"{name}: {report.title(summary)}", report.table(summary, brief=True))
         for (name, _, _), summary in results
     ]
     if comparison:
         metric = results[0].summary["metrics"][0]
         text = f"{metric}, paired differences: {report.title(results[0].summary)}"
-        tables.append(report.terminal(comparison, text))
-    for table in tables:  # not cut to the width of the terminal: numbers would be lost
-        Console(width=WIDE).print(table)
+        tables.append((text, comparison))
+    show_tables(tables)
 
 
-def _say(text: str) -> None:
+def show_tables(tables: Sequence[tuple[str, list[list[str]]]]) -> None:
+    """Print titles and cells, not cut to the width of the terminal: numbers would be lost."""
+    from rich.console import Console
+
+    from pellucid.evaluation import report
+
+    for title, cells in tables:
+        Console(width=WIDE).print(report.terminal(cells, title))
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
     print(f"pellucid: {text}", file=sys.stderr)

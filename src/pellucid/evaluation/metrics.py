@@ -31,13 +31,13 @@ class MetricSettings:
         border: pixels left out on every side.
         window: of SSIM. "uniform7": 7 x 7, sample covariance (scikit-image's default);
             "gaussian11": 11 x 11, sigma 1.5, population covariance (Wang et al. 2004). Only windows
-            that lie within the picture count.
+            that lie within the picture count. None: SSIM is not measured.
     """
 
     colour: Literal["rgb", "y"] = "rgb"
     eight_bit: bool = True
     border: int = 0
-    window: Literal["uniform7", "gaussian11"] = "uniform7"
+    window: Literal["uniform7", "gaussian11"] | None = "uniform7"
 
 
 def psnr(restored: Tensor, truth: Tensor, settings: MetricSettings) -> Tensor:

@@ -13,12 +13,14 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from pellucid.data.files import read_pixels
 from pellucid.evaluation.protocols import Case
 from pellucid.evaluation.report import Rows, Scored, by_column
 
 CROP = 128  # pixels of the picture, shown one to one
 GAP = 4
 LABEL = 16
+SIDE, SHEET = 256, 1600  # px: longest side of a picture, and width, of the sheet of all pictures
 
 
 def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str) -> Image.Image:
@@ -49,6 +51,42 @@ def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str
             for number, picture in enumerate(triple):
                 sheet.paste(picture, (left + number * (CROP + 1), top + LABEL))
     return sheet
+
+
+def every_picture(rows: Rows, cases: Sequence[Any], restored: Path) -> Image.Image:
+    """All pictures of a set: the damaged, the restored and, where there is one, the true one.
+
+    Args:
+        rows: of `images.csv`, of one set.
+        cases: of the protocol `sets`.
+        restored: folder with `<column>/<name>.png`.
+    """
+    lookup = {(case.column, case.name): case for case in cases}
+    strips = [_strip(row, lookup[row["column"], row["name"]], restored) for row in rows]
+    width, height = (max(strip.size[i] for strip in strips) + GAP for i in (0, 1))
+    across = max(1, SHEET // width)
+    down = -(-len(strips) // across)
+    sheet = Image.new("RGB", (across * width, down * height), "white")
+    for place, strip in enumerate(strips):
+        sheet.paste(strip, (place % across * width, place // across * height))
+    return sheet
+
+
+def _strip(row: dict[str, Any], case: Any, restored: Path) -> Image.Image:
+    """One picture before, after and as it should be, below a line that says how good that is."""
+    files = [case.input, restored / case.column / f"{case.name}.png", case.truth]
+    shown = [Image.fromarray(read_pixels(file)) for file in files if file is not None]
+    for picture in shown:
+        picture.thumbnail((SIDE, SIDE))
+    text = f"{case.name} {row['detected']} {row['share']:.0%}"
+    if case.truth is not None:
+        text += f", {row['psnr_rgb_input']:.2f} -> {row['psnr_rgb']:.2f} dB"
+    width, height = shown[0].size
+    strip = Image.new("RGB", (len(shown) * (width + 1), LABEL + height), "white")
+    ImageDraw.Draw(strip).text((0, 0), text, fill="black", font=ImageFont.load_default(11))
+    for place, picture in enumerate(shown):
+        strip.paste(picture, (place * (width + 1), LABEL))
+    return strip
 
 
 def _gain(row: dict[str, Any], metric: str) -> float:

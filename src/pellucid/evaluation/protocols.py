@@ -21,6 +21,9 @@ from pellucid.errors import ImageError, UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
 from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.noise import Noise, Noisy, NumpyNoise, TorchNoise
+from pellucid.evaluation.sets import set_cases
+
+SETS = "sets"  # the protocol with reports of its own: `folder_scores`
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,15 @@ PROTOCOLS = {
             "ours",
             listing=_folder_cases,
             notes="Own pictures; the numbers compare with nobody's table.",
+        ),
+        Protocol(
+            SETS,
+            "any SET/{lq,gt} folders, gt not everywhere: gain, harm, naming; told and unguided",
+            (),
+            (MetricSettings("rgb", window=None),),
+            "ours",
+            listing=set_cases,
+            notes="PSNR of 8-bit RGB, at most 99 dB. See docs/measurements/strangers.md.",
         ),
         Protocol(
             "perceive-ir-3task",

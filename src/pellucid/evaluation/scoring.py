@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
 from pellucid.restorer import AUTO, Restorer
 
-_TEXT = ("column", "name", "input_sha256", "detected")
+_TEXT = ("column", "name", "input_sha256", "detected", "second")
 Metric = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) twice, in [0, 1] -> (B,)
 Track = Callable[[Sequence[Any], str], Iterable[Any]]  # hands items on, and shows how many
 
@@ -32,7 +33,7 @@ class Answer(NamedTuple):
     """What a source makes of a damaged picture."""
 
     picture: Tensor  # (1, 3, H, W) float32 in [0, 1]
-    detected: str = ""
+    probabilities: dict[str, float] | None = None  # of the words of damage, most probable first
 
 
 class Source(Protocol):
@@ -66,7 +67,7 @@ class ModelSource:
         (found,) = self.restorer.diagnose(damaged)
         seeded = {"seed": seed} if self.restorer.is_diffusion else {}
         picture = self.restorer.restore(damaged, guidance=found, **seeded, **self.options)
-        return Answer(picture, next(iter(found.probabilities or {}), ""))
+        return Answer(picture, found.probabilities)
 
 
 class FolderSource:
@@ -115,7 +116,8 @@ def score(
 
     Args:
         cases: of a protocol, in its order.
-        settings: PSNR and SSIM are computed with each, for the restored and the damaged picture.
+        settings: PSNR and SSIM are computed with each, for the restored and the damaged picture;
+            they are NaN where there is no truth.
         source: a model, or a folder of results.
         folder: belongs to this source and protocol alone.
         about: what else the scores depend on: the protocol's name, the folder of its pictures.
@@ -191,7 +193,7 @@ def _row(
     folder: Path,
     extra: dict[str, Metric],
 ) -> dict[str, Any]:
-    damaged, truth = (torch.as_tensor(picture)[None] for picture in case.load())
+    damaged, truth = (p if p is None else torch.as_tensor(p)[None] for p in case.load())
     sha256 = hashlib.sha256(damaged.contiguous().numpy()).hexdigest()
     reset_peak()
     began = time.perf_counter()
@@ -199,16 +201,19 @@ def _row(
     seconds = time.perf_counter() - began
     memory = peak_mib()
     restored = answer.picture
-    if restored.shape != truth.shape:
-        sizes = [f"{p.shape[-1]} x {p.shape[-2]}" for p in (restored, truth)]
+    if restored.shape != damaged.shape:
+        sizes = [f"{p.shape[-1]} x {p.shape[-2]}" for p in (restored, damaged)]
         raise ImageError(f"the restored picture is {sizes[0]}, the ground truth {sizes[1]}")
     row: dict[str, Any] = {"column": case.column, "name": case.name, "input_sha256": sha256}
-    row |= {"seed": case.index, "detected": answer.detected}
+    first, second = [*list((answer.probabilities or {}).items())[:2], ("", 0.0), ("", 0.0)][:2]
+    row |= {"seed": case.index, "detected": first[0], "second": second[0], "share": first[1]}
     row |= {"seconds": round(seconds, 4), "peak_mib": round(memory, 1)}
     for setting in settings:
-        for name, metric in (("psnr", metrics.psnr), ("ssim", metrics.ssim)):
-            row[f"{name}_{setting.colour}"] = metric(restored, truth, setting).item()
-            row[f"{name}_{setting.colour}_input"] = metric(damaged, truth, setting).item()
+        measured = {"psnr": metrics.psnr} | ({"ssim": metrics.ssim} if setting.window else {})
+        for name, metric in measured.items():
+            for suffix, picture in (("", restored), ("_input", damaged)):
+                value = math.nan if truth is None else metric(picture, truth, setting).item()
+                row[f"{name}_{setting.colour}{suffix}"] = value
     for name, metric in extra.items():
         row[name] = metric(restored, truth).item()
         row[f"{name}_input"] = metric(damaged, truth).item()

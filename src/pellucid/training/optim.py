@@ -191,10 +191,8 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     progress = (step - config.warmup) / max(1, steps - config.warmup)
-    if config.schedule == "linear":
-        left = 1 - progress
-    else:
-        left = 0.5 * (1 + math.cos(math.pi * progress))
+    linear = config.schedule == "linear"
+    left = 1 - progress if linear else 0.5 * (1 + math.cos(math.pi * progress))
     return config.lr_min + left * (config.lr - config.lr_min)
 
 

@@ -106,8 +106,8 @@ class RestoreTask(Task):
         context_dropout: share of samples whose two embeddings are zeroed, so that the network also
             works unguided.
         loss: name in `LOSSES`.
-        wrong_words: share of samples that are told the words of another sample of the batch, so that
-            the network looks before it believes.
+        wrong_words: share of samples that are told another sample's words, so that the network
+            looks before it believes.
         frequency: weight of `frequency_l1`, added to the loss.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.

@@ -1,0 +1,162 @@
+"""What people read of `folder_scores`: tables, Markdown, JSON, and sheets of every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pellucid.degradations import CLASSES
+from pellucid.evaluation import pictures, report
+from pellucid.evaluation.folder_scores import (
+    HARM,
+    INTACT,
+    MAX_PSNR,
+    UNCHANGED,
+    WAYS,
+    run,
+    summarise,
+)
+from pellucid.evaluation.scoring import Source, Track
+from pellucid.evaluation.sets import SetCase
+from pellucid.evaluation.statistics import LEVEL
+
+LEGEND = f"""\
+dB are PSNR of 8-bit RGB, no border left out, at most {MAX_PSNR:.0f}. gain: mean over the pictures ±
+half of the {LEVEL:.0%} bootstrap interval; worst: of one picture. harmed: pictures that lost more
+than {HARM} dB, or, undamaged, came back below {INTACT:.0f} dB from what they were. unchanged:
+damaged pictures that changed by less than {UNCHANGED} dB. named: share whose most probable word is
+true; in two: that or the second one. blind: as it is; told: told the true words, where they are
+known; unguided: told nothing."""
+RIGHT = ("right", "within_two")
+
+
+def evaluate(
+    name: str,
+    sources: Mapping[str, Source],
+    cases: Sequence[SetCase],
+    subset: Mapping[str, Any],
+    data: Path,
+    out: Path,
+    sheets: bool,
+    track: Track,
+) -> dict[str, Any]:
+    """Score a model's ways; write `out/summary.{json,md}` and, if asked for, `out/sheets/SET.png`.
+
+    Returns:
+        the summary of `folder_scores.summarise`, and what its numbers depend on.
+    """
+    outcomes = run(sources, cases, out, {"data": str(data.resolve())}, track)
+    first = next(iter(sources.values()))
+    summary = {
+        "protocol": "sets",
+        "model": name,
+        **summarise(outcomes, cases),
+        "subset": dict(subset),
+        "identity": {key: value for key, value in first.identity.items() if key != "way"},
+        "environment": report.environment(),
+    }
+    (out / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
+    (out / "summary.md").write_text(document(summary), encoding="utf-8")
+    if sheets:
+        way, (rows, _) = next(iter(outcomes.items()))
+        (out / "sheets").mkdir(exist_ok=True)
+        for column, group in report.by_column(rows).items():
+            sheet = pictures.every_picture(group, cases, out / way / "restored")
+            sheet.save(out / "sheets" / f"{column}.png")
+    return summary
+
+
+def tables(summary: dict[str, Any]) -> dict[str, list[list[str]]]:
+    """Cells by title, heads first: the sets, their gain by way, and how damage is named."""
+    first, *others = summary["all"]
+    found = {f"{first}, set by set": _sets(summary, first)}
+    if others:
+        found["by what the model is told, gain in dB (harmed)"] = _ways(summary)
+    if summary["naming"]:
+        error = summary["naming"]["calibration_error"]
+        title = f"named as; expected calibration error {_number(error, 3)}"
+        found[title] = _confusion(summary["naming"])
+    return found
+
+
+def document(summary: dict[str, Any]) -> str:
+    """`summary.md`: the tables, and all that the numbers depend on."""
+    lines = [f"# {summary['model']}, {report.title(summary)}", "", LEGEND, ""]
+    for title, cells in tables(summary).items():
+        lines += [f"## {title}", "", report.markdown(cells)]
+    facts = {**summary["identity"], **summary["environment"]}
+    lines += [f"- {key}: {value}" for key, value in facts.items()]
+    lines += [f"- failed, {way}: {name}: {why}" for way, name, why in summary["failures"]]
+    return "\n".join(lines) + "\n"
+
+
+def comparison(summaries: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Cells of several models side by side: gain of each set, of the first way they all have."""
+    way = next(way for way in summaries[0]["all"] if all(way in s["all"] for s in summaries))
+    rows = [[f"gain, {way} (harmed)", *(summary["model"] for summary in summaries)]]
+    for name in summaries[0]["sets"]:
+        rows.append([name, *(_gain(s["sets"].get(name, {}).get(way)) for s in summaries)])
+    return [*rows, ["all", *(_gain(summary["all"][way]) for summary in summaries)]]
+
+
+def _sets(summary: dict[str, Any], way: str) -> list[list[str]]:
+    naming = summary["naming"] or {"sets": {}, "all": None}
+    heads = ["set", "n", "in dB", "out dB", "gain", "worst", "harmed", "unchanged", "named"]
+    rows = [[*heads, "in two"]]
+    for name, scores in summary["sets"].items():
+        if way in scores:
+            rows.append([name, *_cells(scores[way], naming["sets"].get(name))])
+    return [*rows, ["all", *_cells(summary["all"][way], naming["all"])]]
+
+
+def _cells(scores: dict[str, Any], naming: dict[str, Any] | None) -> list[str]:
+    shares = [_share(naming[key]) if naming else "-" for key in RIGHT]
+    cells = [str(scores["pictures"]), _number(scores["input"]), _number(scores["output"])]
+    if not scores["scored"]:
+        return [*cells, "-", "-", "-", "-", *shares]
+    harmed = _of(scores["harmed"], scores["scored"])
+    unchanged = _of(scores["unchanged"], scores["damaged"]) if scores["damaged"] else "-"
+    if not scores["damaged"]:  # what is left of them
+        worst = f"{scores['itself_worst']:.2f} left"
+        return [*cells, "-", worst, harmed, unchanged, *shares]
+    gain = report.number("psnr", scores["gain"], signed=True)
+    return [*cells, gain, f"{scores['worst']:+.2f}", harmed, unchanged, *shares]
+
+
+def _ways(summary: dict[str, Any]) -> list[list[str]]:
+    ways = [way for way in WAYS if way in summary["all"]]
+    rows = [["set", *ways]]
+    for name, scores in summary["sets"].items():
+        rows.append([name, *(_gain(scores.get(way)) for way in ways)])
+    return [*rows, ["all", *(_gain(summary["all"][way]) for way in ways)]]
+
+
+def _gain(scores: dict[str, Any] | None) -> str:
+    """Gain of damaged pictures, or what is left of undamaged ones, and how many were harmed."""
+    if scores is None or not scores["scored"]:
+        return "-"
+    gain = f"{scores['gain']['mean']:+.2f}" if scores["gain"] else f"{scores['itself']:.2f} left"
+    return f"{gain} ({scores['harmed']})"
+
+
+def _confusion(naming: dict[str, Any]) -> list[list[str]]:
+    columns = [w for w in CLASSES if any(w in counts for counts in naming["confusion"].values())]
+    rows = [["truly", "n", "right", "in two", *columns]]
+    for word, counts in naming["confusion"].items():
+        right = naming["words"][word]
+        cells = [str(counts.get(column, "")) for column in columns]
+        rows.append([word, str(right["pictures"]), *(_share(right[key]) for key in RIGHT), *cells])
+    return rows
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _of(count: int, whole: int) -> str:
+    return f"{count} ({count / whole:.0%})"

@@ -1,0 +1,134 @@
+"""Sets of damaged pictures as they lie in a folder: ``SET/lq/NAME`` and, where the truth is known,
+``SET/gt/NAME``; the suffixes may differ.
+
+What is truly wrong with a picture, in the words of `pellucid.degradations`, is the first of these
+that says so:
+
+1. its ``words``, a list, in the folder's ``manifest.json``: ``{"SET": [{"name": "000.png", "words":
+   ["rainy"], ...}, ...]}``;
+2. its ``kind``, a text, there, if it begins with a name of `KINDS`;
+3. the name of the set, if it begins with a name of `KINDS`.
+
+Otherwise the words are not known (mixed damage, old photographs): the picture is restored, and
+counts in no score of the naming.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data.files import pictures, read_pixels
+from pellucid.degradations import CLASSES, CLEAN
+from pellucid.errors import ImageError, UsageError
+
+KINDS = {  # beginnings of names, the longest that fits counts
+    **{word: word for word in CLASSES},
+    **dict.fromkeys(("blur", "deblur", "defocus", "motion"), "motion-blurry"),
+    **dict.fromkeys(("dehaze", "fog", "haze"), "hazy"),
+    **dict.fromkeys(("jpeg",), "jpeg-compressed"),
+    **dict.fromkeys(("enhance", "lol", "low"), "low-light"),
+    **dict.fromkeys(("denoise", "impulse", "noise"), "noisy"),
+    **dict.fromkeys(("deraindrop", "drop", "waterspatter"), "raindrop"),
+    **dict.fromkeys(("derain", "rain"), "rainy"),
+    **dict.fromkeys(("shadow",), "shadowed"),
+    **dict.fromkeys(("desnow", "snow"), "snowy"),
+    **dict.fromkeys(("hole", "inpaint"), "uncompleted"),
+    **dict.fromkeys(("noharm", "undamaged"), CLEAN),
+}
+
+
+@dataclass(frozen=True)
+class SetCase:
+    """One picture of a set.
+
+    Attributes:
+        column: the set's name.
+        name: of the file, without suffix.
+        index: number in the set.
+        input: file of the damaged picture.
+        truth: file of the clean one; None if there is none.
+        words: what is truly wrong with it; ("clean",): nothing; none if that is not known.
+    """
+
+    column: str
+    name: str
+    index: int
+    input: Path
+    truth: Path | None
+    words: tuple[str, ...]
+
+    def load(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
+
+        Raises:
+            ImageError: a file cannot be read, or the two differ in size.
+        """
+        damaged = _planes(self.input)
+        truth = None if self.truth is None else _planes(self.truth)
+        if truth is not None and damaged.shape != truth.shape:
+            sizes = " and ".join(f"{p.shape[2]} x {p.shape[1]}" for p in (damaged, truth))
+            raise ImageError(f"{self.input} and {self.truth} differ in size ({sizes})")
+        return damaged, truth
+
+
+def set_cases(root: Path) -> Iterator[SetCase]:
+    """The pictures of all sets below a folder, set by set, by name.
+
+    Raises:
+        UsageError: no set is there, a picture lacks its truth, or ``manifest.json`` is wrong.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder")
+    folders = sorted(folder for folder in root.iterdir() if (folder / "lq").is_dir())
+    if not folders:
+        raise UsageError(f"{root}: no folders SET/lq (and SET/gt) in it")
+    manifest = _manifest(root / "manifest.json")
+    for folder in folders:
+        truths = {p.stem: p for p in pictures(folder / "gt")} if (folder / "gt").is_dir() else None
+        entries = manifest.get(folder.name, {})
+        for index, path in enumerate(pictures(folder / "lq")):
+            if truths is not None and path.stem not in truths:
+                raise UsageError(f"{path}: there is no picture of this name in {folder / 'gt'}")
+            truth = None if truths is None else truths[path.stem]
+            words = _words(folder.name, entries.get(path.name, {}), path)
+            yield SetCase(folder.name, path.stem, index, path, truth, words)
+
+
+def kind_of(name: str) -> str | None:
+    """The word of a set's name or of a kind; None if no beginning of `KINDS` fits."""
+    name = name.lower().replace("_", "-").replace(" ", "-")
+    return KINDS.get(max((k for k in KINDS if name.startswith(k)), key=len, default=""))
+
+
+def _manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """Entries by set and by name of the picture; empty without a manifest."""
+    if not path.exists():
+        return {}
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {e["name"]: e for e in entries} for name, entries in sets.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f'{path} must be {{"SET": [{{"name": "000.png", ...}}, ...]}} ({error!r})'
+        ) from error
+
+
+def _words(column: str, entry: dict[str, Any], path: Path) -> tuple[str, ...]:
+    if "words" in entry:
+        words = tuple(entry["words"])
+        if unknown := [word for word in words if word not in CLASSES]:
+            known = ", ".join(CLASSES)
+            raise UsageError(f"manifest.json: {path} has the word {unknown[0]!r}; known: {known}")
+        return words
+    word = kind_of(entry.get("kind", column))
+    return () if word is None else (word,)
+
+
+def _planes(path: Path) -> np.ndarray:
+    return np.ascontiguousarray(read_pixels(path).transpose(2, 0, 1), np.float32) / np.float32(255)
