@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from pellucid.errors import UsageError
+from pellucid.imaging.encoder import to_pil
 from pellucid.imaging.photo import Photo, from_samples
-from pellucid.imaging.writer import to_pil
 
 
 def from_array(image: np.ndarray | Tensor) -> list[Photo]:

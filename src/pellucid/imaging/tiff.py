@@ -6,6 +6,7 @@ directory writer.
 """
 
 import io
+import struct
 import sys
 import zlib
 
@@ -14,6 +15,7 @@ from PIL import Image, TiffImagePlugin
 
 from pellucid.errors import ImageError
 from pellucid.imaging.formats import INSTALL
+from pellucid.imaging.metadata import DESCRIPTIVE, ORIENTATION, SUB_DIRECTORIES, number
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _EXTRA = 256, 257, 258, 262, 338
 _SUBFILE, _DNG, _CFA = 254, 50706, (33421, 33422)
@@ -21,18 +23,63 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 RAW = "is a camera's raw file: develop it to a 16-bit TIFF or PNG first"
 _STRIP_BYTES = 1 << 18
 _INCHES, _CENTIMETRES = 2, 3
+IPTC, PHOTOSHOP, XMP, ICC = 33723, 34377, 700, 34675
+_MOST_CHANNELS = 16
+# how samples are stored, in TIFF 6.0 and Adobe's supplements
+_STORAGE = {
+    *range(254, 267), 273, *range(277, 298), 301, *range(317, 324), *range(325, 348),
+    *range(512, 522), *range(529, 533), 40965,
+}  # fmt: skip
 
 
 def read_tags(data: bytes) -> Image.Exif:
-    """The tags of the first directory of a TIFF file."""
+    """The tags of the first directory of a TIFF file, BigTIFF or not."""
     tags = Image.Exif()
-    tags.load(data)
+    order, big = _header(data)
+    tags.endian, tags.bigtiff = order, big
+    (offset,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    tags.load_from_fp(io.BytesIO(data), offset)
     return tags
+
+
+def byte_order(data: bytes) -> str:
+    """ "<" or ">", as ``struct`` has it."""
+    return _header(data)[0]
+
+
+def _header(data: bytes) -> tuple[str, bool]:
+    order = "<" if data[:1] == b"I" else ">"
+    return order, struct.unpack_from(order + "H", data, 2)[0] == 43
+
+
+def count_pages(data: bytes) -> int:
+    """Pictures in the file, previews not counted; quick, whatever their number."""
+    order, big = _header(data)
+    pointer, counter, entry = ("Q", "Q", 20) if big else ("L", "H", 12)
+    (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    count, seen = 0, set()
+    while at and at not in seen and at + 2 <= len(data):
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + counter, data, at)
+        first = at + struct.calcsize(order + counter)
+        following = first + entries * entry
+        if following + 4 > len(data):
+            break
+        preview = False
+        for place in range(first, min(following, first + 4 * entry), entry):  # tags are sorted
+            tag, kind = struct.unpack_from(order + "HH", data, place)
+            if tag == _SUBFILE:
+                form = order + ("H" if kind == 3 else "L")
+                (value,) = struct.unpack_from(form, data, place + (12 if big else 8))
+                preview = bool(value & 1)
+        count += not preview
+        (at,) = struct.unpack_from(order + pointer, data, following)
+    return count
 
 
 def check_ordinary(data: bytes, tags: Image.Exif) -> None:
     """``ImageError`` for a camera's raw file, of which Pillow would read only the preview."""
-    first_is_preview = int(tags.get(_SUBFILE, 0)) & 1
+    first_is_preview = number(tags.get(_SUBFILE)) & 1
     canon = data[8:10] == b"CR"
     if canon or _DNG in tags or any(t in tags for t in _CFA) or first_is_preview:
         raise ImageError(RAW)
@@ -40,13 +87,24 @@ def check_ordinary(data: bytes, tags: Image.Exif) -> None:
 
 def size(tags: Image.Exif) -> tuple[int, int]:
     """``(width, height)`` as stored, before any turning."""
-    return int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0))
+    return number(tags.get(_WIDTH)), number(tags.get(_HEIGHT))
+
+
+def left_out(tags: Image.Exif) -> list[int]:
+    """Numbers of the tags that are neither kept nor about how the samples are stored."""
+    known = {*DESCRIPTIVE, *SUB_DIRECTORIES, *_STORAGE, ORIENTATION, IPTC, PHOTOSHOP, XMP, ICC}
+    return sorted(tag for tag in tags if tag not in known)
 
 
 def is_deep_colour(tags: Image.Exif) -> bool:
     """Whether the picture has several channels of 16 bits."""
     bits = tags.get(_BITS, 1)
-    return isinstance(bits, tuple) and len(bits) > 1 and max(bits) == 16
+    return isinstance(bits, tuple) and len(bits) > 1 and 16 in bits
+
+
+def is_float(tags: Image.Exif) -> bool:
+    """Whether the samples are floating-point numbers."""
+    return number(tags.get(339), 1) == 3
 
 
 def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
@@ -59,12 +117,14 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
         import tifffile
     except ImportError as error:
         raise ImageError(f"16-bit colour TIFF needs an optional package: {INSTALL}") from error
+    if number(tags.get(277), 1) > _MOST_CHANNELS:
+        raise ImageError(f"TIFF with {number(tags.get(277))} channels: convert it to RGB")
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[0]
             samples = page.asarray()
             planar = int(page.planarconfig) == 2
-    except (ValueError, KeyError, IndexError, RuntimeError, tifffile.TiffFileError) as error:
+    except Exception as error:  # tifffile raises whatever a damaged file makes it stumble over
         if "imagecodecs" in str(error):
             raise ImageError(
                 f"this compression needs an optional package: pip install imagecodecs ({error})"
@@ -95,10 +155,13 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
 def dots_per_inch(tags: Image.Exif) -> tuple[float, float] | None:
     """The resolution in a TIFF's tags, if it has a physical unit."""
     x, y, unit = tags.get(282), tags.get(283), tags.get(296, _INCHES)
-    if not x or not y or unit not in (_INCHES, _CENTIMETRES):
+    if unit not in (_INCHES, _CENTIMETRES):
         return None
     scale = 2.54 if unit == _CENTIMETRES else 1.0
-    return float(x) * scale, float(y) * scale
+    try:
+        return float(x) * scale, float(y) * scale
+    except (TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def white_is_zero(tags: Image.Exif) -> bool:
@@ -111,6 +174,7 @@ def encode(
     tags: dict[int, object],
     icc: bytes | None,
     xmp: bytes | None,
+    iptc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
     """A TIFF file of uint8 or uint16 samples ``(H, W, C)``, C = 1..4; even C ends with alpha."""
@@ -133,11 +197,10 @@ def encode(
         directory[_EXTRA] = 2  # alpha, not multiplied into the colours
     if dpi is not None:
         directory[282], directory[283], directory[296] = dpi[0], dpi[1], _INCHES
-    if icc is not None:
-        directory[34675] = icc
-    if xmp is not None:
-        directory[700] = xmp
-        directory.tagtype[700] = 1  # BYTE
+    for tag, kind, block in ((ICC, 7, icc), (XMP, 1, xmp), (IPTC, 7, iptc)):
+        if block is not None:
+            directory[tag] = block
+            directory.tagtype[tag] = kind  # UNDEFINED or BYTE
     directory.tagtype[273] = directory.tagtype[279] = 4  # LONG
     directory[279] = tuple(len(s) for s in strips)
     ends = np.cumsum([0, *directory[279]])
