@@ -8,7 +8,8 @@ import numpy as np
 
 from pellucid.errors import ImageError
 from pellucid.imaging import deep, profiles
-from pellucid.imaging.encoder import encode_fitting
+from pellucid.imaging.colour import to_srgb
+from pellucid.imaging.encoder import encode_fitting, to_pil
 from pellucid.imaging.formats import BY_NAME, Format
 from pellucid.imaging.photo import Photo
 
@@ -43,12 +44,22 @@ def fit(photo: Photo, format: str) -> Photo:
             f"the picture is transparent in places, which {format} cannot store ({able} can)"
         )
     photo = _with_fitting_profile(photo)
-    if photo.icc is not None and "icc" not in kind.holds:
+    if photo.icc is not None and "icc" not in kind.holds and not _is_srgb(photo.icc):
         photo = photo.with_notes(f"colours become sRGB: {format} files have no profile here")
     if photo.bit_depth == 16 and (not kind.deep or (format == "HEIF" != photo.format)):
         bits = deep.HEIF_BITS if kind.deep else 8
         photo = photo.with_notes(f"16 bits a channel become {bits}: {format} holds no more")
     return _with_writable_metadata(photo, kind)
+
+
+def _is_srgb(icc: bytes) -> bool:
+    """Whether colours keep their values, but for rounding, in sRGB."""
+    steps = np.linspace(0, 255, 6).astype(np.uint8)
+    samples = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(6, -1, 3)
+    if profiles.space(icc) == "GRAY":
+        samples = samples[..., :1]
+    converted = np.asarray(to_srgb(to_pil(samples), icc)).reshape(samples.shape)
+    return int(np.abs(converted.astype(int) - samples).max()) <= 1
 
 
 def _with_fitting_profile(photo: Photo) -> Photo:

@@ -69,13 +69,13 @@ def iptc_of(image: Image.Image) -> bytes | None:
     return iptc.from_png_text(stored) if isinstance(stored, str) else None
 
 
-def iptc_of_tiff(tags: Image.Exif, order: str) -> tuple[bytes | None, tuple[str, ...]]:
+def iptc_of_tiff(data: bytes) -> tuple[bytes | None, tuple[str, ...]]:
     """IPTC data of a TIFF, whatever type its tag has, and notes."""
-    found = metadata.as_bytes(tags.get(tiff.IPTC) or b"", order) or b""
-    if found[:4][::-1][:1] == b"\x1c" and not iptc.is_iptc(found):  # LONG, written swapped
+    found = tiff.raw(data, tiff.IPTC) or b""
+    if found[3:4] == b"\x1c" and not iptc.is_iptc(found):  # written as LONG and swapped
         count = len(found) // 4
         found = struct.pack(f">{count}L", *struct.unpack(f"<{count}L", found[: 4 * count]))
-    resources = iptc.resources(metadata.as_bytes(tags.get(tiff.PHOTOSHOP) or b"", order) or b"")
+    resources = iptc.resources(tiff.raw(data, tiff.PHOTOSHOP) or b"")
     notes = _resource_notes(resources)
     if iptc.is_iptc(found):
         return found, notes
@@ -128,7 +128,7 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     found = []
     frames = getattr(image, "n_frames", 1)
     if image.format == "MPO" and frames > 1:
-        found.append(f"{_count(frames - 1, 'further picture')} (views, previews) left out")
+        found.append(f"{_count(frames - 1, 'further picture')} left out (a view or a preview)")
     if _FILM.search(data, data.rfind(b"\xff\xd9")) or _FILM.search(data[-(1 << 24) :]):
         found.append("its motion photo was left out")
     others = {

@@ -123,21 +123,13 @@ def number(value: Any, default: int = 0) -> int:
         return default
 
 
-def as_bytes(value: Any, order: str = "<") -> bytes | None:
-    """The bytes of a tag that should be of bytes, whatever type the file gave it (None: not).
-
-    Some programs write IPTC data and profiles as LONG: their numbers are the bytes, four by four.
-    """
+def as_bytes(value: Any) -> bytes | None:
+    """A value of Pillow's that should be bytes, if it can be understood as such."""
     if isinstance(value, str):
         return value.encode("latin-1", "replace")
-    if isinstance(value, bytes):
-        return value
-    values = value if isinstance(value, tuple | list) else (value,)
     try:
-        if all(0 <= v < 256 for v in values):
-            return bytes(values)
-        return struct.pack(f"{order}{len(values)}L", *values)
-    except (struct.error, TypeError, ValueError):
+        return bytes(value) if isinstance(value, bytes | tuple | list) else None
+    except (TypeError, ValueError):
         return None
 
 

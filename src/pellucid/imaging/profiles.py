@@ -117,7 +117,7 @@ def to_standard_range(pixels: np.ndarray, transfer: int) -> np.ndarray:
         light = (_from_pq(part) if transfer == PQ else _from_hlg(part)) / _REFERENCE_WHITE
         peak = light.max(axis=2, keepdims=True)
         above = np.maximum(peak - _KNEE, 0)
-        shown = _KNEE + (1 - _KNEE) * (1 - np.exp(-above / (1 - _KNEE)))
+        shown = _KNEE + (1 - _KNEE) * above / (above + 1 - _KNEE)
         light = light * np.where(peak > _KNEE, shown / np.maximum(peak, _KNEE), 1)
         out[start : start + 256] = np.where(
             light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055

@@ -145,7 +145,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
     tags = tiff.read_tags(data)
     tiff.check_ordinary(data, tags)
     _check_single(tiff.count_pages(data))
-    iptc, notes = further.iptc_of_tiff(tags, tiff.byte_order(data))
+    iptc, notes = further.iptc_of_tiff(data)
     if left_out := tiff.left_out(tags):
         notes = (*notes, *_tags_note("TIFF", left_out))
     turn = metadata.number(tags.get(metadata.ORIENTATION))
@@ -156,10 +156,12 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
             tags
         ):  # which Pillow inverts for 8 bits only
             photo = photo.with_pixels(1 - photo.pixels)
+        if photo.icc:  # Pillow changes the bytes of a profile that has the type LONG
+            photo = replace(photo, icc=tiff.raw(data, tiff.ICC) or None)
         return replace(photo, dpi=dpi, iptc=iptc).with_notes(*notes)
     block, dropped = metadata.exif_block(tags)
     exif, orientation = metadata.split_orientation(block or b"")
-    packet = metadata.as_bytes(tags.get(tiff.XMP) or b"") or None
+    packet = tiff.raw(data, tiff.XMP) or None
     if packet:
         packet, xmp_orientation = xmp.split_orientation(packet)
         orientation = orientation or xmp_orientation
@@ -171,7 +173,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
         alpha=alpha,
         bit_depth=16,
         grey=grey,
-        icc=metadata.as_bytes(tags.get(tiff.ICC) or b"", tiff.byte_order(data)) or None,
+        icc=tiff.raw(data, tiff.ICC) or None,
         exif=metadata.with_size(exif, width, height) if exif else None,
         xmp=xmp.with_size(packet, width, height) if packet else None,
         iptc=iptc,

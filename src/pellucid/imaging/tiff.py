@@ -24,6 +24,7 @@ RAW = "is a camera's raw file: develop it to a 16-bit TIFF or PNG first"
 _STRIP_BYTES = 1 << 18
 _INCHES, _CENTIMETRES = 2, 3
 IPTC, PHOTOSHOP, XMP, ICC = 33723, 34377, 700, 34675
+_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MOST_CHANNELS = 16
 # how samples are stored, in TIFF 6.0 and Adobe's supplements
 _STORAGE = {
@@ -42,9 +43,23 @@ def read_tags(data: bytes) -> Image.Exif:
     return tags
 
 
-def byte_order(data: bytes) -> str:
-    """ "<" or ">", as ``struct`` has it."""
-    return _header(data)[0]
+def raw(data: bytes, tag: int) -> bytes | None:
+    """The bytes of a tag in the first directory as the file has them, whatever their type."""
+    order, big = _header(data)
+    pointer, counter, size = ("Q", "Q", 20) if big else ("L", "H", 12)
+    (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    (entries,) = struct.unpack_from(order + counter, data, at)
+    at += struct.calcsize(order + counter)
+    for place in range(at, min(at + entries * size, len(data) - size + 1), size):
+        number, kind, count = struct.unpack_from(order + "HH" + pointer, data, place)
+        if number == tag:
+            length = count * _TYPE_BYTES.get(kind, 1)
+            value = place + (12 if big else 8)
+            if length > struct.calcsize(order + pointer):
+                (value,) = struct.unpack_from(order + pointer, data, value)
+            found = data[value : value + length]
+            return found if len(found) == length else None
+    return None
 
 
 def _header(data: bytes) -> tuple[str, bool]:

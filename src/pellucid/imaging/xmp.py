@@ -81,18 +81,22 @@ def joined(xmp: bytes, segments: list[bytes]) -> bytes | None:
         if body[:32].upper() == guid.upper() and len(body) >= 40:
             length, offset = struct.unpack_from(">LL", body, 32)
             parts[offset] = body[40:]
-    whole = b"".join(parts[offset] for offset in sorted(parts))
+    whole = b""
+    for offset in sorted(parts):
+        if offset != len(whole):
+            return None
+        whole += parts[offset]
     if not parts or len(whole) != length:
         return None
     try:
-        standard, extension = _parse(xmp), _parse(whole)
-        target, source = standard.find(f".//{{{_RDF}}}RDF"), extension.find(f".//{{{_RDF}}}RDF")
-        target.extend(list(source))
+        standard = _parse(xmp)
+        target = _rdf(standard)
+        target.extend(list(_rdf(_parse(whole))))
         for description in target:
             description.attrib.pop(f"{{{_NOTE}}}HasExtendedXMP", None)
             for child in description.findall(f"{{{_NOTE}}}HasExtendedXMP"):
                 description.remove(child)
-    except (ElementTree.ParseError, AttributeError, UnicodeError, ValueError):
+    except (ElementTree.ParseError, UnicodeError, ValueError):
         return None
     return ElementTree.tostring(standard)
 
@@ -109,7 +113,7 @@ def parted(xmp: bytes) -> tuple[bytes, list[bytes]]:
         return xmp, []
     try:
         standard = _parse(xmp)
-        rdf = standard.find(f".//{{{_RDF}}}RDF")
+        rdf = _rdf(standard)
         extension = ElementTree.Element(f"{{{_RDF}}}RDF")
         moved = ElementTree.SubElement(extension, f"{{{_RDF}}}Description")
         first = rdf[0]
@@ -129,7 +133,7 @@ def parted(xmp: bytes) -> tuple[bytes, list[bytes]]:
         guid = hashlib.md5(body, usedforsecurity=False).hexdigest().upper().encode()
         first.set(f"{{{_NOTE}}}HasExtendedXMP", guid.decode())
         packet = ElementTree.tostring(standard)
-    except (ElementTree.ParseError, AttributeError, IndexError, UnicodeError) as error:
+    except (ElementTree.ParseError, IndexError, UnicodeError, ValueError) as error:
         raise ValueError(f"XMP of {len(xmp)} bytes cannot be parted ({error})") from error
     if len(packet) > MOST_IN_JPEG:
         raise ValueError(f"XMP of {len(xmp)} bytes cannot be parted")
@@ -151,6 +155,13 @@ def _properties(rdf):
             if not key.startswith(f"{{{_RDF}}}") and not key.startswith(f"{{{_NOTE}}}")
         ]
     return sorted(rows, key=lambda row: -row[0])
+
+
+def _rdf(root: ElementTree.Element) -> ElementTree.Element:
+    found = root if root.tag == f"{{{_RDF}}}RDF" else root.find(f".//{{{_RDF}}}RDF")
+    if found is None:
+        raise ValueError("no RDF in it")
+    return found
 
 
 def _parse(xmp: bytes) -> ElementTree.Element:
