@@ -18,6 +18,7 @@ from pellucid.imaging.formats import INSTALL
 from pellucid.imaging.metadata import DESCRIPTIVE, ORIENTATION, SUB_DIRECTORIES, number
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _EXTRA = 256, 257, 258, 262, 338
+_SAMPLE_FORMAT = 339
 _SUBFILE, _DNG, _CFA = 254, 50706, (33421, 33422)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 RAW = "is a camera's raw file: develop it to a 16-bit TIFF or PNG first"
@@ -37,6 +38,8 @@ def read_tags(data: bytes) -> Image.Exif:
     """The tags of the first directory of a TIFF file, BigTIFF or not."""
     tags = Image.Exif()
     order, big = _header(data)
+    if big and order == ">":  # which Pillow does not understand
+        raise ImageError("a big-endian BigTIFF: save it as an ordinary TIFF")
     tags.endian, tags.bigtiff = order, big
     (offset,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
     tags.load_from_fp(io.BytesIO(data), offset)
@@ -93,11 +96,16 @@ def count_pages(data: bytes) -> int:
 
 
 def check_ordinary(data: bytes, tags: Image.Exif) -> None:
-    """``ImageError`` for a camera's raw file, of which Pillow would read only the preview."""
+    """``ImageError`` for floating-point samples, and for a camera's raw file.
+
+    Of the latter Pillow would read only the preview.
+    """
     first_is_preview = number(tags.get(_SUBFILE)) & 1
     canon = data[8:10] == b"CR"
     if canon or _DNG in tags or any(t in tags for t in _CFA) or first_is_preview:
         raise ImageError(RAW)
+    if number(tags.get(_SAMPLE_FORMAT), 1) == 3:
+        raise ImageError("floating-point samples: convert the picture to 16 bits a channel")
 
 
 def size(tags: Image.Exif) -> tuple[int, int]:
@@ -115,11 +123,6 @@ def is_deep_colour(tags: Image.Exif) -> bool:
     """Whether the picture has several channels of 16 bits."""
     bits = tags.get(_BITS, 1)
     return isinstance(bits, tuple) and len(bits) > 1 and 16 in bits
-
-
-def is_float(tags: Image.Exif) -> bool:
-    """Whether the samples are floating-point numbers."""
-    return number(tags.get(339), 1) == 3
 
 
 def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
