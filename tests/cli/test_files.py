@@ -136,7 +136,7 @@ def test_a_folder_without_access_for_a_real_user(tmp_path, weights):
     picture(tmp_path / "in/secret/b.png")
     (tmp_path / "in/secret").chmod(0)
     script = (
-        "import os, sys\nfrom pellucid.batch import plan\nos.setuid(65534)\n"
+        "import os, sys\nfrom pellucid.cli.batch import plan\nos.setuid(65534)\n"
         "from pellucid.errors import UsageError\n"
         "for name in sys.argv[1:]:\n"
         "    try: print(len(plan([name], 'out')))\n"
@@ -357,7 +357,7 @@ def test_whatever_one_picture_throws_the_batch_goes_on(folder, run, monkeypatch)
 
 
 def test_planning_never_ends_in_a_traceback():
-    from pellucid.batch import plan
+    from pellucid.cli.batch import plan
 
     for name in ("\0", "\ud800", "x" * 5000, "a/" * 3000, "~\0", "[" * 300):
         with pytest.raises(UsageError):

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pellucid.batch import STREAM
+from pellucid.cli.batch import STREAM
 from pellucid.cli.terminal import plain
 
 
