@@ -96,14 +96,20 @@ def _pattern(path: Path) -> str:
 
 
 def _walk(folder: Path, skip: Path | None) -> Iterator[tuple[Path, Path]]:
-    skipped = skip.resolve() if skip is not None else None
-    seen, unreadable, others = {folder.resolve()}, [], []
+    seen = {folder.resolve()}  # links may lead to one folder twice
+    if skip is not None:
+        seen.add(skip.resolve())
+    unreadable, others = [], []
     for here, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
-        visible = sorted(f for f in folders if f[0] != ".")
-        places = {f: Path(here, f).resolve() for f in visible}
-        # links may lead back: each folder is searched once
-        folders[:] = [f for f in visible if places[f] != skipped and places[f] not in seen]
-        seen.update(places[f] for f in folders)
+        there = Path(here).resolve()
+        visible, folders[:] = sorted(f for f in folders if f[0] != "."), []
+        for name in visible:
+            place = Path(here, name).resolve()
+            if there.is_relative_to(place):
+                log.warning("left out %s: a link to a folder that it lies in", Path(here, name))
+            elif place not in seen:
+                seen.add(place)
+                folders.append(name)
         for file in sorted(f for f in files if f[0] != "."):
             path = Path(here, file)
             if format_of(path) is not None:

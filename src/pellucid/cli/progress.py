@@ -62,7 +62,8 @@ class Status:
 
     def failed(self, source: str, error: BaseException) -> None:
         """A picture could not be restored."""
-        reason = str(error).removeprefix(f"{source}: ") or type(error).__name__
+        said = getattr(error, "strerror", None) or str(error)
+        reason = said.removeprefix(f"{source}: ") or type(error).__name__
         self.failures.append((plain(source), plain(reason)))
         self.progress(0)
 
