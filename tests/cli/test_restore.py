@@ -197,10 +197,16 @@ def test_two_results_of_one_name_are_refused_before_any_work(folder, run):
     picture("b/y.png")
     status, _, err = run("restore", "a", "b", "-o", "out")
     assert status == 2 and "a/x.png and b/x.png would both become out/x.png" in err
-    picture("c/y.gif")
-    status, _, err = run("restore", "b/y.png", "c/y.gif", "-o", "out")
-    assert status == 2 and "both become out/y.png" in err
     assert not Path("out").exists()
+
+
+def test_a_new_suffix_never_makes_two_names_equal(folder, run):
+    for name in ("in/y.png", "in/y.gif", "in/z.gif"):
+        picture(name)
+    assert run("restore", "in", "-o", "out")[0] == 0
+    assert files("out") == ["y.gif.png", "y.png", "z.png"]
+    assert run("restore", "in", "-o", "web", "--format", "webp")[0] == 0
+    assert files("web") == ["y.gif.webp", "y.png.webp", "z.webp"]
 
 
 def test_existing_results_are_kept_skipped_or_replaced(folder, run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 from pellucid import __version__
 from pellucid.cli.allocator import keep_freed_memory
+from pellucid.cli.terminal import Terminated, obey_sigterm, plain, prepare_streams
 from pellucid.errors import PellucidError, UsageError
 
-OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class Command(NamedTuple):
@@ -53,7 +55,8 @@ examples:
   pellucid evaluate lite --data photographs/        how good is it?
   pellucid restore --help                           everything that can be set
 
-exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage, 130 interrupted
+exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage,
+130 interrupted (Ctrl-C), 143 terminated (SIGTERM)
 """
 
 
@@ -66,9 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"pellucid {__version__}")
         return OK
+    prepare_streams()
+    obey_sigterm()
     keep_freed_memory()
     try:
-        return _load(argv[0])(argv[1:]) or OK
+        status = _load(argv[0])(argv[1:]) or OK
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is to be noticed here
+        return status
     except UsageError as error:
         return _fail(error, BAD_USAGE)
     except PellucidError as error:
@@ -78,12 +86,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         extra = f"pip install 'pellucid[{EXTRAS[error.name]}]'"
         return _fail(UsageError(f"pellucid {argv[0]} needs {error.name}: {extra}"), BAD_USAGE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("pellucid: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except BrokenPipeError:  # e.g. `pellucid models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
+    except OSError as error:  # files have their own errors, so it is what was printed
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        _drop_output()
+        return _fail(PellucidError(f"standard output: {error.strerror}"), FAILED)
+
+
+def _drop_output() -> None:
+    """Have what is still to be printed go nowhere, so that Python's exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def help_text() -> str:
@@ -102,5 +120,5 @@ def _load(name: str):
 
 
 def _fail(error: PellucidError, status: int) -> int:
-    print(f"pellucid: {error}", file=sys.stderr)
+    print(f"pellucid: {plain(str(error))}", file=sys.stderr)
     return status

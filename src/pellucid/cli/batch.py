@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.errors import UsageError
-from pellucid.imaging.formats import BY_SUFFIX, WRITABLE_SUFFIXES, format_of
+from pellucid.imaging.formats import BY_SUFFIX, OTHER_SUFFIXES, WRITABLE_SUFFIXES, format_of
 
 STREAM = "-"
 _GLOB = "*?["
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ def find(inputs: Sequence[str], skip: Path | None = None) -> list[tuple[Path | N
 
     An input is a file, a pattern such as ``*.jpg``, or a folder, which is searched for the suffixes
     of known formats in all its depth (its tree becomes part of the names; hidden files, and what
-    lies in the folder ``skip``, are left out). A file named twice is found once.
+    lies in the folder ``skip``, are left out; other files are named in a warning). A folder that
+    cannot be searched is an answer, too, so that reading it fails. A file named twice is found
+    once.
 
     Raises:
         UsageError: an input does not exist, or there is no picture in it.
@@ -44,24 +48,30 @@ def find(inputs: Sequence[str], skip: Path | None = None) -> list[tuple[Path | N
         if text == STREAM:
             found[STREAM] = None, Path("stdin")
             continue
-        pictures = list(_expand(text, skip))
-        if not pictures:
-            raise UsageError(f"{text}: no picture in it (looking for {' '.join(BY_SUFFIX)})")
-        for source, name in pictures:
-            found.setdefault(os.path.abspath(source), (source, name))
+        try:
+            pictures = list(_expand(text, skip))
+            if not pictures:
+                raise UsageError(f"{text}: no picture in it (looking for {' '.join(BY_SUFFIX)})")
+            for source, name in pictures:
+                found.setdefault(os.path.abspath(source), (source, name))
+        except (OSError, ValueError, RuntimeError) as error:  # e.g. too long a name, or a NUL in it
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{text[:200]}: cannot be an input ({reason})") from error
     if STREAM in found and len(found) > 1:
         raise UsageError("standard input (-) cannot be mixed with other inputs")
     return list(found.values())
 
 
 def _expand(text: str, skip: Path | None) -> Iterator[tuple[Path, Path]]:
-    path = Path(text).expanduser()
+    if not text:
+        raise UsageError("an input is an empty text; name a picture or a folder")
+    path = _home(text)
     if path.is_dir():
         yield from _walk(path, skip)
-    elif path.exists():
+    elif path.exists() or path.is_symlink():
         yield path, Path(path.name)
     elif any(c in text for c in _GLOB):
-        for match in map(Path, sorted(glob.glob(str(path), recursive=True))):
+        for match in map(Path, sorted(glob.glob(_pattern(path), recursive=True))):
             inside = skip is not None and skip.resolve() in match.resolve().parents
             if not match.is_dir() and not inside:
                 yield match, Path(match.name)
@@ -69,19 +79,61 @@ def _expand(text: str, skip: Path | None) -> Iterator[tuple[Path, Path]]:
         raise UsageError(f"{text}: there is no such file or folder")
 
 
+def _home(text: str) -> Path:
+    """The path, with ``~/`` for the home folder; other names may begin with ~."""
+    path = Path(text)
+    return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
+
+
+def _pattern(path: Path) -> str:
+    """The pattern for ``glob``: folders that exist under just that name are no patterns."""
+    done, parts = Path(path.anchor), []
+    for part in path.parts[1 if path.anchor else 0 :]:
+        literal = done is not None and (done / part).exists()
+        done = done / part if literal else None
+        parts.append(glob.escape(part) if literal else part)
+    return str(Path(path.anchor, *parts))
+
+
 def _walk(folder: Path, skip: Path | None) -> Iterator[tuple[Path, Path]]:
-    skipped = skip.resolve() if skip is not None else None
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            f for f in folders if f[0] != "." and Path(here, f).resolve() != skipped
-        )
-        for file in sorted(files):
+    seen = {folder.resolve()}  # links may lead to one folder twice
+    if skip is not None:
+        seen.add(skip.resolve())
+    unreadable, others = [], []
+    for here, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
+        there = Path(here).resolve()
+        visible, folders[:] = sorted(f for f in folders if f[0] != "."), []
+        for name in visible:
+            place = Path(here, name).resolve()
+            if there.is_relative_to(place):
+                log.warning("left out %s: a link to a folder that it lies in", Path(here, name))
+            elif place not in seen:
+                seen.add(place)
+                folders.append(name)
+        for file in sorted(f for f in files if f[0] != "."):
             path = Path(here, file)
-            if file[0] != "." and format_of(path) is not None:
+            if format_of(path) is not None:
                 yield path, path.relative_to(folder)
+            else:
+                others.append(str(path))
+    for error in unreadable:
+        path = Path(error.filename)
+        yield path, path.relative_to(folder)
+    if others:
+        more = ", ..." if len(others) > 3 else ""
+        plural = "s that are" if len(others) > 1 else " that is"
+        log.warning(
+            "left out %d file%s no picture to be read: %s%s",
+            *(len(others), plural, ", ".join(others[:3]), more),
+        )
 
 
-def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None) -> list[Job]:
+def plan(
+    inputs: Sequence[str],
+    output: str | None,
+    suffix: str | None = None,
+    beside: Sequence[str] = (),
+) -> list[Job]:
     """Jobs of a command line.
 
     Args:
@@ -90,6 +142,7 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None) -
             for standard output; None is the folder ``restored``, or standard output for standard
             input.
         suffix: such as ".png", for results in a folder; None keeps each input's.
+        beside: what the names of the files beside a result end with, after its own.
 
     Raises:
         UsageError: nothing to do, an input would be overwritten, two results would have one name,
@@ -100,8 +153,18 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None) -
         if len(found) > 1:
             raise UsageError(f"{len(found)} pictures cannot all go to standard output (-o -)")
         return [Job(found[0][0], None)]
-    folder = Path(output or "restored").expanduser()
-    into_file = format_of(folder) is not None and not folder.is_dir()
+    try:
+        return _plan_files(inputs, _home(output or "restored"), suffix, beside)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{output or 'restored'}: cannot be the output ({reason})") from error
+
+
+def _plan_files(
+    inputs: Sequence[str], folder: Path, suffix: str | None, beside: Sequence[str]
+) -> list[Job]:
+    is_picture = format_of(folder) is not None or folder.suffix.lower() in OTHER_SUFFIXES
+    into_file = is_picture and not folder.is_dir()
     found = find(inputs, skip=None if into_file else folder)
     if into_file:
         if len(found) > 1:
@@ -112,10 +175,23 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None) -
     else:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file without a picture's suffix; name another output")
-        jobs = [Job(source, folder / _renamed(name, suffix)) for source, name in found]
+        names = _result_names([name for _, name in found], suffix)
+        jobs = [Job(source, folder / name) for (source, _), name in zip(found, names, strict=True)]
     _refuse_unwritable(jobs)
-    _refuse_collisions(jobs)
+    _refuse_collisions(jobs, beside)
     return jobs
+
+
+def _result_names(names: Sequence[Path], suffix: str | None) -> list[Path]:
+    """Names of results; those that a new suffix would make equal keep their old one, too."""
+    wanted = [_renamed(name, suffix) for name in names]
+    counts = Counter(os.path.normcase(name) for name in wanted)
+    return [
+        old.with_name(old.name + new.suffix)
+        if counts[os.path.normcase(new)] > 1 and new != old
+        else new
+        for old, new in zip(names, wanted, strict=True)
+    ]
 
 
 def _renamed(name: Path, suffix: str | None) -> Path:
@@ -133,28 +209,33 @@ def _refuse_unwritable(jobs: Sequence[Job]) -> None:
             )
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
+def _refuse_collisions(jobs: Sequence[Job], beside: Sequence[str]) -> None:
     claims: dict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        claims[os.path.normcase(os.path.abspath(job.target))].append(job)
-    for same in claims.values():
+    files = [(job, Path(f"{job.target}{ending}")) for job in jobs for ending in ("", *beside)]
+    for job, path in files:
+        claims[os.path.normcase(os.path.abspath(path))].append(job)
+    for name, same in claims.items():
         if len(same) > 1:
             raise UsageError(
-                f"{same[0]} and {same[1]} would both become {same[0].target}; "
+                f"{same[0]} and {same[1]} would both become {os.path.relpath(name)}; "
                 "restore them into different folders"
             )
-    sources = {job.source.resolve(): job.source for job in jobs if job.source is not None}
-    for job in jobs:
-        overwritten = sources.get(job.target.resolve())
+    sources = {_resolved(job.source): job.source for job in jobs if job.source is not None}
+    for _, path in files:
+        overwritten = sources.get(_resolved(path))
         if overwritten is not None:
             raise UsageError(
-                f"{job.target} would overwrite the input {overwritten}; choose another output (-o)"
+                f"{path} would overwrite the input {overwritten}; choose another output (-o)"
             )
+
+
+def _resolved(path: Path) -> str:
+    return os.path.realpath(path)  # which does not mind a link that leads back to itself
 
 
 def refuse_existing(targets: Sequence[Path]) -> None:
     """``UsageError`` if any of the files exists; names some of them."""
-    existing = [str(target) for target in targets if target.exists()]
+    existing = [str(target) for target in targets if os.path.lexists(target)]
     if existing:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
         raise UsageError(

@@ -12,7 +12,8 @@ from tyro.conf import Positional, arg
 
 from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse
-from pellucid.errors import PellucidError, UsageError
+from pellucid.cli.terminal import can_show, plain, read_input
+from pellucid.errors import UsageError
 
 EXAMPLES = """
 examples:
@@ -53,12 +54,12 @@ def main(argv: Sequence[str]) -> int:
     for source, _ in found:
         name = STREAM if source is None else str(source)
         try:
-            data = sys.stdin.buffer.read() if source is None else source
+            data = read_input(args.max_pixels) if source is None else source
             photo = read(data, args.max_pixels)
             answer, quality = restorer.diagnose(photo), restorer.quality(photo)
-        except PellucidError as error:
+        except Exception as error:  # whatever one picture throws, the others are looked at
             failed = True
-            print(f"pellucid: {error}", file=sys.stderr)
+            print(f"pellucid: {plain(str(error))}", file=sys.stderr)
             if args.json:
                 print(json.dumps({"input": name, "ok": False, "error": str(error)}), flush=True)
             continue
@@ -83,12 +84,13 @@ def _show(
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, show_header=False, title=escape(name), title_justify="left")
+    full, least = ("█", "▏") if can_show("█▏", sys.stdout) else ("#", ".")
+    table = Table(box=None, show_header=False, title=escape(plain(name)), title_justify="left")
     for word, share in shares.items():
         if brief and share < 0.05:
             break
         style = "bold" if word in words else "dim"
-        bar = "█" * round(BAR * share) or "▏"
+        bar = full * round(BAR * share) or least
         table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", style=style)
     if quality:
         level = max(quality, key=quality.get)

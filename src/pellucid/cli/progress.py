@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from pellucid.cli.batch import STREAM
+from pellucid.cli.terminal import plain
 
 
 class Status:
@@ -35,7 +39,7 @@ class Status:
 
     def __exit__(self, kind: type | None, *_: Any) -> None:
         self.bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._list_failures()
             self._say(f"interrupted: {len(self.finished)} of {self.total} pictures are done")
             for target in self.finished:
@@ -53,16 +57,22 @@ class Status:
         if not self.quiet:
             said = f"{_found(record)}, {record['model']}, {record['seconds']:.1f} s"
             self._say(f"{source} -> {target}  ({said})")
+            for note in record["notes"]:
+                self._say(f"  note: {note}")
 
     def failed(self, source: str, error: BaseException) -> None:
         """A picture could not be restored."""
-        reason = str(error).removeprefix(f"{source}: ") or type(error).__name__
-        self.failures.append((source, reason))
+        said = getattr(error, "strerror", None) or str(error)
+        reason = said.removeprefix(f"{source}: ") or type(error).__name__
+        self.failures.append((plain(source), plain(reason)))
         self.progress(0)
 
     def summary(self, skipped: int = 0) -> int:
         """Print what failed; the exit status."""
         self.bar.stop()
+        for target in self.finished:
+            if target != STREAM and not os.path.lexists(target):
+                self.failures.append((plain(target), "was written, and is no longer there"))
         self._list_failures()
         if not self.quiet and (self.total > 1 or skipped or self.failures):
             counts = [f"{len(self.finished)} restored"]
@@ -72,7 +82,11 @@ class Status:
         return 1 if self.failures else 0
 
     def _list_failures(self) -> None:
-        if self.failures:
+        if self.failures and not self.console.is_terminal:  # a table would cut names and sentences
+            self._say("not restored:")
+            for source, reason in self.failures:
+                self._say(f"  {source}: {reason}")
+        elif self.failures:
             table = Table("picture", "what is wrong with it", title="not restored")
             table.title_justify = "left"
             for row in self.failures:
@@ -81,7 +95,7 @@ class Status:
 
     def _say(self, text: str) -> None:
         # plain text: names of files may contain brackets, which rich would take for markup
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(plain(text), markup=False, highlight=False)
 
 
 def _found(record: dict[str, Any]) -> str:

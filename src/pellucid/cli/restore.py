@@ -17,7 +17,8 @@ from pellucid import __version__
 from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.cli.progress import Status
-from pellucid.errors import PellucidError, UsageError
+from pellucid.cli.terminal import read_input
+from pellucid.errors import UsageError
 
 EXAMPLES = """
 examples:
@@ -34,6 +35,7 @@ examples:
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
 EXIF data and transparency.
 """
+COMPARE, MAP, REPORT = ".compare.jpg", ".map.jpg", ".report.json"
 FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
 
 
@@ -108,7 +110,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 1 if a picture failed."""
     args = parse(Restore, argv, "restore", EXAMPLES)
     _check(args)
-    jobs = plan(args.inputs, args.output, args.format and f".{args.format}")
+    endings = _endings(args)
+    jobs = plan(args.inputs, args.output, args.format and f".{args.format}", endings)
     to_stream = jobs[0].target is None
     _check_stream(args, to_stream)
     skipped = 0
@@ -117,7 +120,8 @@ def main(argv: Sequence[str]) -> int:
             waiting = [job for job in jobs if not job.target.exists()]
             jobs, skipped = waiting, len(jobs) - len(waiting)
         elif not args.overwrite:
-            refuse_existing([path for job in jobs for path in _targets(job, args)])
+            names = ("", *endings)
+            refuse_existing([_beside(job.target, name) for job in jobs for name in names])
     if not jobs:
         if not args.quiet:
             print(f"all {skipped} results exist already", file=sys.stderr)
@@ -137,7 +141,7 @@ def main(argv: Sequence[str]) -> int:
                 record = _restore(job, args, restorer, status.progress)
             except UsageError:
                 raise
-            except (PellucidError, OSError, RuntimeError, ValueError, MemoryError) as error:
+            except Exception as error:  # whatever one picture throws, the batch goes on
                 status.failed(str(job), error)
                 record = {"input": str(job), "ok": False, "error": str(error)}
             else:
@@ -166,19 +170,16 @@ def _check_stream(args: Restore, to_stream: bool) -> None:
     for name in ("compare", "map", "report", "json"):
         if getattr(args, name):
             raise UsageError(f"--{name} is impossible when the picture goes to standard output")
+    if sys.stdout is None:
+        raise UsageError("standard output is closed; name a file with -o, or redirect it")
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal; name a file with -o, or redirect it")
 
 
-def _targets(job: Job, args: Restore) -> list[Path]:
-    beside = [job.target]
-    if args.compare:
-        beside.append(_beside(job.target, ".compare.jpg"))
-    if args.map:
-        beside.append(_beside(job.target, ".map.jpg"))
-    if args.report:
-        beside.append(_beside(job.target, ".report.json"))
-    return beside
+def _endings(args: Restore) -> list[str]:
+    """What lies beside a result, by how its name goes on."""
+    wanted = {COMPARE: args.compare, MAP: args.map, REPORT: args.report}
+    return [ending for ending, asked in wanted.items() if asked]
 
 
 def _beside(target: Path, ending: str) -> Path:
@@ -191,17 +192,17 @@ def _restore(
     """Read, restore and write one picture; the record of what was found and done."""
     from pellucid.imaging.compare import side_by_side
     from pellucid.imaging.heat import heat
-    from pellucid.imaging.io import BY_NAME, check, encode, output_format, read, write, write_bytes
+    from pellucid.imaging.io import BY_NAME, encode, fit, output_format, read, write_all
 
     began = time.perf_counter()
-    data = sys.stdin.buffer.read() if job.source is None else job.source
+    data = read_input(args.max_pixels) if job.source is None else job.source
     photo = read(data, args.max_pixels)
     if job.target is None:
         format = output_format(f"x.{args.format}") if args.format else BY_NAME[photo.format]
         format = format if format.writable else BY_NAME["PNG"]
     else:
         format = output_format(job.target)
-    check(photo, format)  # before the work
+    photo = fit(photo, format.name)  # says before the work what the result will lack
     guidance = restorer.diagnose(photo, words=_words(args))
     options = {
         name: getattr(args, name) for name in ("steps", "preset", "strength", "seed", "tile")
@@ -217,32 +218,25 @@ def _restore(
         "model": chosen.name,
         "width": photo.width,
         "height": photo.height,
+        "notes": list(photo.notes),
         "seconds": round(time.perf_counter() - began, 3),
     }
+    data = encode(restored, format.name, args.quality)
     if job.target is None:
-        sys.stdout.buffer.write(encode(restored, format.name, args.quality))
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return record
-    beside = {}
+    files = {job.target: data}
     if args.compare:
-        beside[".compare.jpg"] = encode(side_by_side(photo, restored), "JPEG", 92)
+        files[_beside(job.target, COMPARE)] = encode(side_by_side(photo, restored), "JPEG", 92)
     if args.map and chosen.maps_damage:
         where = chosen.damage(photo, guidance=guidance, tile=args.tile)
-        beside[".map.jpg"] = encode(heat(photo, where), "JPEG", 92)
+        files[_beside(job.target, MAP)] = encode(heat(photo, where), "JPEG", 92)
     if args.report:
         before, after = restorer.quality(photo), restorer.quality(restored)
         quality = {"quality": {"before": before, "after": after}} if before else {}
-        beside[".report.json"] = _report(args, chosen, record | quality)
-    # the result last: where it exists (--skip-existing), everything beside it does
-    written = []
-    try:
-        for ending, content in beside.items():
-            written.append(write_bytes(content, _beside(job.target, ending)))
-        write(restored, job.target, args.quality, overwrite=args.overwrite)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
+        files[_beside(job.target, REPORT)] = _report(args, chosen, record | quality)
+    write_all(files, args.overwrite, photo.path)
     return record
 
 

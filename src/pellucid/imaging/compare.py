@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pellucid.imaging.encoder import to_pil
 from pellucid.imaging.photo import Photo
-from pellucid.imaging.writer import to_pil
 
 DIVIDER = 4  # pixels
 LONGEST = 1600  # of either half; larger pictures are shown smaller

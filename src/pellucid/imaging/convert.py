@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from pellucid.errors import UsageError
+from pellucid.imaging.encoder import to_pil
 from pellucid.imaging.photo import Photo, from_samples
-from pellucid.imaging.writer import to_pil
 
 
 def from_array(image: np.ndarray | Tensor) -> list[Photo]:
@@ -42,6 +42,7 @@ def from_array(image: np.ndarray | Tensor) -> list[Photo]:
     samples = image[..., None] if image.ndim == 2 else image
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
         raise UsageError(f"an array must be (H, W) or (H, W, 1..4), not {image.shape}")
+    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     if samples.dtype in (np.uint8, np.uint16):
         _check(samples, is_float=False)
         pixels, alpha, grey = from_samples(samples)
@@ -75,7 +76,7 @@ def like_given(given: Any, photos: list[Photo]) -> Any:
     if isinstance(given, np.ndarray):
         if np.issubdtype(given.dtype, np.floating):
             return _float_samples(photo).reshape(given.shape).astype(given.dtype)
-        return photo.samples(8 * given.itemsize).reshape(given.shape)
+        return photo.samples(8 * given.itemsize).reshape(given.shape).astype(given.dtype)
     if isinstance(given, Image.Image):
         return _pillow(photo)
     return photo

@@ -18,6 +18,15 @@ RAW_SUFFIXES = frozenset(
 )
 
 
+ALL = frozenset({"exif", "icc", "xmp", "iptc", "dpi", "text"})
+WEB = frozenset({"exif", "icc", "xmp"})
+# of pictures that are neither read nor written here
+OTHER_SUFFIXES = RAW_SUFFIXES | {
+    *(".apng", ".avifs", ".bpg", ".dds", ".eps", ".exr", ".hdr", ".ico", ".jxr", ".mpo", ".pdf"),
+    *(".ps", ".psd", ".svg", ".xbm", ".xcf", ".xpm"),
+}
+
+
 @dataclass(frozen=True)
 class Format:
     """What one format can hold, and what reads it.
@@ -29,8 +38,8 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     alpha: bool = True
-    deep: bool = False  # can hold 16 bits a channel
-    profile: bool = True  # has a place for a colour profile (JPEG XL has, its plugin has not)
+    deep: bool = False  # can hold more than 8 bits a channel
+    holds: frozenset[str] = ALL  # of a photo's fields, what its writer can store
     lossy: bool = False  # has a quality setting
     writable: bool = True
     plugin: str | None = None
@@ -53,13 +62,22 @@ class Format:
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, lossy=True),
     Format("PNG", (".png",), deep=True),
-    Format("WEBP", (".webp",), lossy=True),
-    Format("TIFF", (".tif", ".tiff"), deep=True),
-    Format("BMP", (".bmp", ".dib"), alpha=False, profile=False),
-    Format("AVIF", (".avif",), lossy=True),
-    Format("HEIF", (".heic", ".heif", ".hif"), lossy=True, plugin="pillow_heif"),
-    Format("JXL", (".jxl",), lossy=True, profile=False, plugin="pillow_jxl"),
+    Format("WEBP", (".webp",), lossy=True, holds=WEB),
+    Format("TIFF", (".tif", ".tiff"), deep=True, holds=ALL - {"text"}),
+    Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
+    Format("AVIF", (".avif",), lossy=True, holds=WEB),
+    Format(
+        "HEIF", (".heic", ".heif", ".hif"), deep=True, lossy=True, holds=WEB, plugin="pillow_heif"
+    ),
+    # JPEG XL has a place for profiles, its plugin has not
+    Format("JXL", (".jxl",), lossy=True, holds=WEB - {"icc"}, plugin="pillow_jxl"),
     Format("GIF", (".gif",), writable=False),
+    Format("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), writable=False),
+    Format("PNM", (".ppm", ".pgm", ".pbm", ".pnm"), writable=False),
+    Format("TGA", (".tga",), writable=False),
+    Format("PCX", (".pcx",), writable=False),
+    Format("SGI", (".sgi", ".rgb"), writable=False),
+    Format("QOI", (".qoi",), writable=False),
 )
 BY_NAME = {f.name: f for f in FORMATS}
 BY_SUFFIX = {suffix: f for f in FORMATS for suffix in f.suffixes}
@@ -69,6 +87,12 @@ WRITABLE_SUFFIXES = tuple(s for s, f in BY_SUFFIX.items() if f.writable)
 def format_of(path: str | Path) -> Format | None:
     """The format that a file's name announces, or None."""
     return BY_SUFFIX.get(Path(path).suffix.lower())
+
+
+def unreadable() -> str:
+    """What is wrong with a file that is in none of these formats."""
+    known = ", ".join(f.name for f in FORMATS)
+    return f"not a picture in a format that can be read ({known})"
 
 
 def output_format(path: str | Path) -> Format:
@@ -81,28 +105,10 @@ def output_format(path: str | Path) -> Format:
     return found
 
 
-def sniff(data: bytes) -> Format | None:
-    """The format of a file's content, from its first bytes (None: not one of ours)."""
-    head = data[:32]
-    if head.startswith(b"\xff\xd8\xff"):
-        name = "JPEG"
-    elif head.startswith(b"\x89PNG\r\n\x1a\n"):
-        name = "PNG"
-    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        name = "WEBP"
-    elif head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        name = "TIFF"
-    elif head[:2] == b"BM":
-        name = "BMP"
-    elif head[:4] == b"GIF8":
-        name = "GIF"
-    elif head[:2] == b"\xff\x0a" or head[4:8] == b"JXL ":
-        name = "JXL"
-    elif head[4:12] in (b"ftypavif", b"ftypavis"):
-        name = "AVIF"
-    elif head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        # phones and libavif may write AVIF under the general brand "mif1"
-        name = "AVIF" if b"avif" in data[:64] else "HEIF"
-    else:
-        return None
-    return BY_NAME[name]
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """``ImageError`` if a picture is larger than is allowed."""
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, above the limit of "
+            f"{max_pixels / 1e6:.0f}; if you trust the file, raise max_pixels (--max-pixels)"
+        )

@@ -1,9 +1,10 @@
 """Photographs in and out: the names to import."""
 
+from pellucid.imaging.fit import fit
 from pellucid.imaging.formats import BY_NAME, FORMATS, Format, format_of, output_format
 from pellucid.imaging.photo import Photo
 from pellucid.imaging.reader import MAX_PIXELS, from_pil, read
-from pellucid.imaging.writer import check, encode, write, write_bytes
+from pellucid.imaging.writer import encode, write, write_all
 
 __all__ = [
     "BY_NAME",
@@ -11,12 +12,12 @@ __all__ = [
     "MAX_PIXELS",
     "Format",
     "Photo",
-    "check",
     "encode",
+    "fit",
     "format_of",
     "from_pil",
     "output_format",
     "read",
     "write",
-    "write_bytes",
+    "write_all",
 ]

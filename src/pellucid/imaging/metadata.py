@@ -1,15 +1,19 @@
-"""Orientation, EXIF and XMP: kept byte for byte where possible."""
+"""Orientation and EXIF: kept byte for byte where possible."""
 
-import re
+from __future__ import annotations
+
+import io
 import struct
 import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 ORIENTATION = 0x0112
 # Tags of a TIFF's first directory that describe the photograph, not how its samples are stored.
-_DESCRIPTIVE = (
+DESCRIPTIVE = (
     0x010D,  # DocumentName
     0x010E,  # ImageDescription
     0x010F,  # Make
@@ -22,10 +26,12 @@ _DESCRIPTIVE = (
     0x4746,  # Rating
     0x4749,  # RatingPercent
     0x8298,  # Copyright
-    0x83BB,  # IPTC
     *range(0x9C9B, 0x9CA0),  # title, comment, author, keywords, subject as Windows writes them
 )
-_SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
+EXIF_DIRECTORY = 0x8769
+SUB_DIRECTORIES = (EXIF_DIRECTORY, 0x8825)  # Exif, GPS
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # ImageWidth, PixelXDimension; heights
+_SHORT, _LONG = 3, 4
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -56,46 +62,87 @@ def split_orientation(exif: bytes) -> tuple[bytes, int | None]:
     directory is unlinked. A block that cannot be understood comes back as it was.
     """
     exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     patched = bytearray(exif)
     orientation = None
     try:
-        if order is None:
-            return exif, None
-        (start,) = struct.unpack_from(order + "L", exif, 4)
+        order, start = _header(exif)
+        for tag, kind, place in _entries(exif, order, start):
+            if tag == ORIENTATION and kind == _SHORT:
+                (orientation,) = struct.unpack_from(order + "H", exif, place)
+                struct.pack_into(order + "H", patched, place, 1)
         (count,) = struct.unpack_from(order + "H", exif, start)
-        for i in range(count):
-            entry = start + 2 + 12 * i
-            tag, kind = struct.unpack_from(order + "HH", exif, entry)
-            if tag == ORIENTATION and kind == 3:  # SHORT
-                (orientation,) = struct.unpack_from(order + "H", exif, entry + 8)
-                struct.pack_into(order + "H", patched, entry + 8, 1)
         end = start + 2 + 12 * count
         if end + 4 <= len(patched):
             struct.pack_into(order + "L", patched, end, 0)
-    except struct.error:  # a damaged block: keep what there is
+    except (struct.error, ValueError):  # a damaged block: keep what there is
         return exif, None
     return bytes(patched), orientation
 
 
-def split_xmp_orientation(xmp: bytes) -> tuple[bytes, int | None]:
-    """XMP that says "upright", and the orientation it had (None: it says nothing of it)."""
-    pattern = rb"(tiff:Orientation(?:=[\"']|>))([1-8])"
-    found = re.search(pattern, xmp)
-    return re.sub(pattern, rb"\g<1>1", xmp), int(found[2]) if found else None
+def with_size(exif: bytes, width: int, height: int) -> bytes:
+    """EXIF with this size wherever it gives the picture's size; only those bytes change."""
+    patched = bytearray(exif)
+    try:
+        order, start = _header(exif)
+        entries = list(_entries(exif, order, start))
+        for tag, _, place in entries:
+            if tag == EXIF_DIRECTORY:
+                (below,) = struct.unpack_from(order + "L", exif, place)
+                entries = [*entries, *_entries(exif, order, below)]
+        for tag, kind, place in entries:
+            value = width if tag in _WIDTHS else height if tag in _HEIGHTS else None
+            if value is not None and kind in (_SHORT, _LONG):
+                struct.pack_into(order + ("H" if kind == _SHORT else "L"), patched, place, value)
+    except (struct.error, ValueError):
+        return exif
+    return bytes(patched)
 
 
-def exif_block(source: Image.Exif) -> bytes | None:
-    """EXIF from a TIFF's tags, less those on how its samples are stored (None: nothing left)."""
+def _header(exif: bytes) -> tuple[str, int]:
+    """Byte order, for ``struct``, and the offset of the first directory."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        raise ValueError("no TIFF header")
+    return order, struct.unpack_from(order + "L", exif, 4)[0]
+
+
+def _entries(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, int]]:
+    """Tag, type and the place of the value (or of its offset) of a directory's entries."""
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        yield *struct.unpack_from(order + "HH", exif, entry), entry + 8
+
+
+def number(value: Any, default: int = 0) -> int:
+    """A tag's value as an integer, whatever type the file gave it; ``default`` if it is none."""
+    if isinstance(value, tuple) and value:
+        value = value[0]
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return default
+
+
+def as_bytes(value: Any) -> bytes | None:
+    """A value of Pillow's that should be bytes, if it can be understood as such."""
+    if isinstance(value, str):
+        return value.encode("latin-1", "replace")
+    try:
+        return bytes(value) if isinstance(value, bytes | tuple | list) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def exif_block(source: Image.Exif) -> tuple[bytes | None, list[int]]:
+    """EXIF from a TIFF's tags, less those on how its samples are stored (None: nothing left).
+
+    The list has the tags that cannot be written.
+    """
+    tags, dropped = _picked(source, (*DESCRIPTIVE, ORIENTATION))
     kept = Image.Exif()
-    for tag in (*_DESCRIPTIVE, ORIENTATION):
-        if tag in source:
-            kept[tag] = source[tag]
-    for tag in _SUB_DIRECTORIES:
-        directory = source.get_ifd(tag)
-        if directory:
-            kept[tag] = dict(directory)
-    return kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else None
+    for tag, value in tags.items():
+        kept[tag] = value
+    return (kept.tobytes().removeprefix(b"Exif\0\0") if tags else None), dropped
 
 
 def tiff_tags(exif: bytes) -> dict[int, object]:
@@ -105,11 +152,70 @@ def tiff_tags(exif: bytes) -> dict[int, object]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             source.load(exif)
-    except (SyntaxError, struct.error, OSError, ValueError):
+            return _picked(source, DESCRIPTIVE)[0]
+    except Exception:  # Pillow raises whatever a damaged block makes it stumble over
         return {}
-    tags: dict[int, object] = {tag: source[tag] for tag in _DESCRIPTIVE if tag in source}
-    for tag in _SUB_DIRECTORIES:
-        directory = dict(source.get_ifd(tag))
-        if directory:
-            tags[tag] = directory
-    return tags
+
+
+def _picked(source: Image.Exif, tags: Iterable[int]) -> tuple[dict[int, Any], list[int]]:
+    """The tags and directories that a TIFF writer can write, and the others' numbers."""
+    kept, dropped = {}, []
+    for tag in tags:
+        if tag in source:
+            value = _value(source, tag)
+            if _writable({tag: value}):
+                kept[tag] = value
+            else:
+                dropped.append(tag)
+    for tag in SUB_DIRECTORIES:
+        try:
+            directory = {k: _encodable(v) for k, v in source.get_ifd(tag).items()}
+        except Exception:  # see above
+            directory = {}
+        whole = _writable({tag: directory})
+        good = {k: v for k, v in directory.items() if whole or _writable({tag: {k: v}})}
+        dropped += [k for k in directory if k not in good]
+        if good:
+            kept[tag] = good
+    return kept, dropped
+
+
+def _value(source: Image.Exif, tag: int) -> Any:
+    try:
+        return _encodable(source[tag])
+    except Exception:  # see above
+        return None
+
+
+def _encodable(value: Any) -> Any:
+    """Text as the file had it: Pillow reads bytes as Latin-1 and writes ASCII only."""
+    return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
+
+
+def _writable(tags: dict[int, Any]) -> bool:
+    """Whether Pillow can write the tags, and reads from that what they were."""
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2()
+        for tag, value in tags.items():
+            directory[tag] = value
+        directory.save(file := io.BytesIO())
+        again = Image.Exif()
+        again.load(file.getvalue())
+        return all(
+            _same(again.get_ifd(tag) if isinstance(value, dict) else again[tag], value)
+            for tag, value in tags.items()
+        )
+    except Exception:  # see above
+        return False
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, str | bytes) and isinstance(b, str | bytes):
+        a, b = (v.encode("latin-1") if isinstance(v, str) else v for v in (a, b))
+        return a.rstrip(b"\0") == b.rstrip(b"\0")
+    a, b = float(a), float(b)  # a rational, as near as its type can
+    return abs(a - b) <= 1e-6 * abs(b)

@@ -1,6 +1,6 @@
 """A photograph in memory: its pixels, and all of its file that must survive restoration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ class Photo:
     ``pixels`` is float32 ``(H, W, 3)`` in [0, 1], in the file's own colour space (``icc`` tells
     which; no profile means sRGB). A grey picture has three equal channels and ``grey=True``, and is
     written back as grey. ``alpha`` is float32 ``(H, W)`` in [0, 1] or None, and is never changed.
-    The orientation tag has been applied to the pixels and says "upright" in ``exif``.
+    The orientation tag has been applied to the pixels and says "upright" in ``exif``. ``notes`` are
+    sentences on what of the file could not be kept as it was.
     """
 
     pixels: np.ndarray
@@ -25,13 +26,15 @@ class Photo:
     grey: bool = False
     icc: bytes | None = None
     exif: bytes | None = None  # a TIFF structure, without the "Exif\0\0" that JPEG puts before it
-    xmp: bytes | None = None
+    xmp: bytes | None = None  # one packet, a JPEG's extended XMP merged into it
+    iptc: bytes | None = None  # IPTC-IIM datasets
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)  # a PNG's text chunks
     format: str | None = None  # Pillow's name of the format it was read from
     quantisation: tuple[tuple[int, ...], ...] | None = None  # a JPEG's tables
     lossless: bool = False  # a lossless WebP
     path: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.float32:
@@ -56,9 +59,30 @@ class Photo:
         """``(H, W)``: the grey values of the picture."""
         return self.pixels @ LUMA
 
+    @property
+    def neutral(self) -> bool:
+        """Whether it is black and white, however it is stored.
+
+        R, G and B differ by no more than one step of 8 bits: lossy formats that store luma and
+        chroma round that much.
+        """
+        return all(
+            np.ptp(part, axis=2).max() < 1.5 / 255
+            for part in (self.pixels[::16, ::16], *_bands(self.pixels))  # a sample first: quicker
+        )
+
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
-        """The same photograph with other pixels, float32 ``(H, W, 3)`` in [0, 1]."""
+        """The same photograph with other pixels, float32 ``(H, W, 3)`` in [0, 1].
+
+        A black-and-white picture stays so: it gets their luma in all three channels.
+        """
+        if self.neutral:
+            pixels = np.repeat((pixels @ LUMA)[..., None], 3, axis=2)
         return replace(self, pixels=pixels)
+
+    def with_notes(self, *notes: str) -> "Photo":
+        """The same photograph with more notes; one that it has already is not repeated."""
+        return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
 
     def samples(self, bits: int) -> np.ndarray:
         """Integers as a file stores them: ``(H, W, C)``, uint8 or uint16 by ``bits``.
@@ -70,6 +94,12 @@ class Photo:
         if self.alpha is not None:
             channels.append(to_integers(self.alpha[..., None], bits))
         return channels[0] if len(channels) == 1 else np.concatenate(channels, axis=2)
+
+
+def _bands(pixels: np.ndarray, rows: int = 256) -> Iterator[np.ndarray]:
+    """Bands of rows: what is computed of them is small."""
+    for start in range(0, len(pixels), rows):
+        yield pixels[start : start + rows]
 
 
 def to_integers(values: np.ndarray, bits: int) -> np.ndarray:

@@ -1,208 +1,205 @@
-"""Reading a photograph: what its file says is understood or refused, not dropped in silence."""
+"""Reading a photograph: what its file says is kept, converted, or named in the photo's notes."""
+
+from __future__ import annotations
 
 import io
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pellucid.errors import ImageError
-from pellucid.imaging import colour, formats, metadata, png16, tiff
+from pellucid.imaging import (
+    colour,
+    deep,
+    formats,
+    further,
+    jxl,
+    metadata,
+    profiles,
+    signalled,
+    tiff,
+    xmp,
+)
+from pellucid.imaging.contents import contents
 from pellucid.imaging.photo import Photo, from_samples
+from pellucid.imaging.sniff import check_header, sniff
 
 MAX_PIXELS = 100_000_000
-# what Pillow and its plugins raise for damaged data
-_DAMAGE = (
-    struct.error,
-    zlib.error,
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-)
+_DPI = (0.01, 1e6)  # what is no resolution of a picture
+_TEXT_BYTES = 1 << 26  # of a PNG's text or profile, inflated
 _pillow_limit = threading.Lock()
 
 
 def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photograph from a path or a file's bytes; ``ImageError`` says what is wrong.
 
-    - JPEG, PNG, WebP, TIFF, BMP, AVIF and single-picture GIF; HEIC and JPEG XL with
-      ``pellucid[formats]``.
-    - 16 bits a channel stay 16 (PNG; grey TIFF; colour TIFF with ``pellucid[formats]``).
+    - JPEG, PNG, WebP, TIFF and BigTIFF, BMP, AVIF, JPEG 2000, PNM, TGA, PCX, SGI, QOI and
+      single-picture GIF; HEIC and JPEG XL with ``pellucid[formats]``.
+    - 16 bits a channel stay 16 (PNG; grey TIFF; colour TIFF and HEIC with ``pellucid[formats]``).
     - The EXIF orientation is applied and its tag set to "upright". Grey, 1-bit and palette pictures
       become RGB.
+    - Colours that are named without a profile (PNG's gAMA, cHRM and cICP, the nclx of AVIF and
+      HEIC) get one. PQ and HLG become standard range.
     - CMYK becomes sRGB, by its embedded profile where there is one (the profile is not kept), else
       by Pillow's formula.
+    - What the answer does not hold of the file is said in its ``notes``.
     - Refused: animations and multi-page files, camera raw, more than ``max_pixels`` pixels, damaged
-      or truncated data, and samples of more than 16 bits or in floating point.
+      or truncated data, samples of more than 16 bits or in floating point, and what is no regular
+      file.
     """
     path = None if isinstance(source, bytes) else Path(source)
     name = "the image" if path is None else str(path)
-    if path is not None and path.suffix.lower() in formats.RAW_SUFFIXES:
-        raise ImageError(f"{name}: {tiff.RAW}")
-    data = source if isinstance(source, bytes) else _contents(path)
     try:
+        if path is not None and path.suffix.lower() in formats.RAW_SUFFIXES:
+            raise ImageError(tiff.RAW)
+        data = source if isinstance(source, bytes) else contents(path, max_pixels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the picture is what counts
-            photo = _decode(data, max_pixels)
+            photo = _decode(data, max_pixels, path)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error.__cause__
     except MemoryError as error:
         raise ImageError(f"{name}: not enough memory to decode it") from error
-    except _DAMAGE as error:
-        raise ImageError(f"{name}: damaged or truncated ({error})") from error
+    except Exception as error:  # decoders raise whatever damaged data make them stumble over
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{name}: damaged or truncated ({reason})") from error
     return replace(photo, path=path)
 
 
 def from_pil(image: Image.Image) -> Photo:
     """A :class:`Photo` from a Pillow image and its metadata; the same rules as :func:`read`."""
     image.load()
+    notes = []
     exif, orientation = None, None
     raw = image.info.get("exif")
     if isinstance(raw, bytes) and raw:
         exif, orientation = metadata.split_orientation(raw)
     elif len(image.getexif()):
-        exif, orientation = metadata.split_orientation(metadata.exif_block(image.getexif()) or b"")
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
-    if xmp:
-        xmp, xmp_orientation = metadata.split_xmp_orientation(xmp)
+        block, dropped = metadata.exif_block(image.getexif())
+        exif, orientation = metadata.split_orientation(block or b"")
+        notes += _tags_note("EXIF", dropped)
+    packet, further_notes = further.packet(image)
+    notes += further_notes
+    if packet:
+        packet, xmp_orientation = xmp.split_orientation(packet)
         orientation = orientation or xmp_orientation
-    icc = image.info.get("icc_profile") or None
+    icc = metadata.as_bytes(image.info.get("icc_profile") or b"") or None
     if image.mode in ("CMYK", "LAB"):
+        notes.append(f"{image.mode} colours were converted to sRGB")
         image, icc = colour.to_srgb(image, icc), None
     samples = metadata.upright(_samples(image), orientation or 1)
     pixels, alpha, grey = from_samples(samples)
+    height, width = samples.shape[:2]
     return Photo(
         pixels,
         alpha=alpha,
         bit_depth=8 * samples.itemsize,
         grey=grey,
         icc=icc,
-        exif=exif or None,
-        xmp=xmp or None,
+        exif=metadata.with_size(exif, width, height) if exif else None,
+        xmp=xmp.with_size(packet, width, height) if packet else None,
+        iptc=further.iptc_of(image),
         dpi=_dpi(image.info.get("dpi"), orientation),
-        text=_text(image),
+        text=further.text(image),
         format="JPEG" if image.format == "MPO" else image.format,
         quantisation=_tables(image),
-    )
+    ).with_notes(*notes)
 
 
-def _contents(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{path}: is a folder, not a picture") from error
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data:
-        raise ImageError(f"{path}: the file is empty (0 bytes)")
-    return data
-
-
-def _decode(data: bytes, max_pixels: int) -> Photo:
+def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
     if not data:
         raise ImageError("there are no bytes to read")
-    format = formats.sniff(data)
+    format = sniff(data, path.suffix if path else "")
     if format is None:
-        known = ", ".join(f.name for f in formats.FORMATS)
-        raise ImageError(f"not a picture in a format that can be read ({known})")
+        raise ImageError(formats.unreadable())
     format.load_plugin()
+    check_header(data, format.name, max_pixels)
     if format.name == "TIFF":
         return _decode_tiff(data, max_pixels)
-    image = _open(data, max_pixels)
+    data, ending = further.with_end(data, max_pixels) if format.name == "JPEG" else (data, ())
+    image = _open(data, max_pixels, format.name)
+    if format.name == "JXL":
+        image.info["xmp"] = jxl.xmp(data)[0]
     if format.name == "JXL" and "exif" in image.info:
         # JPEG XL turns the picture itself; a tag in its EXIF is to be ignored (ISO/IEC 18181-2)
         image.info["exif"] = metadata.split_orientation(image.info["exif"])[0]
-    photo = from_pil(image)
-    if png16.is_deep(data):
-        pixels, alpha, grey = from_samples(metadata.upright(png16.decode(data), _turn(image)))
+    colours = signalled.colours(data, format.name, image.info)
+    photo = from_pil(image).with_notes(*ending, *colours.notes, *further.notes(image, data))
+    if image.mode not in ("CMYK", "LAB"):
+        photo = replace(photo, icc=colours.icc)
+    if (samples := deep.samples(data, format.name)) is not None:
+        pixels, alpha, grey = from_samples(metadata.upright(samples, _turn(image)))
         photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=16)
+    if colours.hdr:
+        photo = replace(photo, pixels=profiles.to_standard_range(photo.pixels, colours.hdr))
     return replace(photo, lossless=format.name == "WEBP" and b"VP8L" in data[12:4096])
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
     tags = tiff.read_tags(data)
     tiff.check_ordinary(data, tags)
+    _check_single(tiff.count_pages(data))
+    iptc, notes = further.iptc_of_tiff(data)
+    if left_out := tiff.left_out(tags):
+        notes = (*notes, *_tags_note("TIFF", left_out))
+    turn = metadata.number(tags.get(metadata.ORIENTATION))
+    dpi = _dpi(tiff.dots_per_inch(tags), turn)
     if not tiff.is_deep_colour(tags):
-        image = _open(data, max_pixels)
-        photo = from_pil(image)
+        photo = from_pil(_open(data, max_pixels, "TIFF"))
         if photo.bit_depth == 16 and tiff.white_is_zero(
             tags
         ):  # which Pillow inverts for 8 bits only
             photo = photo.with_pixels(1 - photo.pixels)
-        return replace(photo, dpi=_dpi(tiff.dots_per_inch(tags), tags.get(metadata.ORIENTATION)))
-    _check_size(*tiff.size(tags), max_pixels)
-    exif, orientation = metadata.split_orientation(metadata.exif_block(tags) or b"")
-    xmp = tags.get(700)
-    if xmp:
-        xmp, xmp_orientation = metadata.split_xmp_orientation(bytes(xmp))
+        if photo.icc:  # Pillow changes the bytes of a profile that has the type LONG
+            photo = replace(photo, icc=tiff.raw(data, tiff.ICC) or None)
+        return replace(photo, dpi=dpi, iptc=iptc).with_notes(*notes)
+    block, dropped = metadata.exif_block(tags)
+    exif, orientation = metadata.split_orientation(block or b"")
+    packet = tiff.raw(data, tiff.XMP) or None
+    if packet:
+        packet, xmp_orientation = xmp.split_orientation(packet)
         orientation = orientation or xmp_orientation
     samples = metadata.upright(tiff.decode_deep(data, tags), orientation or 1)
     pixels, alpha, grey = from_samples(samples)
+    height, width = samples.shape[:2]
     return Photo(
         pixels,
         alpha=alpha,
         bit_depth=16,
         grey=grey,
-        icc=tags.get(34675),
-        exif=exif or None,
-        xmp=xmp or None,
-        dpi=_dpi(tiff.dots_per_inch(tags), orientation),
+        icc=tiff.raw(data, tiff.ICC) or None,
+        exif=metadata.with_size(exif, width, height) if exif else None,
+        xmp=xmp.with_size(packet, width, height) if packet else None,
+        iptc=iptc,
+        dpi=dpi,
         format="TIFF",
-    )
+    ).with_notes(*notes, *_tags_note("EXIF", dropped))
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int, format: str) -> Image.Image:
     """Decode with Pillow after looking at the size and at the number of pictures in the file."""
+    # a phone's JPEG with further views is of Pillow's format MPO
+    wanted = {"JPEG": ("JPEG", "MPO"), "PNM": ("PPM",)}.get(format, (format,))
     with _no_pillow_limit():
         try:
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=wanted)
         except UnidentifiedImageError as error:
             raise ImageError("damaged, truncated, or a variant that cannot be read") from error
-        _check_size(*image.size, max_pixels)
-        _check_single(image)
+        formats.check_size(*image.size, max_pixels)
+        if image.format not in ("MPO", "HEIF", "TIFF"):  # HEIF: a phone's views and depth maps
+            _check_single(getattr(image, "n_frames", 1))
         image.load()
     return image
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, above the limit of "
-            f"{max_pixels / 1e6:.0f}; if you trust the file, raise max_pixels (--max-pixels)"
-        )
-
-
-def _check_single(image: Image.Image) -> None:
-    """Refuse what holds several pictures: taking the first would lose the others in silence.
-
-    Not meant are a phone's MPO and HEIC files (extra views and depth maps), nor the previews in a
-    TIFF.
-    """
-    if image.format in ("MPO", "HEIF"):
-        return
-    count = getattr(image, "n_frames", 1)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and count > 1:
-        count = 0
-        for frame in range(image.n_frames):
-            image.seek(frame)
-            count += not int(image.tag_v2.get(254, 0)) & 1
-        image.seek(0)
+def _check_single(count: int) -> None:
+    """Refuse what holds several pictures: taking the first would lose the others."""
     if count > 1:
         raise ImageError(
             f"holds {count} pictures (an animation or several pages); "
@@ -212,21 +209,23 @@ def _check_single(image: Image.Image) -> None:
 
 @contextmanager
 def _no_pillow_limit() -> Iterator[None]:
-    """Pillow's own limit is a global; ours, an argument, replaces it while a file is decoded."""
+    """Pillow's own limits are globals; ours replace them while a file is decoded."""
     with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, _TEXT_BYTES
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
 
 
 def _samples(image: Image.Image) -> np.ndarray:
     """``(H, W, C)`` uint8 or uint16, C = 1..4."""
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         samples = np.asarray(image).astype(np.uint16)
     elif image.mode in ("I", "F"):
-        raise ImageError("samples of 32 bits: convert the picture to 16 bits a channel")
+        kind = "floating-point samples" if image.mode == "F" else "samples of 32 bits"
+        raise ImageError(f"{kind}: convert the picture to 16 bits a channel")
     else:
         samples = np.asarray(image.convert(_target_mode(image)))
     return samples[..., None] if samples.ndim == 2 else samples
@@ -247,28 +246,17 @@ def _turn(image: Image.Image) -> int:
     """The orientation that :func:`from_pil` applied."""
     exif = image.info.get("exif")
     turn = metadata.split_orientation(exif)[1] if isinstance(exif, bytes) else None
-    return turn or image.getexif().get(metadata.ORIENTATION, 1)
+    return turn or metadata.number(image.getexif().get(metadata.ORIENTATION), 1)
 
 
-def _dpi(dpi: tuple[float, float] | None, orientation: int | None) -> tuple[float, float] | None:
-    if not dpi or not all(float(d) > 0 for d in dpi):
+def _dpi(dpi: object, orientation: int | None) -> tuple[float, float] | None:
+    try:
+        x, y = (float(d) for d in dpi)
+    except (TypeError, ValueError, ArithmeticError):
         return None
-    x, y = (float(d) for d in dpi)
+    if not all(_DPI[0] <= d <= _DPI[1] for d in (x, y)):
+        return None
     return (y, x) if orientation in (5, 6, 7, 8) else (x, y)
-
-
-def _text(image: Image.Image) -> dict[str, str]:
-    if image.format == "PNG":
-        chunks = getattr(image, "text", {})
-        return {
-            key: str(value)
-            for key, value in chunks.items()
-            if key != "XML:com.adobe.xmp" and not key.startswith("Raw profile type")
-        }
-    comment = image.info.get("comment")
-    if isinstance(comment, bytes) and comment:
-        return {"Comment": comment.decode("utf-8", "replace")}
-    return {}
 
 
 def _tables(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
@@ -276,3 +264,10 @@ def _tables(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
     if image.format not in ("JPEG", "MPO") or image.mode not in ("L", "RGB") or not tables:
         return None
     return tuple(tuple(tables[i]) for i in sorted(tables))
+
+
+def _tags_note(what: str, tags: list[int]) -> tuple[str, ...]:
+    if not tags:
+        return ()
+    named = ", ".join(map(str, tags[:5])) + (", ..." if len(tags) > 5 else "")
+    return (f"{what} tags were left out: {named}",)

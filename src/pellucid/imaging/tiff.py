@@ -6,6 +6,7 @@ directory writer.
 """
 
 import io
+import struct
 import sys
 import zlib
 
@@ -14,39 +15,114 @@ from PIL import Image, TiffImagePlugin
 
 from pellucid.errors import ImageError
 from pellucid.imaging.formats import INSTALL
+from pellucid.imaging.metadata import DESCRIPTIVE, ORIENTATION, SUB_DIRECTORIES, number
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _EXTRA = 256, 257, 258, 262, 338
+_SAMPLE_FORMAT = 339
 _SUBFILE, _DNG, _CFA = 254, 50706, (33421, 33422)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 RAW = "is a camera's raw file: develop it to a 16-bit TIFF or PNG first"
 _STRIP_BYTES = 1 << 18
 _INCHES, _CENTIMETRES = 2, 3
+IPTC, PHOTOSHOP, XMP, ICC = 33723, 34377, 700, 34675
+_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MOST_CHANNELS = 16
+# how samples are stored, in TIFF 6.0 and Adobe's supplements
+_STORAGE = {
+    *range(254, 267), 273, *range(277, 298), 301, *range(317, 324), *range(325, 348),
+    *range(512, 522), *range(529, 533), 40965,
+}  # fmt: skip
 
 
 def read_tags(data: bytes) -> Image.Exif:
-    """The tags of the first directory of a TIFF file."""
+    """The tags of the first directory of a TIFF file, BigTIFF or not."""
     tags = Image.Exif()
-    tags.load(data)
+    order, big = _header(data)
+    if big and order == ">":  # which Pillow does not understand
+        raise ImageError("a big-endian BigTIFF: save it as an ordinary TIFF")
+    tags.endian, tags.bigtiff = order, big
+    (offset,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    tags.load_from_fp(io.BytesIO(data), offset)
     return tags
 
 
+def raw(data: bytes, tag: int) -> bytes | None:
+    """The bytes of a tag in the first directory as the file has them, whatever their type."""
+    order, big = _header(data)
+    pointer, counter, size = ("Q", "Q", 20) if big else ("L", "H", 12)
+    (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    (entries,) = struct.unpack_from(order + counter, data, at)
+    at += struct.calcsize(order + counter)
+    for place in range(at, min(at + entries * size, len(data) - size + 1), size):
+        number, kind, count = struct.unpack_from(order + "HH" + pointer, data, place)
+        if number == tag:
+            length = count * _TYPE_BYTES.get(kind, 1)
+            value = place + (12 if big else 8)
+            if length > struct.calcsize(order + pointer):
+                (value,) = struct.unpack_from(order + pointer, data, value)
+            found = data[value : value + length]
+            return found if len(found) == length else None
+    return None
+
+
+def _header(data: bytes) -> tuple[str, bool]:
+    order = "<" if data[:1] == b"I" else ">"
+    return order, struct.unpack_from(order + "H", data, 2)[0] == 43
+
+
+def count_pages(data: bytes) -> int:
+    """Pictures in the file, previews not counted; quick, whatever their number."""
+    order, big = _header(data)
+    pointer, counter, entry = ("Q", "Q", 20) if big else ("L", "H", 12)
+    (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    count, seen = 0, set()
+    while at and at not in seen and at + 2 <= len(data):
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + counter, data, at)
+        first = at + struct.calcsize(order + counter)
+        following = first + entries * entry
+        if following + 4 > len(data):
+            break
+        preview = False
+        for place in range(first, min(following, first + 4 * entry), entry):  # tags are sorted
+            tag, kind = struct.unpack_from(order + "HH", data, place)
+            if tag == _SUBFILE:
+                form = order + ("H" if kind == 3 else "L")
+                (value,) = struct.unpack_from(form, data, place + (12 if big else 8))
+                preview = bool(value & 1)
+        count += not preview
+        (at,) = struct.unpack_from(order + pointer, data, following)
+    return count
+
+
 def check_ordinary(data: bytes, tags: Image.Exif) -> None:
-    """``ImageError`` for a camera's raw file, of which Pillow would read only the preview."""
-    first_is_preview = int(tags.get(_SUBFILE, 0)) & 1
+    """``ImageError`` for floating-point samples, and for a camera's raw file.
+
+    Of the latter Pillow would read only the preview.
+    """
+    first_is_preview = number(tags.get(_SUBFILE)) & 1
     canon = data[8:10] == b"CR"
     if canon or _DNG in tags or any(t in tags for t in _CFA) or first_is_preview:
         raise ImageError(RAW)
+    if number(tags.get(_SAMPLE_FORMAT), 1) == 3:
+        raise ImageError("floating-point samples: convert the picture to 16 bits a channel")
 
 
 def size(tags: Image.Exif) -> tuple[int, int]:
     """``(width, height)`` as stored, before any turning."""
-    return int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0))
+    return number(tags.get(_WIDTH)), number(tags.get(_HEIGHT))
+
+
+def left_out(tags: Image.Exif) -> list[int]:
+    """Numbers of the tags that are neither kept nor about how the samples are stored."""
+    known = {*DESCRIPTIVE, *SUB_DIRECTORIES, *_STORAGE, ORIENTATION, IPTC, PHOTOSHOP, XMP, ICC}
+    return sorted(tag for tag in tags if tag not in known)
 
 
 def is_deep_colour(tags: Image.Exif) -> bool:
     """Whether the picture has several channels of 16 bits."""
     bits = tags.get(_BITS, 1)
-    return isinstance(bits, tuple) and len(bits) > 1 and max(bits) == 16
+    return isinstance(bits, tuple) and len(bits) > 1 and 16 in bits
 
 
 def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
@@ -59,12 +135,14 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
         import tifffile
     except ImportError as error:
         raise ImageError(f"16-bit colour TIFF needs an optional package: {INSTALL}") from error
+    if number(tags.get(277), 1) > _MOST_CHANNELS:
+        raise ImageError(f"TIFF with {number(tags.get(277))} channels: convert it to RGB")
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[0]
             samples = page.asarray()
             planar = int(page.planarconfig) == 2
-    except (ValueError, KeyError, IndexError, RuntimeError, tifffile.TiffFileError) as error:
+    except Exception as error:  # tifffile raises whatever a damaged file makes it stumble over
         if "imagecodecs" in str(error):
             raise ImageError(
                 f"this compression needs an optional package: pip install imagecodecs ({error})"
@@ -95,10 +173,13 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
 def dots_per_inch(tags: Image.Exif) -> tuple[float, float] | None:
     """The resolution in a TIFF's tags, if it has a physical unit."""
     x, y, unit = tags.get(282), tags.get(283), tags.get(296, _INCHES)
-    if not x or not y or unit not in (_INCHES, _CENTIMETRES):
+    if unit not in (_INCHES, _CENTIMETRES):
         return None
     scale = 2.54 if unit == _CENTIMETRES else 1.0
-    return float(x) * scale, float(y) * scale
+    try:
+        return float(x) * scale, float(y) * scale
+    except (TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def white_is_zero(tags: Image.Exif) -> bool:
@@ -111,6 +192,7 @@ def encode(
     tags: dict[int, object],
     icc: bytes | None,
     xmp: bytes | None,
+    iptc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
     """A TIFF file of uint8 or uint16 samples ``(H, W, C)``, C = 1..4; even C ends with alpha."""
@@ -133,11 +215,10 @@ def encode(
         directory[_EXTRA] = 2  # alpha, not multiplied into the colours
     if dpi is not None:
         directory[282], directory[283], directory[296] = dpi[0], dpi[1], _INCHES
-    if icc is not None:
-        directory[34675] = icc
-    if xmp is not None:
-        directory[700] = xmp
-        directory.tagtype[700] = 1  # BYTE
+    for tag, kind, block in ((ICC, 7, icc), (XMP, 1, xmp), (IPTC, 7, iptc)):
+        if block is not None:
+            directory[tag] = block
+            directory.tagtype[tag] = kind  # UNDEFINED or BYTE
     directory.tagtype[273] = directory.tagtype[279] = 4  # LONG
     directory[279] = tuple(len(s) for s in strips)
     ends = np.cumsum([0, *directory[279]])

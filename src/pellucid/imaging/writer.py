@@ -1,23 +1,25 @@
 """Writing a photograph: complete or not at all, and never over the file it was read from."""
 
+from __future__ import annotations
+
 import errno
-import io
 import os
 import secrets
-from dataclasses import replace
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, PngImagePlugin
-
 from pellucid.errors import ImageError, UsageError
-from pellucid.imaging import metadata, png16, tiff
-from pellucid.imaging.colour import to_srgb
-from pellucid.imaging.formats import BY_NAME, Format, output_format
+from pellucid.imaging.encoder import encode_fitting
+from pellucid.imaging.fit import fit
+from pellucid.imaging.formats import output_format
 from pellucid.imaging.photo import Photo
 
-QUALITY = 95
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+_TEMPORARY = ".pellucid-"  # how the name of an unfinished file begins
+_STALE = 3600  # seconds after which nobody writes an unfinished file any more
 
 
 def write(
@@ -34,13 +36,35 @@ def write(
     path = Path(path)
     format = output_format(path)
     refuse_input(photo.path, path)
-    if path.exists() and not overwrite:
-        raise ImageError(f"{path}: exists already; choose another name or allow overwriting")
+    if not overwrite and os.path.lexists(path):
+        raise _exists(path)
     try:
         data = encode(photo, format.name, quality)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error.__cause__
-    return write_bytes(data, path)
+    write_all({path: data}, overwrite, photo.path)
+    return path
+
+
+def encode(photo: Photo, format: str, quality: int | None = None) -> bytes:
+    """The bytes of a file in ``format`` (Pillow's name).
+
+    EXIF, XMP, IPTC, ICC profile, text and resolution go along wherever the format has a place for
+    them (BMP: resolution only); where there is none for the profile, the colours are converted to
+    sRGB. PNG and TIFF keep 16 bits, HEIC 10; other formats get 8. See :func:`fit`, which says what
+    does not fit.
+
+    ``quality`` 1..100. JPEG: without chroma subsampling, 95 when not given, or the tables of the
+    JPEG it was read from if those are finer. WebP: 95, or lossless if the input was, or for 100.
+    Others: 95.
+
+    Raises:
+        ImageError: the format cannot hold the picture.
+        UsageError: ``quality`` is out of range.
+    """
+    if quality is not None and not 1 <= quality <= 100:
+        raise UsageError(f"quality {quality} is not in 1..100")
+    return encode_fitting(fit(photo, format), format, quality)
 
 
 def refuse_input(source: Path | None, path: Path) -> None:
@@ -51,138 +75,67 @@ def refuse_input(source: Path | None, path: Path) -> None:
         )
 
 
-def write_bytes(data: bytes, path: Path) -> Path:
-    """Write a whole file or nothing, making folders; ``ImageError`` says why it failed."""
-    temporary = path.with_name(f".pellucid-{secrets.token_hex(8)}.tmp")
+def write_all(
+    files: Mapping[Path, bytes], overwrite: bool = False, source: Path | None = None
+) -> None:
+    """Write whole files or nothing, making folders; ``ImageError`` says why it failed.
+
+    None of them may be ``source``. The first is the result. If it exists and ``overwrite`` is not
+    set, nothing is written, even if another process made it a moment ago. What lies beside it
+    follows it and is replaced.
+    """
+    temporaries: dict[Path, Path] = {}
+    for path in files:
+        refuse_input(source, path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent)
+            temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")
+            temporaries[path] = temporary
             with open(temporary, "xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:  # Ctrl-C too must leave nothing behind
-            temporary.unlink(missing_ok=True)
-            raise
+        for path, temporary in temporaries.items():
+            _place(temporary, path, overwrite)
+            overwrite = True
     except OSError as error:
         reason = _FULL.get(error.errno, error.strerror or str(error))
         raise ImageError(f"{path}: could not be written, nothing was changed ({reason})") from error
-    return path
+    finally:  # Ctrl-C too must leave nothing behind
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def check(photo: Photo, format: Format) -> None:
-    """``ImageError`` if the format cannot hold the picture. Cheap: call it before the work."""
-    if photo.alpha is not None and not format.alpha and (photo.alpha < 1).any():
-        able = ", ".join(f.name for f in BY_NAME.values() if f.alpha and f.writable)
-        raise ImageError(
-            f"the picture is transparent in places, which {format.name} cannot store ({able} can)"
-        )
-
-
-def encode(photo: Photo, format: str, quality: int | None = None) -> bytes:
-    """The bytes of a file in ``format`` (Pillow's name).
-
-    EXIF, XMP, ICC profile and resolution go along wherever the format has a place for them (BMP:
-    resolution only); where there is none for the profile, the colours are converted to sRGB. PNG
-    and TIFF keep 16 bits; other formats get 8.
-
-    ``quality`` 1..100. JPEG: without chroma subsampling, 95 when not given, or the tables of the
-    JPEG it was read from if those are finer. WebP: 95, or lossless if the input was, or for 100.
-    Others: 95.
-    """
-    kind = BY_NAME[format]
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"quality {quality} is not in 1..100")
-    check(photo, kind)
-    kind.load_plugin()
-    if not kind.alpha and photo.alpha is not None:
-        photo = replace(photo, alpha=None)  # opaque everywhere, as check() saw
-    samples = photo.samples(16 if kind.deep and photo.bit_depth == 16 else 8)
-    icc = _fitting(photo)
-    if icc is not None and not kind.profile:
-        samples, icc = _in_srgb(samples, icc), None
-    if format == "TIFF":
-        tags = metadata.tiff_tags(photo.exif) if photo.exif else {}
-        return tiff.encode(samples, tags, icc, photo.xmp, photo.dpi)
-    options = {"icc_profile": icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
-    options = {key: value for key, value in options.items() if value is not None}
-    if format == "PNG":
-        options["pnginfo"] = _text_chunks(photo)
-        if samples.dtype == np.uint16:
-            one_pixel = (samples[:1, :1] >> 8).astype(np.uint8)
-            return png16.encode(samples, _save(one_pixel, "PNG", options))
-    elif format == "JPEG":
-        options |= _jpeg_options(photo, quality)
-    elif format == "WEBP":
-        lossless = quality == 100 or (quality is None and photo.lossless)
-        # "exact" keeps the colours of pixels that are fully transparent
-        options |= {"quality": quality or QUALITY, "lossless": lossless, "exact": True}
-    elif kind.lossy:
-        options["quality"] = quality or QUALITY
-    return _save(samples, format, options)
-
-
-def _save(samples: np.ndarray, format: str, options: dict[str, object]) -> bytes:
-    out = io.BytesIO()
+def _place(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give a finished file its name, which nobody may have taken unless ``overwrite``."""
+    if overwrite:
+        os.replace(temporary, path)
+        return
     try:
-        to_pil(samples).save(out, format, **options)
-    except (OSError, ValueError, SystemError, RuntimeError) as error:  # e.g. too wide for WebP
-        raise ImageError(f"could not be encoded as {format} ({error})") from error
-    return out.getvalue()
+        os.link(temporary, path)  # fails where the name is taken; a rename would not
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError:  # no links on this file system
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError as error:
+            raise _exists(path) from error
+        os.replace(temporary, path)
 
 
-def to_pil(samples: np.ndarray) -> Image.Image:
-    """A Pillow image of uint8 samples ``(H, W, C)``: mode L, LA, RGB or RGBA by C."""
-    return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+def _exists(path: Path) -> ImageError:
+    return ImageError(f"{path}: exists already; choose another name or allow overwriting")
 
 
-def _fitting(photo: Photo) -> bytes | None:
-    """The colour profile, unless it is one for grey and the picture is in colour."""
-    grey_profile = photo.icc is not None and photo.icc[16:20] == b"GRAY"
-    return None if grey_profile and not photo.grey else photo.icc
-
-
-def _in_srgb(samples: np.ndarray, icc: bytes) -> np.ndarray:
-    colours = 1 if samples.shape[2] < 3 else 3
-    converted = np.asarray(to_srgb(to_pil(samples[..., :colours]), icc))
-    return np.concatenate(
-        [converted.reshape(*samples.shape[:2], colours), samples[..., colours:]], 2
-    )
-
-
-def _jpeg_options(photo: Photo, quality: int | None) -> dict[str, object]:
-    options: dict[str, object] = {"subsampling": 0, "quality": quality or QUALITY}
-    if photo.exif:
-        options["exif"] = b"Exif\0\0" + photo.exif
-    if comment := photo.text.get("Comment"):
-        options["comment"] = comment.encode()
-    tables = photo.quantisation
-    if (
-        quality is None
-        and tables
-        and _coarseness(tables) < _coarseness(_default_tables(photo.grey))
-    ):
-        del options["quality"]
-        options["qtables"] = [list(table) for table in tables]
-    return options
-
-
-def _coarseness(tables: tuple[tuple[int, ...], ...]) -> float:
-    return sum(sum(table) for table in tables) / len(tables)
-
-
-def _default_tables(grey: bool) -> tuple[tuple[int, ...], ...]:
-    out = io.BytesIO()
-    Image.new("L" if grey else "RGB", (8, 8)).save(out, "JPEG", quality=QUALITY)
-    with Image.open(out) as image:
-        return tuple(tuple(table) for table in image.quantization.values())
-
-
-def _text_chunks(photo: Photo) -> PngImagePlugin.PngInfo:
-    chunks = PngImagePlugin.PngInfo()
-    for key, value in photo.text.items():
-        chunks.add_text(key, value)  # as international text where Latin-1 cannot hold it
-    if photo.xmp:
-        chunks.add_itxt("XML:com.adobe.xmp", photo.xmp.decode("utf-8", "replace"))
-    return chunks
+@lru_cache(maxsize=64)
+def _sweep(folder: Path) -> None:
+    """Remove the unfinished files of processes that were killed long ago."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.name.startswith(_TEMPORARY) and entry.name.endswith(".tmp"):
+                with suppress(OSError):
+                    if time.time() - entry.stat().st_mtime > _STALE:
+                        os.unlink(entry.path)
