@@ -19,13 +19,12 @@ from pellucid.errors import UsageError
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Lion with a cosine schedule, moved every step.
+    """AdamW with a cosine schedule, moved every step.
 
     Weight decay is applied to matrices and kernels only: never to biases, gains and other tensors
     of fewer than two dimensions, nor to `logit_scale`.
     """
 
-    name: Literal["adamw", "lion"] = "adamw"
     lr: float = 3e-4
     lr_min: float = 1e-6
     """Learning rate at the last step."""
