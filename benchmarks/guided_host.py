@@ -70,8 +70,8 @@ def main() -> None:
         batch = {k: torch.stack([s[k] for s in samples]) for k in ("lq", "gt")}
         network = task.network.to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            context = task.context({"lq": image})
-            forward = seconds(2, lambda net=network, c=context: net(image, c))
+            condition = task.condition({"lq": image})
+            forward = seconds(2, lambda net=network, c=condition: net(image, c))
         step = seconds(3, lambda t=task, b=batch: t(b, torch.Generator())[0].backward())
         steps = round(60 * args.minutes / step)
         settings = config(name, steps, args)

@@ -108,19 +108,20 @@ def official(rate: float) -> None:
     from pellucid.diffusion.presets import PRESETS
     from pellucid.diffusion.sde import MeanRevertingSDE
     from pellucid.hardware import resolve_dtype
+    from pellucid.networks.contract import Guidance
     from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet, TransformerBlock
 
     torch.manual_seed(0)
     net = ConditionalUNet(UNIVERSAL).eval()
     mu = torch.rand(1, 3, 256, 256)
-    embeddings = torch.randn(1, 512), torch.randn(1, 512)
+    guidance = Guidance(torch.randn(1, 512), torch.randn(1, 512))
     sde = MeanRevertingSDE()
 
     def attend(block: TransformerBlock, args: tuple) -> None:
         # What the official code computes besides: queries and keys of the one-token attention.
         tokens, attn = args[0], block.attn2
-        q, k = attn.to_q(block.norm2(tokens)), attn.to_k(embeddings[1])[:, None]
-        (q @ k.mT).softmax(dim=-1) * attn.to_v(embeddings[1])[:, None]
+        q, k = attn.to_q(block.norm2(tokens)), attn.to_k(guidance.content)[:, None]
+        (q @ k.mT).softmax(dim=-1) * attn.to_v(guidance.content)[:, None]
 
     hooks = [
         m.register_forward_pre_hook(attend)
@@ -131,7 +132,7 @@ def official(rate: float) -> None:
     seconds = []
     for t in range(100, 100 - STEPS_TIMED - 1, -1):
         began = time.perf_counter()
-        denoise = Denoiser(sde, net, mu, net.context(*embeddings))
+        denoise = Denoiser(sde, net, mu, net.condition(mu, guidance))
         x = sde.posterior(x, mu, t, denoise(x, t))[0]
         seconds.append(time.perf_counter() - began)
     paper = 100 * sum(seconds[1:]) / STEPS_TIMED  # the first call warms up
@@ -142,11 +143,11 @@ def official(rate: float) -> None:
     dtype = resolve_dtype("auto", torch.device("cpu"))
     mu = mu.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        context = net.context(*embeddings)
+        condition = net.condition(mu, guidance)
 
         def fast() -> None:
             noise = torch.Generator().manual_seed(0)
-            PRESETS["fast"].sample(sde, Denoiser(sde, net, mu, context), noise)
+            PRESETS["fast"].sample(sde, Denoiser(sde, net, mu, condition), noise)
 
         times = []
         for _ in range(2):
@@ -165,14 +166,15 @@ def official(rate: float) -> None:
 def perceive_megapixel() -> None:
     """Child process: Perceive-IR on a whole megapixel, without what reads its semantics."""
     from pellucid.cli.allocator import keep_freed_memory
+    from pellucid.networks.contract import Guidance
     from pellucid.networks.perceive_ir import PerceiveIR
 
     keep_freed_memory()
     net, image = PerceiveIR().eval(), torch.rand(1, 3, 864, 1152)
     net, image = (x.to(memory_format=torch.channels_last) for x in (net, image))
-    context = net.context(image, [torch.randn(1, 768) for _ in range(4)])
+    condition = net.condition(image, Guidance(semantics=torch.randn(1, 4, 768)))
     began = time.perf_counter()
-    net(image, context)
+    net(image, condition)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak}))
 
@@ -186,6 +188,7 @@ def perceive(rate: float) -> None:
 
     from pellucid.hardware import has_fast_bfloat16
     from pellucid.networks import perceive_ir, restormer
+    from pellucid.networks.contract import Guidance
 
     megapixel = child("--perceive-megapixel")  # first: a child's peak begins at its parent's size
 
@@ -204,14 +207,14 @@ def perceive(rate: float) -> None:
     torch.manual_seed(0)
     net = perceive_ir.PerceiveIR().eval()
     image = torch.rand(1, 3, 256, 256)
-    context = net.context(image, [torch.randn(1, 768) for _ in range(4)])
+    condition = net.condition(image, Guidance(semantics=torch.randn(1, 4, 768)))
 
     def seconds(image: torch.Tensor, reduced: bool = False, repeats: int = REPEATS) -> float:
         times = []
         for _ in range(repeats):
             began = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16) if reduced else nullcontext():
-                net(image, context)
+                net(image, condition)
             times.append(time.perf_counter() - began)
         return min(times)
 
@@ -230,7 +233,7 @@ def perceive(rate: float) -> None:
     print(f"| formulas written out, float32 | {formulas:.2f} |")
     print(f"| as it is, float32 | {seconds(image):.2f} |")
     with patch.object(restormer, "BAND", 2**60):
-        floor = operations(lambda: net(image, context)) / rate
+        floor = operations(lambda: net(image, condition)) / rate
     print(f"| at matrix rate, float32 | {floor:.2f} |")
     native = has_fast_bfloat16(torch.device("cpu"))
     reduced = seconds(image, reduced=True, repeats=REPEATS if native else 1)

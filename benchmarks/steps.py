@@ -68,12 +68,12 @@ class Sampled:
     def restore(self, case: Any, damaged: Tensor, seed: int) -> Answer:
         network = self.restorer.network
         (found,) = self.restorer.diagnose(damaged)
-        context = network.context(found.degradation, found.content)
+        condition = network.condition(damaged, found)
 
-        def rescaled(x: Tensor, mu: Tensor, t: Tensor, context: Any) -> Tensor:
-            return network(x, mu, t * self.scale, context)
+        def rescaled(x: Tensor, mu: Tensor, t: Tensor, condition: Any) -> Tensor:
+            return network(x, mu, t * self.scale, condition)
 
-        denoise = Denoiser(self.sde, rescaled, damaged, context, self.restorer.predicts)
+        denoise = Denoiser(self.sde, rescaled, damaged, condition, self.restorer.predicts)
         draw = gaussian(damaged, torch.Generator().manual_seed(seed))
         x = self.sde.initial(damaged, draw())
         return Answer(
@@ -100,8 +100,8 @@ def estimates(restorer: pellucid.Restorer, cases: list, calls: int = 20) -> str:
     for case in track(cases, "estimates", transient=True):
         damaged, clean = (torch.from_numpy(picture)[None] for picture in case.load())
         (found,) = restorer.diagnose(damaged)
-        context = network.context(found.degradation, found.content)
-        denoise = Denoiser(sde, network, damaged, context, restorer.predicts)
+        condition = network.condition(damaged, found)
+        denoise = Denoiser(sde, network, damaged, condition, restorer.predicts)
         draw = gaussian(damaged, torch.Generator().manual_seed(case.index))
         at = [denoise(sde.perturb(clean, damaged, t, draw()), t) for t in times[:-1]]
         rows.setdefault("true states", []).append([float(psnr(x, clean)) for x in at])

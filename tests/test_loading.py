@@ -1,24 +1,27 @@
+import subprocess
+import sys
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 import pellucid
 from pellucid import zoo
-from pellucid.checkpoints.build import KINDS, build_network, load_network
 from pellucid.checkpoints.bundle import save_bundle
-from pellucid.checkpoints.load import load_clip
+from pellucid.checkpoints.load import load_clip, load_network
+from pellucid.checkpoints.weights import config_from
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.loading import _OFFICIAL_TOKENS, load_parts
 from pellucid.networks.resunet import ResUNet
+from pellucid.networks.table import NETWORKS
+from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.prompts import QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import SHIPPED
-from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles
+from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles, told
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +46,17 @@ def test_loads_a_bundle_with_the_tower_beside_it(files, image):
     assert torch.equal(model.restore(image, strength=0), image)
 
 
+def build_network(kind, sizes):
+    row = NETWORKS[kind]
+    return row.network(config_from(row.config, sizes))
+
+
 TRANSFORMER = {"dim": 8, "blocks": [1, 1, 1, 1], "heads": [1, 1, 2, 2], "refinement": 1}
 SIZES = {
     "resunet": asdict(NETWORK),
     "diffusion-resunet": asdict(NETWORK),
     "irsde-unet": {"nf": 32, "ch_mult": [1, 1], "context_dim": 16},
+    "restormer": TRANSFORMER,
     "restormer-medium": TRANSFORMER,
     "perceive-ir": {**TRANSFORMER, "semantic_dim": 5},
     "weather": asdict(WEATHER),
@@ -56,22 +65,27 @@ SIZES = {
 SIZES |= {f"guided-{host}": {**SIZES[host], "semantic_dim": 5} for host in ("resunet", "nafnet")}
 
 
-@pytest.mark.parametrize("kind", sorted({KINDS[k].network: k for k in KINDS}.values()))
+class Ones(ImageTower):
+    """An image tower that says 1."""
+
+    def encode(self, image):
+        return torch.ones(len(image), 4, 5)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
 def test_every_kind_of_network_survives_a_journey_through_a_file_and_restores(
     kind, tmp_path, image
 ):
     network = randomised(build_network(kind, SIZES[kind]))
     meta = {"kind": kind, "config": SIZES[kind]}
     save_bundle(tmp_path / "net.safetensors", network.state_dict(), meta)
-    again, meta = load_network(tmp_path / "net.safetensors")
-    assert meta["predicts"] == KINDS[kind].predicts
-    assert not again.training
+    loaded = load_network(tmp_path / "net.safetensors")
+    again = loaded.network
+    assert loaded.predicts == NETWORKS[kind].predicts
+    assert not again.training and again.config == network.config
     for name, value in network.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
-    model = restorer(network=again)
-    model.predicts = meta["predicts"]
-    if "semantic_dim" in SIZES[kind]:
-        model.semantics = SimpleNamespace(encode=lambda image: [torch.ones(1, 5)] * 4)
+    model = restorer(network=again, semantics=Ones(), predicts=loaded.predicts)
     options = {"steps": 2} if model.is_diffusion else {}
     results = [model.restore(image, tile=tile, **options) for tile in (0, 32)]
     assert all(r.shape == image.shape and 0 <= r.min() <= r.max() <= 1 for r in results)
@@ -88,12 +102,19 @@ def test_a_weather_network_guided_by_the_picture_asks_for_clip(tmp_path, image, 
     with pytest.raises(CheckpointError, match=r"/gone/RN50\.pt"):
         pellucid.load(tmp_path / "net.safetensors")
     (tmp_path / "RN50.pt").touch()  # beside it
-    clip = SimpleNamespace(encode=lambda picture: picture.mean((2, 3)).repeat(1, 6)[:, :16])
-    clip.to = lambda device: clip
-    monkeypatch.setattr("pellucid.checkpoints.semantics.load_rn50", lambda path: clip)
+
+    class Means(ImageTower):
+        dim = 16
+
+        def encode(self, image):
+            return image.mean((2, 3)).repeat(1, 6)[:, None, :16]
+
+    clip = Means()
+    monkeypatch.setattr("pellucid.loading.load_image_tower", lambda path: clip)
     model = pellucid.load(tmp_path / "net.safetensors", device="cpu", dtype="float32")
     with torch.no_grad():
-        expected = network(image, network.context(clip.encode(image))).clamp(0, 1)
+        condition = network.condition(image, told(semantics=clip.encode(image)))
+        expected = network(image, condition).clamp(0, 1)
     assert torch.allclose(model.restore(image), expected, atol=1e-5)
 
 
@@ -112,10 +133,13 @@ def test_loading_errors_say_what_to_do(files, tmp_path):
         pellucid.load(tmp_path / "nothing.safetensors")
     with pytest.raises(CheckpointError, match="describes pictures"):
         pellucid.load(files / "tower.safetensors")
-    with pytest.raises(CheckpointError, match="'transformer'"):
-        build_network("transformer", {})
-    with pytest.raises(CheckpointError, match="depth"):
-        build_network("resunet", {"depth": 3})
+    for meta, said in (
+        ({"kind": "transformer", "config": {}}, "'transformer'"),
+        ({"kind": "resunet", "config": {"depth": 3}}, "depth=3"),
+    ):
+        save_bundle(files / "odd.safetensors", {"a": torch.zeros(1)}, meta)
+        with pytest.raises(CheckpointError, match=said):
+            pellucid.load(files / "odd.safetensors")
     (files / "tower.safetensors").unlink()
     with pytest.raises(CheckpointError, match="tower"):
         pellucid.load(files / "net.safetensors")
@@ -137,7 +161,7 @@ def test_a_tower_of_another_size_is_refused(files):
 def test_a_network_trained_without_tower_is_loaded_without(files):
     meta = {"kind": "resunet", "config": asdict(NETWORK), "train": {"task": {"tower": ""}}}
     save_bundle(files / "alone.safetensors", ResUNet(NETWORK).state_dict(), meta)
-    assert load_parts(files / "alone.safetensors")["controller"] is None
+    assert load_parts(files / "alone.safetensors").controller is None
 
 
 def test_a_network_told_the_true_words_in_training_is_guided_by_the_tower_of_lite(files):
@@ -168,14 +192,14 @@ def test_shipped_quality_prompts_are_found_and_may_be_absent(tmp_path, monkeypat
     monkeypatch.setattr(zoo, "SHIPPED", tmp_path)
     for name in ("lite.safetensors", "lite-clip.safetensors", "lite-tokenizer.json"):
         (tmp_path / name).symlink_to(SHIPPED / name)
-    assert load_parts("lite")["perceiver"] is None
+    assert load_parts("lite").perceiver is None
     clip = load_clip(SHIPPED / "lite-clip.safetensors")
     prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json"))
     meta = {"kind": "quality-prompts", "config": {}}
     save_bundle(zoo.LITE_PROMPTS.path, prompts.state_dict(), meta)
     found = load_parts("lite")
-    assert torch.equal(found["perceiver"].prompts.context, prompts.context)
-    assert found["perceiver"].clip is found["controller"].clip
+    assert torch.equal(found.perceiver.prompts.context, prompts.context)
+    assert found.perceiver.clip is found.controller.clip
 
 
 def test_a_guided_network_of_a_file_is_read_to_by_the_tower_it_names(tmp_path, image):
@@ -188,5 +212,66 @@ def test_a_guided_network_of_a_file_is_read_to_by_the_tower_it_names(tmp_path, i
     model = pellucid.load(tmp_path / "guided.safetensors", device="cpu", dtype="float32")
     vectors = TowerSemantics(load_clip(tmp_path / "tower.safetensors")).encode(image)
     content, degradation = embed(model.controller, image)
-    expected = network(image, network.context(image, vectors, degradation, content)).clamp(0, 1)
+    condition = network.condition(image, told(degradation, content, vectors))
+    expected = network(image, condition).clamp(0, 1)
     torch.testing.assert_close(model.restore(image), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_auto_loads_one_tower_for_all_its_models():
+    model = pellucid.load(device="cpu")
+    assert model.name == "auto" and model.specialists
+    for specialist in model.specialists.values():
+        assert specialist.controller is model.controller
+        assert specialist.text_features is model.text_features
+
+
+def test_a_network_that_shares_its_tower_reads_with_it():
+    model = pellucid.load("lite-perceive", device="cpu")
+    assert model.semantics.visual is model.controller.visual
+
+
+def test_an_official_network_without_guidance_is_restored_with_the_tower_of_lite(tmp_path, image):
+    config = NETWORKS["nafnet"].config(
+        8, (1,), 1, (1,), use_degradation_context=False, use_image_context=False
+    )
+    network = randomised(NETWORKS["nafnet"].network(config)).eval()
+    torch.save({"params": network.state_dict()}, tmp_path / "NAFNet.pth")
+    model = pellucid.load(tmp_path / "NAFNet.pth", device="cpu", dtype="float32")
+    expected = network(image, network.condition(image, told())).clamp(0, 1)
+    torch.testing.assert_close(model.restore(image), expected, atol=1e-5, rtol=1e-4)
+    assert set(model.diagnose(image)[0].probabilities) == set(CLASSES)
+
+
+def test_semantics_can_be_named_and_must_have_the_network_s_length(tmp_path, image):
+    save_bundles(tmp_path)
+    config = {**SIZES["guided-resunet"], "semantic_dim": 32}
+    network = randomised(build_network("guided-resunet", config))
+    meta = {"kind": "guided-resunet", "config": config, "tower": "tower.safetensors"}
+    path = tmp_path / "guided.safetensors"
+    save_bundle(path, network.state_dict(), {**meta, "semantics": "/gone.safetensors"})
+    with pytest.raises(CheckpointError, match=r"/gone\.safetensors"):
+        pellucid.load(path, device="cpu")
+    tower = tmp_path / "tower.safetensors"
+    model = pellucid.load(path, device="cpu", semantics=tower)
+    assert model.restore(image).shape == image.shape
+    config["semantic_dim"] = 5
+    network = build_network("guided-resunet", config)
+    save_bundle(path, network.state_dict(), {**meta, "config": config})
+    with pytest.raises(UsageError, match=r"length 5, .* have 32"):
+        pellucid.load(path, device="cpu", semantics=tower)
+
+
+def test_loading_lite_is_cheap_and_does_not_start_the_compiler():
+    code = (
+        "import sys, time, torch, pellucid, pellucid.loading\n"
+        "torch.set_num_threads(1)\n"
+        "began = time.process_time()\n"
+        "pellucid.load('lite', device='cpu')\n"
+        "print(time.process_time() - began)\n"
+        "assert 'torch._dynamo' not in sys.modules and 'sympy' not in sys.modules\n"
+    )
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(2)
+    ]
+    assert min(seconds) < 0.4

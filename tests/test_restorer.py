@@ -15,9 +15,13 @@ from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.hardware import has_fast_bfloat16, resolve_device, resolve_dtype
 from pellucid.imaging.io import Photo, read
+from pellucid.networks.contract import RestorationNetwork
+from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
 from pellucid.networks.weather import WeatherUNet
 from pellucid.restorer import Restorer
+from pellucid.routing import Router
 from pellucid.vision_language.clip import CLIP
+from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import SHIPPED
@@ -35,7 +39,7 @@ def image():
     return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
 
 
-class Identity(nn.Module):
+class Identity(RestorationNetwork):
     """Gives back its input; counts its calls."""
 
     multiple, overlap = 8, 16
@@ -45,10 +49,7 @@ class Identity(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.shapes = []
 
-    def context(self, degradation, content):
-        return None
-
-    def forward(self, image, context):
+    def forward(self, image, condition):
         self.shapes.append(tuple(image.shape))
         return image + 0
 
@@ -63,8 +64,13 @@ def test_tensor_batch_and_single_picture(image):
     assert result.shape == batch.shape and result.dtype == batch.dtype
     assert (result - batch).abs().max() > 0.01
     assert result.min() >= 0 and result.max() <= 1
-    assert torch.equal(model.restore(image[0]), result[0])
-    assert torch.equal(model.restore(batch[1:]), result[1:])  # as alone
+    calls = []
+    model.network.register_forward_hook(lambda *_: calls.append(1))
+    torch.testing.assert_close(model.restore(batch), result, atol=0, rtol=0)
+    assert len(calls) == 1  # for both
+    assert torch.equal(model.restore(image[0]), model.restore(image)[0])
+    for alone, together in zip(batch, result, strict=True):
+        torch.testing.assert_close(model.restore(alone), together, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -154,7 +160,7 @@ def test_any_size_works(size):
 
 def test_the_input_is_left_alone(image):
     class Same(Identity):
-        def forward(self, image, context):
+        def forward(self, image, condition):
             return image
 
     for size in ((1, 1), (9, 9)):
@@ -236,7 +242,7 @@ def test_arguments_without_sense_are_bad_usage(image, diffusion, options, words)
 
 
 def test_progress_runs_from_0_to_1(image):
-    for diffusion, options in ((False, {}), (True, {"preset": "fast"})):
+    for diffusion, options in ((False, {"tile": 32}), (True, {"preset": "fast"})):
         told = []
         restorer(diffusion).restore(torch.cat([image, image]), progress=told.append, **options)
         assert told == sorted(told) and 0 < told[0] < 1 and told[-1] == pytest.approx(1)
@@ -288,19 +294,29 @@ def test_guidance_is_computed_once_on_the_whole_picture_and_can_be_given(image, 
     monkeypatch.setattr(
         model.controller, "encode_image", lambda p, control: seen.append(1) or encode(p, control)
     )
-    context = model.network.context
+    condition = model.network.condition
     monkeypatch.setattr(
-        model.network, "context", lambda d, c: contexts.append((d, c)) or context(d, c)
+        model.network, "condition", lambda x, g: contexts.append((x, g)) or condition(x, g)
     )
     big = torch.rand(1, 3, 200, 200)
     model.restore(big, tile=64)
     assert len(seen) == 1 and len(contexts) == 1
+    assert torch.equal(contexts[0][0], big)
     other = model.diagnose(image)[0]
     seen.clear()
     model.restore(big, tile=64, guidance=other)
-    assert not seen and torch.equal(contexts[-1][0], other.degradation)
-    with pytest.raises(UsageError, match="batch"):
+    assert not seen and torch.equal(contexts[-1][1].degradation, other.degradation)
+    with pytest.raises(UsageError, match="1 guidances for a batch of 2"):
         model.restore(torch.cat([image, image]), guidance=other)
+
+
+def test_the_diagnosis_of_a_batch_can_be_handed_back(image):
+    model, batch = restorer(), torch.cat([image, 1 - image])
+    answers = model.diagnose(batch)
+    torch.testing.assert_close(model.restore(batch, guidance=answers), model.restore(batch))
+    swapped = model.restore(batch, guidance=answers[::-1])
+    torch.testing.assert_close(swapped[:1], model.restore(image, guidance=answers[1]))
+    assert not torch.allclose(swapped, model.restore(batch), atol=1e-4)
 
 
 def test_a_model_without_controller_restores_and_has_nothing_to_say(image):
@@ -318,7 +334,11 @@ def weather(**changes):
 
 def test_a_specialist_restores_what_it_covers_and_nothing_else(image):
     special = weather()
-    model = restorer(specialists={("hazy", "rainy"): special})
+    parts = controller(), text_features(), CLASSES
+    options = {"device": "cpu", "dtype": "float32"}
+    network = restorer().network
+    model = Router(network, *parts, specialists={("hazy", "rainy"): special}, **options)
+    assert model.maps_damage and not restorer().maps_damage
     for words, chosen in (
         ((), model),
         (("hazy",), special),
@@ -329,6 +349,13 @@ def test_a_specialist_restores_what_it_covers_and_nothing_else(image):
         assert model.route(guidance) is chosen
         expected = chosen.restore(image, guidance=guidance)
         assert torch.equal(model.restore(image, guidance=guidance), expected)
+    # each picture of a batch goes its own way
+    answers = [replace(model.diagnose(image)[0], words=words) for words in ((), ("hazy",), ())]
+    found = model.run(torch.cat([image] * 3), guidance=answers, damage=True)
+    assert [r.model for r in found] == [model.name, "weather", model.name]
+    assert [r.damage is None for r in found] == [True, False, True]
+    expected = special.restore(image, guidance=answers[1])[0]
+    torch.testing.assert_close(found[1].picture, expected, atol=1e-5, rtol=1e-4)
     assert model.fingerprint() != restorer().fingerprint()
 
 
@@ -363,9 +390,10 @@ def test_stochastic_sampling_in_tiles_has_one_noise_for_the_canvas():
     assert (model.restore(image, tile=128, preset="paper") - whole).abs().max() < 1e-3
 
 
-def test_large_pictures_are_tiled_by_themselves():
+def test_large_pictures_are_tiled_by_themselves(monkeypatch):
+    monkeypatch.setattr("pellucid.engine.SMALLEST_TILE", 64)
+    monkeypatch.setattr("pellucid.engine.LARGEST_TILE", 64)
     network = Identity()
-    network.tile = 64
     model = restorer(network=network, guided=False)
     model.restore(torch.rand(1, 3, 64, 64))
     model.restore(torch.rand(1, 3, 65, 64))
@@ -375,10 +403,10 @@ def test_large_pictures_are_tiled_by_themselves():
 
 def test_memory_shortage_is_survived_with_smaller_tiles(image):
     class Greedy(Identity):
-        def forward(self, image, context):
+        def forward(self, image, condition):
             if image.shape[-1] > 128:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return super().forward(image, context)
+            return super().forward(image, condition)
 
     big = torch.rand(1, 3, 200, 300)
     result = restorer(network=Greedy(), guided=False).restore(big)
@@ -423,7 +451,7 @@ def test_reduced_precision_stays_close(image):
 
 def test_numbers_that_are_not_finite_are_computed_again_in_float32(image):
     class Overflows(Identity):
-        def forward(self, image, context):
+        def forward(self, image, condition):
             self.shapes.append(torch.is_autocast_enabled("cpu"))
             return image * float("inf") if self.shapes[-1] else image + 0
 
@@ -434,7 +462,7 @@ def test_numbers_that_are_not_finite_are_computed_again_in_float32(image):
 
 def test_damaged_weights_are_an_error_and_not_a_black_picture(image):
     class Broken(Identity):
-        def forward(self, image, context):
+        def forward(self, image, condition):
             return image / 0
 
     for dtype in ("float32", "bfloat16"):
@@ -478,3 +506,74 @@ def test_quality_is_judged_by_the_perceiver_one_picture_at_a_time():
     )
     with pytest.raises(UsageError, match="one by one"):
         model.quality(torch.rand(2, 3, 40, 50))
+
+
+# run -------------------------------------------------------------------------
+
+
+def test_run_says_what_was_found_and_done(image):
+    model, picture = weather(), image[0].permute(1, 2, 0).numpy()
+    found = model.run(picture, damage=True)
+    np.testing.assert_array_equal(found.picture, model.restore(picture))
+    assert found.guidance.probabilities == model.diagnose(picture).probabilities
+    np.testing.assert_allclose(found.damage, model.damage(picture), atol=1e-6)
+    assert found.model == "weather" and found.seconds > 0 and found.quality is None
+    assert model.run(picture).damage is None
+    assert restorer().run(picture, damage=True).damage is None
+
+
+def test_the_image_tower_is_asked_once_a_picture(image):
+    class Counting(ImageTower):
+        calls = 0
+
+        def encode(self, image):
+            self.calls += 1
+            return torch.ones(len(image), 4, 6)
+
+    sizes = {"widths": (8, 8), "encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
+    sizes |= {"context_dim": 16, "embed_dim": 8, "content_levels": 1, "semantic_dim": 6}
+    network = randomised(GuidedResUNet(GuidedResUNetConfig(**sizes)))
+    tower = Counting()
+    model = restorer(network=network, semantics=tower)
+    found = model.run(image[0], tile=32, damage=True)
+    assert tower.calls == 1 and found.guidance.semantics.shape == (1, 4, 6)
+    assert torch.equal(model.restore(image[0], tile=32, guidance=found.guidance), found.picture)
+    assert tower.calls == 1
+
+
+def test_pictures_of_a_batch_have_the_noise_that_they_have_alone(image):
+    model, batch = restorer(diffusion=True), torch.cat([image, 1 - image])
+    together = model.restore(batch, preset="fast", seed=3)
+    for alone, found in zip(batch, together, strict=True):
+        expected = model.restore(alone, preset="fast", seed=3)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_large_batches_are_restored_in_several_calls(monkeypatch):
+    monkeypatch.setattr("pellucid.engine.SMALLEST_TILE", 64)
+    monkeypatch.setattr("pellucid.engine.LARGEST_TILE", 64)
+    network = Identity()
+    batch = torch.rand(5, 3, 32, 64)
+    assert torch.equal(restorer(network=network, guided=False).restore(batch), batch)
+    assert [shape[0] for shape in network.shapes] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_tensors_come_back_in_their_precision_and_may_be_trained_with(image, dtype):
+    found = restorer().restore(image.to(dtype))
+    assert found.dtype == dtype and not found.is_inference()
+    assert (found.float() - restorer().restore(image)).abs().max() < 0.01
+
+
+def test_reduced_precision_is_taken_only_where_the_network_allows_it(monkeypatch):
+    monkeypatch.setattr("pellucid.engine.resolve_dtype", lambda dtype, device: torch.bfloat16)
+    network = Identity()
+    assert restorer(network=network, guided=False, dtype="auto").dtype == torch.bfloat16
+    network.dtypes = ()
+    assert restorer(network=network, guided=False, dtype="auto").dtype == torch.float32
+    assert restorer(network=network, guided=False, dtype="bfloat16").dtype == torch.bfloat16
+
+
+def test_words_as_a_text_are_refused_with_the_right_form(image):
+    with pytest.raises(UsageError, match=r"list such as \['rainy'\], not a text"):
+        restorer().restore(image, words="rainy")

@@ -7,6 +7,7 @@ from torch import nn
 
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.degradations import CLASSES
+from pellucid.networks.contract import Guidance
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.restorer import Restorer
@@ -51,6 +52,11 @@ def randomised(module: nn.Module, seed=0) -> nn.Module:
     return module
 
 
+def told(degradation=None, content=None, semantics=None):
+    """Guidance by embeddings (B, D) and semantic vectors (B, L, D)."""
+    return Guidance(content, degradation, semantics=semantics)
+
+
 def controller():
     return randomised(DaCLIP(CLIP), seed=1)
 
@@ -77,5 +83,6 @@ def restorer(diffusion=False, guided=True, network=None, **options):
     if network is None:
         network = randomised((DiffusionResUNet if diffusion else ResUNet)(NETWORK))
     guidance = (controller(), text_features(), CLASSES) if guided else ()
-    options = {"device": "cpu", "dtype": "float32", "name": "tiny", **options}
-    return Restorer(network, *guidance, predicts="x0" if diffusion else None, **options)
+    defaults = {"device": "cpu", "dtype": "float32", "name": "tiny"}
+    defaults["predicts"] = "x0" if diffusion else None
+    return Restorer(network, *guidance, **{**defaults, **options})

@@ -16,22 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pellucid.imaging.io import Photo, read, write
-    from pellucid.restorer import Guidance, Restorer, load, restore
+    from pellucid.loading import load, restore
+    from pellucid.networks.contract import Guidance
+    from pellucid.restorer import Restoration, Restorer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Guidance": "pellucid.restorer",
+    "Guidance": "pellucid.networks.contract",
     "Photo": "pellucid.imaging.io",
+    "Restoration": "pellucid.restorer",
     "Restorer": "pellucid.restorer",
-    "load": "pellucid.restorer",
+    "load": "pellucid.loading",
     "read": "pellucid.imaging.io",
-    "restore": "pellucid.restorer",
+    "restore": "pellucid.loading",
     "write": "pellucid.imaging.io",
 }
 __all__ = [
     "Guidance",
     "Photo",
+    "Restoration",
     "Restorer",
     "__version__",
     "list_models",

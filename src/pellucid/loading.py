@@ -1,7 +1,9 @@
-"""From a model's name or a file to the parts of a ``Restorer``."""
+"""From a model's name or a file of weights to a ``Restorer``."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +11,30 @@ import torch
 from torch import Tensor
 
 from pellucid import zoo
-from pellucid.checkpoints.build import load_network
-from pellucid.checkpoints.load import load_daclip, load_file, load_prompts
-from pellucid.checkpoints.semantics import load_semantics
+from pellucid.checkpoints.load import (
+    SUFFIXES,
+    daclip,
+    load_image_tower,
+    load_network,
+    load_prompts,
+)
+from pellucid.checkpoints.weights import read_weights
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
-from pellucid.networks.layers import needs_semantics
+from pellucid.hardware import resolve_device, resolve_dtype
+from pellucid.networks.contract import RestorationNetwork
+from pellucid.networks.table import Prediction
+from pellucid.restorer import Picture, Restorer
+from pellucid.routing import Router
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
+from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver
-from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.vision_language.semantics import TowerSemantics
+from pellucid.vision_language.tokenizer import CLIP_VOCABULARY_SIZE, Tokenizer
 
-_CLIP_VOCABULARY = 49408
+AUTO = "auto"  # the name that leaves the choice of the model to what is wrong with the picture
 # CLIP's tokens of the ten words: classification by official weights needs no tokenizer
 _OFFICIAL_TOKENS = {
     "motion-blurry": (7860, 268, 21977),
@@ -37,57 +50,159 @@ _OFFICIAL_TOKENS = {
 }
 
 
-def load_parts(name_or_path: str | Path, tower: str | Path | None = None) -> dict[str, Any]:
-    """The arguments of ``Restorer``, without device and dtype; errors as in ``restorer.load``."""
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """A DA-CLIP tower with what it tells apart; see ``Restorer`` for the fields."""
+
+    controller: DaCLIP
+    text_features: Tensor | None = None
+    words: tuple[str, ...] = ()
+    perceiver: QualityPerceiver | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of a ``Restorer``, under the names of its arguments."""
+
+    network: RestorationNetwork
+    controller: DaCLIP | None
+    text_features: Tensor | None
+    words: tuple[str, ...]
+    perceiver: QualityPerceiver | None
+    semantics: ImageTower | None
+    predicts: Prediction | None
+    sde: MeanRevertingSDE
+    name: str
+
+
+def load(
+    name_or_path: str | Path = AUTO,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    tower: str | Path | None = None,
+    semantics: str | Path | None = None,
+) -> Restorer:
+    """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
+
+    Args:
+        name_or_path: "auto": "lite", and each picture that a shipped specialist covers goes to that
+            one. Shipped models need no network connection; official weights are fetched on first
+            use. A file is a bundle of ours, or an official checkpoint, which is recognised by its
+            keys.
+        device: see :class:`Restorer`.
+        dtype: see :class:`Restorer`.
+        tower: the file of the DA-CLIP tower that guides the network of a file; the one in the
+            file's metadata or of "lite" if not given.
+        semantics: for networks that need semantics, what reads the picture: a folder with DINOv2 or
+            its name on the hub, or the file of a CLIP; the one in the file's metadata, or DINOv2
+            from the hub, if not given.
+
+    Raises:
+        UsageError: unknown name or device.
+        CheckpointError: a file is missing, damaged, unsafe, or does not fit.
+    """
+    device = resolve_device(device)  # a wrong name is found before anything is fetched
+    resolve_dtype(dtype, device)
+    machine: dict[str, Any] = {"device": device, "dtype": dtype}
+    if name_or_path != AUTO:
+        return Restorer(**vars(load_parts(name_or_path, tower, semantics)), **machine)
+    towers: dict[Path, Tower] = {}
+    specialists = {
+        row.covers: Restorer(**vars(load_parts(row.name, tower, semantics, towers)), **machine)
+        for row in zoo.MODELS.values()
+        if row.covers
+    }
+    parts = replace(load_parts(zoo.DEFAULT, tower, semantics, towers), name=AUTO)
+    return Router(**vars(parts), specialists=specialists, **machine)
+
+
+@lru_cache(maxsize=2)
+def _shared(name: str, device: str, dtype: str) -> Restorer:
+    return load(name, device, dtype)
+
+
+def restore(
+    image: Picture, model: str = AUTO, device: str = "auto", dtype: str = "auto", **options: Any
+) -> Any:
+    """Restore one picture; the model stays loaded for the next call.
+
+    ``options`` and the answer are those of :meth:`Restorer.restore`.
+    """
+    return _shared(str(model), device, dtype).restore(image, **options)
+
+
+def load_parts(
+    name_or_path: str | Path,
+    tower: str | Path | None = None,
+    semantics: str | Path | None = None,
+    towers: dict[Path, Tower] | None = None,
+) -> Parts:
+    """Load the parts of a ``Restorer``; arguments and errors are those of ``load``.
+
+    ``towers`` holds the towers that earlier calls have loaded.
+    """
+    towers = {} if towers is None else towers
     path, default_tower = _paths(name_or_path)
-    network, meta = load_network(path)
-    tower = Path(tower) if tower is not None else default_tower or _named_tower(path, meta)
-    controller, text_features, words = None, None, ()
-    if tower is not None:
-        controller, text_features, words = load_tower(tower)
-        _check_sizes(network, controller, path, tower)
-    semantics = perceiver = None
-    if tower == zoo.LITE_CLIP.path and zoo.LITE_PROMPTS.path.exists():
+    loaded = load_network(path)
+    network = loaded.network
+    file = Path(tower) if tower is not None else default_tower or _named_tower(path, loaded.meta)
+    guide = None
+    if file is not None:
+        guide = towers.get(file) or towers.setdefault(file, load_tower(file))
+        _check_embeddings(network, guide.controller, path, file)
+    reads = None
+    if network.needs & {"semantics", "places"}:
+        source = semantics or loaded.meta.get("semantics", BASE)
+        source = _near(path, source) or source
+        same = guide is not None and file is not None and _same_file(file, source)
+        reads = TowerSemantics(guide.controller) if same else load_image_tower(source)
+        _check_semantics(network, reads, path, source)
+    return Parts(
+        network=network,
+        controller=guide and guide.controller,
+        text_features=None if guide is None else guide.text_features,
+        words=() if guide is None else guide.words,
+        perceiver=guide and guide.perceiver,
+        semantics=reads,
+        predicts=loaded.predicts,
+        sde=MeanRevertingSDE(**loaded.sde),
+        name=str(name_or_path) if default_tower else path.stem,
+    )
+
+
+def load_tower(path: Path) -> Tower:
+    """The DA-CLIP tower of a file, embeddings of its words, and its quality prompts if shipped."""
+    weights = read_weights(path)
+    controller = daclip(weights)
+    config = controller.config
+    perceiver = None
+    if path == zoo.LITE_CLIP.path and zoo.LITE_PROMPTS.path.exists():
         prompts = load_prompts(zoo.LITE_PROMPTS.path, controller.clip)
         perceiver = QualityPerceiver(controller.clip, prompts)
-    if needs_semantics(network):
-        source = meta.get("semantics", BASE)
-        semantics = load_semantics(network, _near(path, source) or source)
-    return {
-        "network": network,
-        "semantics": semantics,
-        "perceiver": perceiver,
-        "controller": controller,
-        "text_features": text_features,
-        "words": words,
-        "predicts": meta["predicts"],
-        "sde": MeanRevertingSDE(**meta.get("sde", {})),
-        "name": str(name_or_path) if default_tower else path.stem,
-    }
-
-
-def load_tower(path: Path) -> tuple[DaCLIP, Tensor | None, tuple[str, ...]]:
-    """The tower of a file, and embeddings of the words that it tells apart."""
-    controller = load_daclip(path)
-    config = controller.config
-    if config.text.vocab_size == _CLIP_VOCABULARY:
+    if config.text.vocab_size == CLIP_VOCABULARY_SIZE:
         if config.embed_dim != 512:  # the "wild" tower was trained with other words
-            return controller, None, ()
+            return Tower(controller)
         words, tokens = WORDS, _official_tokens(config.text.context_length)
     else:
-        words = tuple(load_file(path)[1].get("words", CLASSES))
+        words = tuple(weights.meta.get("words", CLASSES))
         file = _tokenizer_file(path)
         tokens = Tokenizer.from_file(file, config.text.context_length)(words)
         if tokens.max() >= config.text.vocab_size:
             raise CheckpointError(f"{file} is not the tokenizer of {path}: it has more tokens")
-    with torch.inference_mode():
-        return controller, controller.encode_text(tokens).float(), words
+    with torch.no_grad():
+        features = controller.encode_text(tokens).float()
+    return Tower(controller, features, words, perceiver)
+
+
+def tower_file(name: str) -> str:
+    """The tower's file of a model in the zoo; any other name is returned as it is."""
+    return str(zoo.resolve(name).tower) if name in zoo.MODELS else name
 
 
 def _official_tokens(length: int) -> Tensor:
     tokens = torch.zeros(len(WORDS), length, dtype=torch.long)
     for row, word in zip(tokens, WORDS, strict=True):
-        ids = (_CLIP_VOCABULARY - 2, *_OFFICIAL_TOKENS[word], _CLIP_VOCABULARY - 1)
+        ids = (CLIP_VOCABULARY_SIZE - 2, *_OFFICIAL_TOKENS[word], CLIP_VOCABULARY_SIZE - 1)
         row[: len(ids)] = torch.tensor(ids)
     return tokens
 
@@ -105,25 +220,29 @@ def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path, None
-    if path.suffix in (".safetensors", ".pt", ".pth") or len(path.parts) > 1:
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise UsageError(f"there is no weights file {path}")
     zoo.entry(str(name_or_path))  # raises, and names the nearest
     raise UsageError(f"unknown model {name_or_path}")
 
 
 def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
-    """The tower that a network was trained with: None if without, that of "lite" if unsaid or if
-    the true words stood in for a tower."""
+    """The tower that a network was trained with.
+
+    None if it was trained without. That of "lite" if the file does not say, or if the true words
+    stood in for a tower in training.
+    """
     task = meta.get("train", {}).get("task", {})
     name = meta.get("tower", task.get("tower", zoo.LITE_CLIP.path))
-    if not name and task.get("words"):  # in training it was told the words that "lite" finds
+    if not name and task.get("words"):
         name = zoo.LITE_CLIP.path
     if not name:
         return None
     if found := _near(path, name):
         return found
     raise CheckpointError(
-        f"{path} was trained with the tower {name}, which is not there; name one, or put it beside"
+        f"{path} was trained with the tower {name}, which is not there; name one (--tower), or put "
+        "it beside"
     )
 
 
@@ -133,10 +252,29 @@ def _near(path: Path, name: str | Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _check_sizes(network, controller: DaCLIP, path: Path, tower: Path) -> None:
-    needed = getattr(network.config, "context_dim", 0)
-    if needed and needed != controller.config.embed_dim:
+def _same_file(a: Path, b: str | Path) -> bool:
+    return Path(b).is_file() and a.samefile(b)
+
+
+def _check_embeddings(
+    network: RestorationNetwork, controller: DaCLIP, path: Path, tower: Path
+) -> None:
+    if not network.needs & {"content", "degradation"}:
+        return
+    needed, given = network.config.context_dim, controller.config.embed_dim
+    if needed != given:
         raise UsageError(
             f"{path} is guided by embeddings of length {needed}, but those of {tower} have "
-            f"{controller.config.embed_dim}; name its own tower (--tower)"
+            f"{given}; name its own tower (--tower)"
+        )
+
+
+def _check_semantics(
+    network: RestorationNetwork, tower: ImageTower, path: Path, source: str | Path
+) -> None:
+    needed = network.config.semantic_dim
+    if needed and needed != tower.dim:
+        raise UsageError(
+            f"{path} reads semantic vectors of length {needed}, but those of {source} have "
+            f"{tower.dim}; name its own tower (--semantics)"
         )

@@ -1,7 +1,8 @@
-"""The way of an image: diagnose the whole, restore it tile by tile, hand back what was given.
+"""Restore pictures: diagnose the whole, restore it tile by tile, return the type that was given.
 
     restorer = load("lite")
     restorer.restore("photo.jpg")    # a Photo; arrays, tensors and PIL images come back as such
+    restorer.run("photo.jpg")        # a Restoration: the picture, and what was found
 
 Guidance is computed once, on the whole image. A diffusion model samples on the whole canvas and
 only its network calls are tiled, so there is one noise for the picture and nothing to disagree at
@@ -10,70 +11,56 @@ the seams.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import lru_cache
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from pellucid import zoo
 from pellucid.degradations import CLEAN
-from pellucid.diffusion.denoiser import Denoiser
 from pellucid.diffusion.presets import PRESETS
-from pellucid.diffusion.sde import MeanRevertingSDE
-from pellucid.errors import PellucidError, UsageError
-from pellucid.hardware import resolve_device, resolve_dtype
-from pellucid.imaging.convert import from_array, like_given
+from pellucid.engine import Engine, Progress, share_of
+from pellucid.errors import UsageError
+from pellucid.imaging.convert import as_batch, from_array, like_given
 from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
-from pellucid.imaging.tiling import Tiler
-from pellucid.networks.layers import context_for
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.vision_language.classify import classify
+from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
-from pellucid.vision_language.prompts import WORDS as QUALITY
-
-if TYPE_CHECKING:
-    from pellucid.vision_language.controller import DaCLIP
-    from pellucid.vision_language.dinov2 import DINOv2
-    from pellucid.vision_language.prompts import QualityPerceiver
-    from pellucid.vision_language.resnet import CLIPResNet
-    from pellucid.vision_language.semantics import TowerSemantics
+from pellucid.vision_language.prompts import WORDS as LEVELS
+from pellucid.vision_language.prompts import QualityPerceiver
 
 Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
-Progress = Callable[[float], None]
 
-AUTO = "auto"  # the name that leaves the choice of the model to what is wrong with the picture
-DEFAULT_PRESET = "balanced"
 DETECTED = 0.3  # a degradation is named if it is at least this probable
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Guidance:
-    """What the controller sees in one picture.
+class Restoration:
+    """A restored picture, and what was found and done."""
 
-    ``content`` and ``degradation`` are embeddings ``(1, D)``, not normalised (None without a
-    controller). ``probabilities`` has every word, most probable first; they sum to 1.
-    ``words`` are the degradations that were found or told, empty for a clean picture.
-    """
+    picture: Any
+    """As the type that was given; of a batch ``(3, H, W)``."""
+    guidance: Guidance
+    """What guided the network."""
+    model: str
+    """Name of the model that restored it."""
+    seconds: float
+    """Wall time; of a batch the picture's share."""
+    damage: np.ndarray | None = None
+    """Map of the damage, float32 ``(H, W)`` in [0, 1]; None if the model has none."""
+    quality: tuple[dict[str, float], dict[str, float]] | None = None
+    """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
 
-    content: Tensor | None = None
-    degradation: Tensor | None = None
-    probabilities: dict[str, float] | None = None
-    words: tuple[str, ...] = ()
 
-
-class Restorer:
-    """A restoration network, the controller that guides it, and the machine they run on.
+class Restorer(Engine):
+    """A restoration network, the towers that guide it, and the machine they run on.
 
     Args:
         network: a network of ``pellucid.networks``, deterministic or (with ``predicts``) diffusion.
@@ -81,106 +68,77 @@ class Restorer:
         text_features: embeddings ``(n, D)`` of ``words`` by the controller's text tower; without
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
-        semantics: with ``encode``, picture to vectors (``DINOv2``, ``TowerSemantics``,
-            ``CLIPResNet``), for a network that is guided by the picture itself (``PerceiveIR``,
-            ``networks.guided``, ``WeatherUNet``).
-        perceiver: tells how good pictures are (``vision_language.prompts``); None: nobody does.
-        specialists: restorers for pictures with nothing but certain words of damage, by these
-            words; the first that covers what was found restores the picture.
-        predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
-        sde: of a diffusion network; the official one if not given.
-        name: what reports call the model.
-        device: "auto" (CUDA, else Apple's, else CPU) or a name PyTorch knows.
-        dtype: "auto" (bfloat16 where the hardware computes in it, else float32), "bfloat16",
-            "float16" or "float32". Weights stay float32; lower precision is autocast, and a tile
-            that comes out infinite or undefined is computed again in float32.
+        perceiver: measures how good pictures are (``vision_language.prompts``); may be None.
+        others: those of ``Engine``.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: RestorationNetwork,
         controller: DaCLIP | None = None,
         text_features: Tensor | None = None,
         words: Sequence[str] = (),
         *,
-        semantics: DINOv2 | TowerSemantics | CLIPResNet | None = None,
         perceiver: QualityPerceiver | None = None,
-        specialists: Mapping[Sequence[str], Restorer] = MappingProxyType({}),
-        predicts: str | None = None,
-        sde: MeanRevertingSDE | None = None,
-        name: str = "custom",
-        device: str | torch.device = "auto",
-        dtype: str | torch.dtype = "auto",
+        **others: Any,
     ):
         if text_features is not None and len(text_features) != len(words):
             raise UsageError(f"{len(text_features)} text features for {len(words)} words")
-        self.device = resolve_device(device)
-        self.dtype = resolve_dtype(dtype, self.device)
-        self.network = network.eval().requires_grad_(False)
-        self.network.to(self.device, memory_format=torch.channels_last)
+        super().__init__(network, **others)
         self.controller = controller
-        if controller is not None:
-            controller.eval().requires_grad_(False).to(self.device)
-        self.semantics = semantics if semantics is None else semantics.to(self.device)
         self.perceiver = perceiver
-        if perceiver is not None:
-            perceiver.eval().requires_grad_(False).to(self.device)
-        self.specialists = dict(specialists)
+        for tower in (controller, perceiver):
+            if tower is not None:
+                tower.eval().requires_grad_(False).to(self.device)
         self.text_features, self.words = text_features, tuple(words)
-        self.predicts = predicts
-        self.sde = sde or MeanRevertingSDE()
-        self.name = name
 
     @property
-    def is_diffusion(self) -> bool:
-        """Whether ``steps``, ``preset`` and ``seed`` mean anything."""
-        return self.predicts is not None
+    def maps_damage(self) -> bool:
+        """Whether :meth:`damage` is possible."""
+        return self.network.maps_damage
 
     def route(self, guidance: Guidance) -> Restorer:
-        """The restorer, this one or a specialist, that a picture so diagnosed is restored by."""
-        for words, specialist in self.specialists.items():
-            if guidance.words and set(guidance.words) <= set(words):
-                return specialist
+        """The restorer for a picture with this diagnosis: this one. A ``Router`` has several."""
         return self
 
-    def fingerprint(self) -> str:
-        """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
-        digest = hashlib.sha256()
-        for specialist in self.specialists.values():
-            digest.update(specialist.fingerprint().encode())
-        for module in (self.network, self.controller, self.semantics):
-            for name, tensor in sorted(module.state_dict().items()) if module else ():
-                digest.update(name.encode())
-                digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+    def _modules(self) -> tuple[torch.nn.Module | None, ...]:
+        return self.network, self.controller, self.semantics
 
+    @torch.no_grad()
     def diagnose(
         self, image: Picture, max_pixels: int = MAX_PIXELS, words: Sequence[str] = ()
-    ) -> Guidance | list[Guidance]:
-        """What is wrong with a picture (a list of answers for a tensor batch).
+    ) -> Any:
+        """Find the degradations of a picture: a ``Guidance``, or a list of them for a tensor batch.
 
         Accepts what :meth:`restore` accepts and raises what it raises.
         """
         self.check(words=words)
-        photos = self._photos(image, max_pixels)
-        answers = [self._diagnose(_tensor(photo), words) for photo in photos]
-        return answers if isinstance(image, Tensor) and image.ndim == 4 else answers[0]
+        batch, _ = _opened(image, max_pixels)
+        answers = self._diagnose(batch, words)
+        return answers if _is_batch(image) else answers[0]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def quality(self, image: Picture, max_pixels: int = MAX_PIXELS) -> dict[str, float] | None:
         """How good one picture is: probabilities of "terrible", "mediocre" and "excellent".
 
         None without a perceiver. Accepts what :meth:`restore` accepts and raises what it raises.
         """
-        if self.perceiver is None:
-            return None
-        photos = self._photos(image, max_pixels)
-        if len(photos) > 1:
-            raise UsageError("a batch has no quality; ask for its pictures one by one")
-        shares = self.perceiver.score(_tensor(photos[0]).to(self.device)).probabilities[0]
-        return dict(zip(QUALITY, shares.tolist(), strict=True))
+        return self._quality(_one(image, max_pixels, "quality"))
 
-    def restore(
+    def restore(self, image: Picture, **options: Any) -> Any:
+        """Restore a picture and return it as the type it was given.
+
+        Args:
+            image: see :meth:`run`. A tensor batch comes back as one tensor.
+            options: those of :meth:`run`, which raises the same.
+        """
+        found = self.run(image, **options)
+        if isinstance(found, list):
+            return torch.stack([restoration.picture for restoration in found])
+        return found.picture
+
+    @torch.no_grad()
+    def run(
         self,
         image: Picture,
         *,
@@ -189,20 +147,22 @@ class Restorer:
         strength: float = 1.0,
         seed: int = 0,
         tile: int | None = None,
-        guidance: Guidance | None = None,
+        guidance: Guidance | Sequence[Guidance] | None = None,
         words: Sequence[str] = (),
+        damage: bool = False,
+        quality: bool = False,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Any:
-        """Restore a picture and return it as the type it was given.
+        """Restore a picture: a ``Restoration``, or a list of them for a tensor batch.
 
         Args:
             image: a path or a file's bytes (the answer is a ``Photo``), a ``Photo``, a PIL image
                 (its EXIF orientation is applied), a numpy array ``(H, W)``, ``(H, W, 1..4)``
-                (uint8, uint16, or float in [0, 1]), or a tensor batch ``(B, 3, H, W)`` or one
-                picture ``(3, H, W)``, float in [0, 1]; pictures of a batch are restored one by one,
-                each with its own guidance, so a batch gives what its pictures give alone. Alpha
-                comes back as it was; a grey picture comes back grey.
+                (uint8, uint16, or float in [0, 1]), or a float tensor in [0, 1], ``(3, H, W)`` or
+                a batch ``(B, 3, H, W)``. Tensors stay on their device; a batch is restored by
+                common network calls, each picture with its own guidance and noise. Alpha comes back
+                as it was; a grey picture comes back grey.
             steps: network calls of a diffusion model, 1 to its number of training steps, instead
                 of the preset's.
             preset: "paper" (100 calls), "balanced" (20, the default) or "fast" (5).
@@ -212,9 +172,12 @@ class Restorer:
                 up to rounding.
             tile: longest side of a tile in pixels; None chooses: whole pictures up to the
                 network's own size, tiles of that size above it. 0 never tiles.
-            guidance: an earlier answer of :meth:`diagnose`, to save or to change it.
-            words: the damage, if you know it better: names in ``Restorer.words``, which guide in
-                place of what the controller finds.
+            guidance: an earlier answer of :meth:`diagnose`, to save or to change it; of a batch
+                its list.
+            words: the degradations, if you know them better: names in ``Restorer.words``, which
+                guide in place of what the controller finds.
+            damage: also map the damage, if the model can.
+            quality: also measure the quality before and after, if there is a perceiver.
             max_pixels: largest picture that is read.
             progress: is called with the share that is done, in [0, 1].
 
@@ -224,29 +187,39 @@ class Restorer:
             PellucidError: too little memory, or the network gives no finite answer.
         """
         self.check(steps, preset, strength, tile, words)
-        photos = self._photos(image, max_pixels)
-        if guidance is not None and len(photos) > 1:
-            raise UsageError("one guidance cannot serve a batch; restore its pictures one by one")
-        restored = []
-        for i, photo in enumerate(photos):
-            tensor = _tensor(photo)
-            told = None
-            if progress is not None:
-                told = lambda share, i=i: progress((i + share) / len(photos))  # noqa: E731
-            answer = guidance or self._diagnose(tensor, words)
-            chosen = self.route(answer)
-            result = chosen._restore(tensor, answer, steps, preset, seed, tile, told)
-            result = tensor + strength * (result - tensor) if strength < 1 else result
-            pixels = result[0].permute(1, 2, 0).contiguous().numpy()
-            restored.append(photo.with_pixels(pixels))
-        return like_given(image, restored)
+        batch, photo = _opened(image, max_pixels)
+        answers = _given(guidance, len(batch)) or self._diagnose(batch, words)
+        options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
+        groups: dict[Restorer, list[int]] = {}
+        for i, answer in enumerate(answers):
+            groups.setdefault(self.route(answer), []).append(i)
+        restored: list[Any] = [None] * len(batch)
+        done = 0
+        for chosen, members in groups.items():
+            most = max(1, chosen.side**2 // (batch.shape[-2] * batch.shape[-1]))
+            for first in range(0, len(members), most):
+                part = members[first : first + most]
+                told = None
+                if progress is not None:
+                    told = share_of(progress, done / len(batch), len(part) / len(batch))
+                found = chosen._run(
+                    batch[part], [answers[i] for i in part], strength, damage, told, options
+                )
+                for i, restoration in zip(part, found, strict=True):
+                    restored[i] = restoration
+                done += len(part)
+        for i, result in enumerate(restored if quality else ()):
+            before, after = self._quality(batch[i : i + 1]), self._quality(result.picture[None])
+            if before and after:
+                restored[i] = replace(result, quality=(before, after))
+        if photo is not None:
+            pixels = restored[0].picture.permute(1, 2, 0).contiguous().numpy()
+            return replace(restored[0], picture=like_given(image, photo.with_pixels(pixels)))
+        assert isinstance(image, Tensor)
+        restored = [replace(r, picture=r.picture.to(image.dtype)) for r in restored]
+        return restored if _is_batch(image) else restored[0]
 
-    @property
-    def maps_damage(self) -> bool:
-        """Whether the network says where a picture is damaged: see :meth:`damage`."""
-        return getattr(self.network, "maps_damage", False)
-
-    @torch.inference_mode()
+    @torch.no_grad()
     def damage(
         self,
         image: Picture,
@@ -257,23 +230,20 @@ class Restorer:
     ) -> np.ndarray:
         """Where one picture is damaged: float32 ``(H, W)`` in [0, 1], 1 = surely.
 
-        The arguments are those of :meth:`restore`, which raises the same.
+        The arguments are those of :meth:`run`, which raises the same.
 
         Raises:
             UsageError: the network has no such map (``maps_damage``).
         """
-        (photo,) = self._photos(image, max_pixels)
-        tensor = _tensor(photo)
-        guidance = guidance or self._diagnose(tensor, ())
+        picture = _one(image, max_pixels, "map of the damage")
+        guidance = guidance or self._diagnose(picture, ())[0]
         chosen = self.route(guidance)
-        if not chosen.maps_damage:
+        if not chosen.network.maps_damage:
             raise UsageError(
                 f"the model {chosen.name} has no map of the damage; networks with a SAR encoder do"
             )
-        context = chosen._context(tensor, guidance)
-        tiler = Tiler(chosen._tile(tensor, tile), chosen.network.overlap, chosen.network.multiple)
-        result = tiler(lambda part: chosen.network.damage(part.to(chosen.device), context), tensor)
-        return result[0, 0].float().cpu().clamp_(0, 1).numpy()
+        condition = chosen.condition(picture, chosen.completed(picture, guidance))
+        return chosen.mapped(picture, condition, tile)[0].cpu().numpy()
 
     def check(
         self,
@@ -283,7 +253,9 @@ class Restorer:
         tile: int | None = None,
         words: Sequence[str] = (),
     ) -> None:
-        """``UsageError`` if :meth:`restore` would refuse these arguments."""
+        """``UsageError`` if :meth:`run` would refuse these arguments."""
+        if isinstance(words, str):
+            raise UsageError(f"words must be a list such as [{words!r}], not a text")
         for word in words:
             if word not in self.words:
                 known = ", ".join(self.words) or "none"
@@ -302,163 +274,100 @@ class Restorer:
         if steps is not None and not 1 <= steps <= self.sde.steps:
             raise UsageError(f"steps {steps} is not in 1..{self.sde.steps}")
 
-    def _photos(self, image: Picture, max_pixels: int) -> list[Photo]:
-        if isinstance(image, Photo):
-            return [image]
-        if isinstance(image, str | Path | bytes):
-            return [read(image, max_pixels)]
-        if isinstance(image, Image.Image):
-            return [from_pil(image)]
-        return from_array(image)
-
-    @torch.inference_mode()
-    def _diagnose(self, image: Tensor, words: Sequence[str]) -> Guidance:
+    def _diagnose(self, batch: Tensor, words: Sequence[str]) -> list[Guidance]:
         if self.controller is None:
-            return Guidance()
-        content, degradation = embed(self.controller, image)
+            return [Guidance()] * len(batch)
+        content, degradation = embed(self.controller, batch)
+        pairs = zip(content[:, None], degradation[:, None], strict=True)
         if self.text_features is None:
-            return Guidance(content, degradation)
+            return [Guidance(c, d) for c, d in pairs]
         # The learned temperature, by which the shares are as sure as they are right; the README of
         # DA-CLIP has 100, which is also what CLIP's own has learned.
         scale = float(self.controller.logit_scale.exp())
-        shares = classify(degradation, self.text_features.to(degradation.device), scale)[0].tolist()
+        features = self.text_features.to(degradation.device)
+        shares = classify(degradation, features, scale).tolist()
+        return [self._named(c, d, s, words) for (c, d), s in zip(pairs, shares, strict=True)]
+
+    def _named(
+        self, content: Tensor, degradation: Tensor, shares: list[float], words: Sequence[str]
+    ) -> Guidance:
+        """The diagnosis of one picture by the shares of all words."""
         ranked = sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1])
         found = tuple(word for word, p in ranked if p >= DETECTED and word != CLEAN)
         if words:  # their text embeddings: the controller is trained to give the same directions
+            assert self.text_features is not None
             features = self.text_features[[self.words.index(word) for word in words]]
             told = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
             degradation = told * degradation.norm() / told.norm()
             found = tuple(word for word in words if word != CLEAN)
-        return Guidance(content, degradation, dict(ranked), found)
+        return Guidance(content, degradation, found, dict(ranked))
 
-    @torch.inference_mode()
-    def _restore(
+    def _run(
         self,
-        image: Tensor,
-        guidance: Guidance,
-        steps: int | None,
-        preset: str | None,
-        seed: int,
-        tile: int | None,
+        batch: Tensor,
+        answers: list[Guidance],
+        strength: float,
+        damage: bool,
         progress: Progress | None,
-    ) -> Tensor:
-        """``(1, 3, H, W)`` in [0, 1], float32 on the CPU, from and to."""
-        context = self._context(image, guidance)
-        tiler = Tiler(self._tile(image, tile), self.network.overlap, self.network.multiple)
-        if not self.is_diffusion:
-            result = tiler(lambda part: self._call(context, part), image, progress=progress)
-            return result.clamp_(0, 1)
-        chosen = PRESETS[preset or DEFAULT_PRESET]
-        calls = len(self.sde.times(steps or chosen.evaluations)) - 1  # they end with 0
-        done = 0
-
-        def network(x: Tensor, mu: Tensor, t: Tensor, context: Any) -> Tensor:
-            nonlocal done
-            told = None
-            if progress is not None:
-                told = lambda share: progress(min(1.0, (done + share) / calls))  # noqa: E731
-            prediction = tiler(
-                lambda x, mu: self._call(context, x, mu, t.to(self.device)), x, mu, progress=told
-            )
-            done += 1
-            return prediction
-
-        denoise = Denoiser(self.sde, network, image, context, self.predicts)
-        noise = torch.Generator().manual_seed(seed)
-        return chosen.sample(self.sde, denoise, noise, steps).clamp_(0, 1)
-
-    def _context(self, image: Tensor, guidance: Guidance) -> Any:
-        """What guides the network through the whole picture."""
-        content, degradation = (
-            e if e is None else e.to(self.device) for e in (guidance.content, guidance.degradation)
-        )
-        return context_for(
-            self.network,
-            image.to(self.device),
-            self.semantics,
-            degradation=degradation,
-            content=content,
-        )
-
-    def _tile(self, image: Tensor, tile: int | None) -> int | None:
-        if tile == 0:
-            return None
-        if tile is not None:
-            return tile
-        # neighbours share about `overlap` pixels, so a far-seeing network needs larger tiles
-        side = getattr(self.network, "tile", min(max(5 * self.network.overlap, 1024), 2048))
-        return None if image.shape[-2] * image.shape[-1] <= side * side else side
-
-    def _call(self, context: Any, image: Tensor, *conditions: Tensor) -> Tensor:
-        """One network call on a tile; float32 on the CPU, and finite."""
-        parts = [
-            part.to(self.device, memory_format=torch.channels_last) if part.ndim == 4 else part
-            for part in (image, *conditions)
+        options: dict[str, Any],
+    ) -> list[Restoration]:
+        """Restore diagnosed pictures by common network calls."""
+        began = time.perf_counter()
+        guidance = self.completed(batch, Guidance.joined(answers))
+        condition = self.condition(batch, guidance)
+        result = self.restored(batch, condition, **options, progress=progress)
+        if strength < 1:
+            result = batch + strength * (result - batch)
+        maps: list[Any] = [None] * len(batch)
+        if damage and self.network.maps_damage:
+            maps = list(self.mapped(batch, condition, options["tile"]).cpu().numpy())
+        seconds = (time.perf_counter() - began) / len(batch)
+        return [
+            Restoration(picture, guidance.of(i, answer), self.name, seconds, where)
+            for i, (picture, answer, where) in enumerate(zip(result, answers, maps, strict=True))
         ]
-        for dtype in dict.fromkeys((self.dtype, torch.float32)):
-            reduced = dtype != torch.float32
-            with torch.autocast(self.device.type, dtype) if reduced else nullcontext():
-                result = self.network(*parts, context).float()
-            if torch.isfinite(result).all():
-                return result.cpu()
-            if reduced:
-                log.warning("%s gave numbers that are not finite; repeating in float32", dtype)
-        raise PellucidError(
-            f"the model {self.name} gives no finite numbers for this picture, not even in float32; "
-            "are its weights damaged?"
+
+    def _quality(self, picture: Tensor) -> dict[str, float] | None:
+        if self.perceiver is None:
+            return None
+        shares = self.perceiver.score(picture.to(self.device)).probabilities[0]
+        return dict(zip(LEVELS, shares.tolist(), strict=True))
+
+
+def _is_batch(image: Picture) -> bool:
+    return isinstance(image, Tensor) and image.ndim == 4
+
+
+def _opened(image: Picture, max_pixels: int) -> tuple[Tensor, Photo | None]:
+    """Pictures ``(B, 3, H, W)``, float32, and the photo they come from if they are not tensors."""
+    if isinstance(image, Tensor):
+        return as_batch(image), None
+    if isinstance(image, Photo):
+        photo = image
+    elif isinstance(image, str | Path | bytes):
+        photo = read(image, max_pixels)
+    elif isinstance(image, Image.Image):
+        photo = from_pil(image)
+    else:
+        photo = from_array(image)
+    pixels = np.array(photo.pixels.transpose(2, 0, 1)[None], order="C")
+    return torch.from_numpy(pixels), photo
+
+
+def _one(image: Picture, max_pixels: int, what: str) -> Tensor:
+    batch, _ = _opened(image, max_pixels)
+    if len(batch) > 1:
+        raise UsageError(f"a batch has no {what}; ask for its pictures one by one")
+    return batch
+
+
+def _given(guidance: Guidance | Sequence[Guidance] | None, count: int) -> list[Guidance]:
+    """A guidance for each picture; empty if none is given."""
+    if guidance is None:
+        return []
+    answers = [guidance] if isinstance(guidance, Guidance) else list(guidance)
+    if len(answers) != count:
+        raise UsageError(
+            f"{len(answers)} guidances for a batch of {count}; give the list that diagnose returned"
         )
-
-
-def load(
-    name_or_path: str | Path = "lite",
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    tower: str | Path | None = None,
-) -> Restorer:
-    """A restorer from a model's name (see ``list_models``) or from a file of weights.
-
-    Args:
-        name_or_path: "lite" needs no network connection; official weights are fetched on first use.
-            "auto": "lite", and each picture that a shipped specialist covers goes to that one.
-        device: see :class:`Restorer`.
-        dtype: see :class:`Restorer`.
-        tower: the file of the DA-CLIP tower that guides the network of a file; the one in the
-            file's metadata or of "lite" if not given.
-
-    Raises:
-        UsageError: unknown name or device.
-        CheckpointError: a file is missing, damaged, unsafe, or does not fit.
-    """
-    from pellucid.loading import load_parts
-
-    device = resolve_device(device)  # a wrong name is found before anything is fetched
-    dtype = resolve_dtype(dtype, device)
-    if name_or_path != AUTO:
-        return Restorer(**load_parts(name_or_path, tower), device=device, dtype=dtype)
-    specialists = {
-        row.covers: load(row.name, device, dtype, tower)
-        for row in zoo.MODELS.values()
-        if row.covers
-    }
-    parts = load_parts(zoo.DEFAULT, tower)
-    return Restorer(**parts, specialists=specialists, device=device, dtype=dtype)
-
-
-@lru_cache(maxsize=2)
-def _shared(name: str, device: str, dtype: str) -> Restorer:
-    return load(name, device, dtype)
-
-
-def restore(
-    image: Picture, model: str = AUTO, device: str = "auto", dtype: str = "auto", **options: Any
-) -> Any:
-    """Restore one picture; the model stays loaded for the next call.
-
-    ``options`` and the answer are those of :meth:`Restorer.restore`.
-    """
-    return _shared(str(model), device, dtype).restore(image, **options)
-
-
-def _tensor(photo: Photo) -> Tensor:
-    """``(1, 3, H, W)`` float32 on the CPU, a copy."""
-    return torch.from_numpy(np.array(photo.pixels.transpose(2, 0, 1)[None], order="C"))
+    return answers

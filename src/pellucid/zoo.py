@@ -70,9 +70,9 @@ WeightFile = RemoteFile | ShippedFile | ManualFile
 class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
-    `recipe` names the function in `pellucid.recipes` that trains it, where there is one; `scores`
-    are measured by this project, never copied from a paper. `covers`: the words of damage that the
-    model is the better one for, so that `auto` takes it for pictures with no others.
+    `recipe` names the function in `pellucid.recipes` that trains it, where there is one. `covers`:
+    the words of damage that the model is the better one for, so that `auto` takes it for pictures
+    with no others.
     """
 
     name: str
@@ -80,7 +80,6 @@ class ModelEntry:
     network: WeightFile
     tower: WeightFile
     recipe: str = ""
-    scores: tuple[tuple[str, float], ...] = ()
     covers: tuple[str, ...] = ()
 
     @property

@@ -4,19 +4,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pellucid.checkpoints import clip_resnet, openai_clip
-from pellucid.checkpoints.clip_resnet import load_rn50
+from pellucid.checkpoints import openai_clip
+from pellucid.checkpoints.load import load_image_tower
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 
 SMALL = CLIPResNetConfig(
-    embed_dim=6, vision=ResNetConfig(image_size=64, layers=(1, 1, 1, 1), width=8, heads=2)
+    embed_dim=6, vision=ResNetConfig(image_size=64, layers=(2, 1, 1, 1), width=8, heads=4)
 )
-
-
-@pytest.fixture(autouse=True)
-def small_network(monkeypatch):
-    monkeypatch.setattr(clip_resnet, "CLIPResNet", lambda: CLIPResNet(SMALL))
 
 
 @pytest.fixture
@@ -36,8 +31,8 @@ def test_a_state_dict_of_the_whole_model_loads_frozen(suffix, source, tmp_path):
     del state["visual.bn1.num_batches_tracked"]  # as some conversions do
     path = tmp_path / f"rn50.{suffix}"
     (torch.save if suffix == "pt" else save_file)(state, path)
-    model = load_rn50(path)
-    assert same(model, source)
+    model = load_image_tower(path)
+    assert model.config == SMALL and same(model, source)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
 
 
@@ -49,20 +44,20 @@ def test_an_archive_with_code_is_opened_only_with_the_published_checksum(
     inputs = {"encode_image": torch.zeros(1, 3, 64, 64)}
     torch.jit.save(torch.jit.trace_module(source, inputs, check_trace=False), path)
     with pytest.raises(CheckpointError):
-        load_rn50(path)
+        load_image_tower(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setitem(openai_clip.SHA256, "RN50", digest)
-    assert same(load_rn50(path), source)
+    assert same(load_image_tower(path), source)
 
 
 def test_a_file_that_is_missing_or_of_another_network_is_refused(source, tmp_path):
     with pytest.raises(CheckpointError, match="cannot read"):
-        load_rn50(tmp_path / "nowhere.pt")
+        load_image_tower(tmp_path / "nowhere.pt")
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="no image tower"):
-        load_rn50(tmp_path / "other.pt")
+        load_image_tower(tmp_path / "other.pt")
     state = source.state_dict()
     del state["visual.bn1.weight"]
     torch.save(state, tmp_path / "part.pt")
     with pytest.raises(CheckpointError, match=r"visual\.bn1\.weight is missing"):
-        load_rn50(tmp_path / "part.pt")
+        load_image_tower(tmp_path / "part.pt")

@@ -13,7 +13,8 @@ from checkpoints.official_files import save_tower, save_unet
 from pellucid.checkpoints import download
 from pellucid.checkpoints.bundle import load_bundle, read_meta
 from pellucid.checkpoints.download import RemoteFile, cache_folder, fetch
-from pellucid.checkpoints.load import load_daclip, load_file
+from pellucid.checkpoints.load import load_daclip
+from pellucid.checkpoints.weights import read_weights
 from pellucid.errors import CheckpointError
 from vision_language.small_towers import SMALL
 
@@ -60,7 +61,7 @@ def test_a_tower_is_downloaded_verified_and_converted(hub, tower, official, tmp_
     assert source["url"] == f"{hub.url}/authors/weights/resolve/{COMMIT}/daclip.pt"
 
     (tmp_path / "direct.pt").write_bytes(official["authors/weights/daclip.pt"])
-    expected, _ = load_file(tmp_path / "direct.pt")
+    expected = read_weights(tmp_path / "direct.pt").state
     found, _ = load_bundle(path)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)

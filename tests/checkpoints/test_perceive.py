@@ -5,12 +5,12 @@ import torch
 
 import pellucid
 from golden.fill import read_keys
-from pellucid.checkpoints.build import build_network
 from pellucid.checkpoints.bundle import save_bundle
-from pellucid.checkpoints.load import load_file, load_into, load_prompts
+from pellucid.checkpoints.load import load_network, load_prompts
 from pellucid.cli import main
 from pellucid.errors import CheckpointError
-from pellucid.networks.perceive_ir import RELEASE, PerceiveIR
+from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
+from tiny import told
 from vision_language.test_dinov2 import tiny_model
 from vision_language.test_prompts import perceiver
 
@@ -32,10 +32,8 @@ def test_official_networks_load_strictly(tmp_path, keys):
         "config": {"data": {"patch": 256}, "tasks": ["denoise", "dehaze"]},
     }
     torch.save(checkpoint, tmp_path / "official.pth")
-    loaded, meta = load_file(tmp_path / "official.pth")
-    with torch.device("meta"):
-        net = build_network(meta["kind"], meta["config"])
-    load_into(net, loaded, "official.pth")
+    net = load_network(tmp_path / "official.pth").network
+    assert net.config == type(net.config)()  # the published size
     for key, value in net.state_dict().items():
         assert value.shape == state[key].shape and value.flatten()[0] == state[key].flatten()[0]
 
@@ -44,11 +42,8 @@ def test_a_checkpoint_with_a_layer_too_few_is_refused(tmp_path):
     state = official_state("perceive_ir")
     del state["cfe.projection.bias"]
     torch.save({"model": state}, tmp_path / "x.pth")
-    loaded, meta = load_file(tmp_path / "x.pth")
-    with torch.device("meta"):
-        net = build_network(meta["kind"], meta["config"])
     with pytest.raises(CheckpointError, match=r"PerceiveIR: cfe\.projection\.bias is missing"):
-        load_into(net, loaded, "x.pth")
+        load_network(tmp_path / "x.pth")
 
 
 def test_official_prompts_load_and_survive_conversion(tmp_path):
@@ -80,9 +75,7 @@ def test_a_perceive_ir_restores_with_guidance_from_the_whole_picture(tmp_path):
     dino = tiny_model()
     dino.model.save_pretrained(tmp_path / "dinov2")
     torch.manual_seed(0)
-    config = dataclasses.replace(
-        RELEASE, dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 2, 4), refinement=1, semantic_dim=16
-    )
+    config = PerceiveIRConfig(8, (1, 1, 1, 1), (1, 1, 2, 4), 1, semantic_dim=16)
     net = PerceiveIR(config).eval()
     meta = {
         "kind": "perceive-ir",
@@ -94,12 +87,12 @@ def test_a_perceive_ir_restores_with_guidance_from_the_whole_picture(tmp_path):
     restorer = pellucid.load(tmp_path / "net.safetensors", device="cpu", dtype="float32")
     image = torch.rand(1, 3, 150, 170, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        expected = net(image, net.context(image, dino.encode(image))).clamp(0, 1)
+        expected = net(image, net.condition(image, told(semantics=dino.encode(image)))).clamp(0, 1)
     assert torch.allclose(restorer.restore(image), expected, atol=1e-4)
     # a tile is guided by the whole, so it is not what a restoration of its own gives
     seen = []
     restorer.network.register_forward_pre_hook(lambda m, args: seen.append(args))
     restorer.restore(image, tile=96)
     assert len(seen) > 1
-    assert all(torch.equal(context.degradation, seen[0][1].degradation) for _, context in seen)
+    assert all(torch.equal(c.degradation, seen[0][1].degradation) for _, c in seen)
     assert torch.allclose(seen[0][1].degradation, net.cfe(image), atol=1e-5)

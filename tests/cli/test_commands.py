@@ -66,7 +66,7 @@ def test_quality_is_told_where_there_are_prompts_and_only_there(folder, run, mon
     picture("a.png")
     assert "quality" not in run("diagnose", "a.png")[1]
     shares = {"terrible": 0.5, "mediocre": 0.25, "excellent": 0.25}
-    monkeypatch.setattr("pellucid.restorer.Restorer.quality", lambda self, image: shares)
+    monkeypatch.setattr("pellucid.restorer.Restorer._quality", lambda self, picture: shares)
     out = run("diagnose", "a.png")[1]
     assert "quality" in out and "terrible" in out and "50.0%" in out
     assert json.loads(run("diagnose", "a.png", "--json")[1])["quality"] == shares
@@ -113,25 +113,33 @@ def test_models_lists_origin_and_licence(run):
 
 
 def test_convert_turns_an_official_checkpoint_into_a_bundle(folder, run):
-    from pellucid.checkpoints.build import build_network, load_network
+    from pellucid.checkpoints.load import load_network
+    from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 
-    config = {"nf": 32, "ch_mult": [1, 1], "context_dim": 16}
-    network = tiny.randomised(build_network("irsde-unet", config))
+    config = UNetConfig(nf=32, ch_mult=(1, 1), context_dim=16)
+    network = tiny.randomised(ConditionalUNet(config))
     torch.save(network.state_dict(), "net.pth")
     status, out, _ = run("convert", "net.pth", "net.safetensors")
     assert status == 0 and "irsde-unet" in out
-    again, meta = load_network("net.safetensors")
-    assert meta["source"] == "net.pth" and again.config == network.config
+    loaded = load_network("net.safetensors")
+    again = loaded.network
+    assert loaded.meta["source"] == "net.pth" and again.config == network.config
     status, _, err = run("convert", "net.pth", "net.safetensors")
     assert status == 2 and "exists already" in err
     assert run("convert", "net.pth", "small.safetensors", "--dtype", "int8")[0] == 0
-    small = load_network("small.safetensors")[0].state_dict()
+    small = load_network("small.safetensors").network.state_dict()
     for name, weight in again.state_dict().items():
         assert (small[name] - weight).abs().max() <= weight.abs().max() / 250, name
     assert Path("small.safetensors").stat().st_size < 0.4 * Path("net.safetensors").stat().st_size
     Path("other.pth").write_bytes(b"garbage")
     assert run("convert", "other.pth", "other.safetensors")[0] == 1
     assert not Path("other.safetensors").exists()
+    state = network.state_dict()
+    del state["final_conv.bias"]
+    torch.save(state, "part.pth")
+    status, _, err = run("convert", "part.pth", "part.safetensors")
+    assert status == 1 and "final_conv.bias is missing" in err
+    assert not Path("part.safetensors").exists()
 
 
 def test_doctor_reports_and_warns_of_a_torchvision_that_does_not_fit(run, monkeypatch, tmp_path):

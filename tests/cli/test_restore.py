@@ -245,17 +245,17 @@ def test_interrupting_leaves_finished_files_whole(tmp_path):
     script = f"""
 import sys, time
 sys.path.insert(0, {str(HERE)!r})
-import tiny, pellucid.restorer
+import tiny, pellucid.loading
 from pellucid import cli
 model = tiny.restorer()
-plain = model.restore
+plain = model.run
 def slowly(photo, **options):
     if photo.path.name == "2.png":
         print("now", flush=True)
         time.sleep(60)
     return plain(photo, **options)
-model.restore = slowly
-pellucid.restorer.load = lambda *_: model
+model.run = slowly
+pellucid.loading.load = lambda *_: model
 sys.exit(cli.main(["restore", "in", "-o", "out"]))
 """
     process = subprocess.Popen(

@@ -91,32 +91,11 @@ def test_captions_go_with_their_pictures(table):
     assert data[3]["word"] == "noisy"
 
 
-def test_captions_can_be_balanced(table):
-    data = CaptionedPairs(table, size=8, balanced=True)
-    assert Counter(data[i]["word"] for i in range(10)) == {"hazy": 5, "noisy": 5}
-
-
 def test_without_a_random_crop_the_centre_square_is_seen(table):
     one, two = (CaptionedPairs(table, size=60, seed=s, scale=(1, 1))[0] for s in (0, 1))
     assert torch.equal(one["gt"], two["gt"])
     whole = PairedFolders(table.parent, crop=None, draw="each", turns=False)[0]["gt"]
     assert torch.equal(one["gt"], whole[:, :, 15:75])
-
-
-def test_clip_sees_the_whole_picture_or_a_patch(tmp_path):
-    """Of a picture with a white frame, the whole shows the frame, a patch mostly does not."""
-    pixels = picture(0, 300, 300) // 4
-    pixels[:10], pixels[-10:], pixels[:, :10], pixels[:, -10:] = 255, 255, 255, 255
-    for side in ("LQ", "GT"):
-        save(tmp_path / "hazy" / side / "0.png", pixels)
-    CaptionWriter(tmp_path / "c.csv").append([("hazy/LQ/0.png", "a frame", "hazy")])
-
-    def framed(view):
-        data = CaptionedPairs(tmp_path / "c.csv", size=64, clip_view=view, scale=(1, 1))
-        return sum(float(data[i]["lq"][:, 0].mean()) > 0.9 for i in range(30))
-
-    assert framed("image") == 30
-    assert framed("patch") < 15
 
 
 def test_a_table_of_other_pictures_is_refused(table):

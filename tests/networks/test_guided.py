@@ -10,7 +10,7 @@ from pellucid.networks.guided import (
 )
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
-from tiny import randomised
+from tiny import randomised, told
 
 RES = {"widths": (8, 12, 16), "encoder_blocks": (1, 1), "decoder_blocks": (1, 1)}
 RES |= {"middle_blocks": 1, "context_dim": 8, "embed_dim": 4, "content_levels": 1}
@@ -40,11 +40,11 @@ def networks(request):
 
 def test_a_guided_network_starts_as_its_host(networks):
     host, guided = networks
-    image, vectors = random(2, 3, 37, 50), [random(2, 6, seed=i) for i in range(4)]
+    image, vectors = random(2, 3, 37, 50), random(2, 4, 6)
     embeddings = random(2, 8, seed=5), random(2, 8, seed=6)
-    expected = host(image, host.context(*embeddings))
+    expected = host(image, host.condition(image, told(*embeddings)))
     assert not torch.allclose(expected, image, atol=1e-2)
-    found = guided(image, guided.context(image, vectors, *embeddings))
+    found = guided(image, guided.condition(image, told(*embeddings, vectors)))
     torch.testing.assert_close(found, expected)
 
 
@@ -54,11 +54,12 @@ def test_all_adapters_learn_and_hear_semantics_and_degradation(networks):
         torch.nn.init.normal_(parameter, std=0.2)
     image = random(2, 3, 32, 32)
     vectors = [random(2, 6, seed=i).requires_grad_() for i in range(4)]
-    context = guided.context(image, vectors)
-    assert torch.allclose(context.degradation.norm(dim=1), torch.ones(2))
-    guided(image, context).square().mean().backward()
+    guidance = told(semantics=torch.stack(vectors, dim=1))
+    condition = guided.condition(image, guidance)
+    assert torch.allclose(condition.perceived.degradation.norm(dim=1), torch.ones(2))
+    guided(image, condition).square().mean().backward()
     assert all(p.grad.abs().sum() > 0 for n, p in guided.adapters.named_parameters())
-    heard = [v.grad is not None and bool(v.grad.abs().sum() > 0) for v in vectors]
+    heard = [bool(v.grad.abs().sum() > 0) for v in vectors]
     levels = len(guided.adapters.levels)
     assert heard == [i >= 4 - levels for i in range(4)]  # three levels: the first is left out
 
@@ -72,10 +73,10 @@ def test_the_first_step_already_moves_an_adapter():
         assert last.weight.grad.abs().sum() > 0
 
 
-def test_a_context_of_one_picture_serves_its_tiles(networks):
+def test_a_condition_of_one_picture_serves_its_tiles(networks):
     _, guided = networks
-    image, vectors = random(1, 3, 48, 48), [random(1, 6, seed=i) for i in range(4)]
-    context = guided.context(image, vectors)
+    image, vectors = random(1, 3, 48, 48), random(1, 4, 6)
+    condition = guided.condition(image, told(semantics=vectors))
     tiles = torch.cat([image[..., :32], image[..., 16:]])
-    both = guided(tiles, context)
-    torch.testing.assert_close(both[:1], guided(tiles[:1], context), atol=1e-5, rtol=1e-4)
+    both = guided(tiles, condition)
+    torch.testing.assert_close(both[:1], guided(tiles[:1], condition), atol=1e-5, rtol=1e-4)

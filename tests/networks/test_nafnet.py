@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
+from tiny import told
 
 TINY = NAFNetConfig(
     width=8,
@@ -84,16 +85,18 @@ def test_untrained_conditioning_leaves_the_plain_network_unchanged():
     names = plain.state_dict().keys()
     plain.load_state_dict({name: net.state_dict()[name] for name in names})
     image, degradation, content = inputs()
-    expected = plain(image)
+    expected = plain(image, plain.condition(image, told()))
     assert (expected - image).abs().max() > 0.1  # the comparison is about something
-    assert torch.allclose(net(image, net.context(degradation, content)), expected, atol=1e-6)
-    assert torch.allclose(net(image), expected, atol=1e-6)
+    assert torch.allclose(
+        net(image, net.condition(image, told(degradation, content))), expected, atol=1e-6
+    )
+    assert torch.allclose(net(image, net.condition(image, told())), expected, atol=1e-6)
 
 
 def test_conditioning_learns_from_its_first_step():
     net = trained(TINY).train()
     image, degradation, content = inputs()
-    net(image, net.context(degradation, content)).square().mean().backward()
+    net(image, net.condition(image, told(degradation, content))).square().mean().backward()
     for name, p in net.named_parameters():
         assert p.grad is not None, name
         if "modulation" in name or "cross_attention" in name:
@@ -108,9 +111,9 @@ def test_trained_conditioning_uses_both_embeddings():
         if "modulation" in name or "cross_attention" in name:
             p.copy_(torch.randn(p.shape, generator=generator))
     image, degradation, content = inputs()
-    out = net(image, net.context(degradation, content))
-    assert (net(image, net.context(-degradation, content)) - out).abs().max() > 1e-3
-    assert (net(image, net.context(degradation, -content)) - out).abs().max() > 1e-3
+    out = net(image, net.condition(image, told(degradation, content)))
+    assert (net(image, net.condition(image, told(-degradation, content))) - out).abs().max() > 1e-3
+    assert (net(image, net.condition(image, told(degradation, -content))) - out).abs().max() > 1e-3
 
 
 @torch.no_grad()
@@ -120,7 +123,11 @@ def test_missing_embeddings_count_as_zeros():
         linear.bias.fill_(0.3)
     image, _, _ = inputs()
     zeros = torch.zeros(2, 10)
-    assert torch.allclose(net(image), net(image, net.context(zeros, zeros)), atol=1e-6)
+    assert torch.allclose(
+        net(image, net.condition(image, told())),
+        net(image, net.condition(image, told(zeros, zeros))),
+        atol=1e-6,
+    )
 
 
 @torch.no_grad()
@@ -128,21 +135,34 @@ def test_missing_embeddings_count_as_zeros():
 def test_any_size_comes_back(size):
     net = trained(TINY)
     image, degradation, content = inputs(size=size)
-    assert net(image, net.context(degradation, content)).shape == image.shape
+    assert net(image, net.condition(image, told(degradation, content))).shape == image.shape
 
 
 @torch.no_grad()
 def test_context_of_one_image_serves_a_batch_of_its_tiles():
     net = trained(TINY)
     image, degradation, content = inputs()
-    context = net.context(degradation[:1], content[:1])
-    assert torch.allclose(net(image, context)[:1], net(image[:1], context), atol=1e-5)
+    condition = net.condition(image, told(degradation[:1], content[:1]))
+    assert torch.allclose(net(image, condition)[:1], net(image[:1], condition), atol=1e-5)
 
 
 def test_autocast_trains_it():
     net = trained(TINY).train()
     image, degradation, content = inputs()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = net(image, net.context(degradation, content)).float().square().mean()
+        loss = net(image, net.condition(image, told(degradation, content))).float().square().mean()
     loss.backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("blocks", [((1, 1, 1, 28), 1, (1, 1, 1, 1)), ((2, 2, 4, 8), 12, (2,) * 4)])
+def test_an_official_file_is_recognised_by_keys_and_shapes(blocks):
+    """The sizes of the GoPro and the SIDD networks."""
+    config = NAFNetConfig(32, *blocks, **PLAIN)
+    with torch.device("meta"):
+        state = NAFNet(config).state_dict()
+        assert NAFNet.official(state) == (config, state)
+        grey = state | {"intro.weight": torch.empty(32, 1, 3, 3)}
+    assert NAFNet.official(grey) is None
+    del state["middle_blks.0.beta"]
+    assert NAFNet.official(state) is None

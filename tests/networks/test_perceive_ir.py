@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,25 +7,24 @@ from golden.fill import image, read_keys
 from networks.test_restormer import double_image
 from pellucid.networks.perceive_ir import (
     ETB,
-    FIGURE,
     PGM,
-    RELEASE,
     PerceiveIR,
+    PerceiveIRConfig,
 )
+from tiny import told
 
 SMALL = {"dim": 8, "blocks": (2, 1, 1, 1), "heads": (1, 1, 2, 4), "semantic_dim": 10}
-TINY = dataclasses.replace(RELEASE, **SMALL, refinement=1, degradation_dim=6)
-TINY_FIGURE = dataclasses.replace(FIGURE, **SMALL, degradation_dim=6)
-BOTH = pytest.mark.parametrize("config", [TINY, TINY_FIGURE], ids=["release", "figure"])
+TINY = PerceiveIRConfig(**SMALL, refinement=1, degradation_dim=6)
 
 
 def semantics(batch=2, seed=0):
-    return torch.randn(4, batch, 10, generator=torch.Generator().manual_seed(seed))
+    vectors = torch.randn(4, batch, 10, generator=torch.Generator().manual_seed(seed))
+    return vectors.transpose(0, 1)
 
 
-def network(config, seed=0):
+def network(seed=0):
     torch.manual_seed(seed)
-    return PerceiveIR(config).eval()
+    return PerceiveIR(TINY).eval()
 
 
 def test_parameters_have_the_official_names_shapes_and_order():
@@ -41,17 +38,17 @@ def test_parameters_have_the_official_names_shapes_and_order():
 @torch.no_grad()
 def test_restoration_equals_the_official_network():
     net, x = perceive.filled(PerceiveIR()), double_image(2, 64, 64)
-    context = net.context(x, perceive.semantics(2))
-    assert perceive.error(context.degradation, "cfe") < 1e-6
+    condition = net.condition(x, told(semantics=torch.stack(perceive.semantics(2), dim=1)))
+    assert perceive.error(condition.degradation, "cfe") < 1e-6
     assert perceive.error(net.cfe(x.flip(-2)), "cfe of the flipped image") < 1e-6
-    assert perceive.error(net(x, context), "perceive_ir") < 1e-6
+    assert perceive.error(net(x, condition), "perceive_ir") < 1e-6
 
 
 @torch.no_grad()
 def test_a_guided_block_and_its_guidance_equal_the_official_ones():
     i = torch.arange(48 * 64, dtype=torch.float64)
     x, g = (z.view(1, 48, 8, 8) for z in ((0.013 * i).sin(), (0.017 * i).cos()))
-    block = perceive.filled(ETB(48, 1, 2.66, bias=True, mdta=True))
+    block = perceive.filled(ETB(48, 1, 2.66))
     assert perceive.error(block(x, g), "etb") < 1e-6
     degradation = F.normalize(i[:128].sin()[None])
     module = perceive.filled(PGM(48, 768 + 128))
@@ -59,99 +56,61 @@ def test_a_guided_block_and_its_guidance_equal_the_official_ones():
 
 
 @torch.no_grad()
-def test_the_figure_adds_its_one_attention_to_the_guidance_itself():
-    torch.manual_seed(0)
-    block = ETB(8, 2, 2.66, bias=False, mdta=False)
-    x, g = torch.randn(2, 1, 8, 6, 5)
-    attended = block.attention(block.norm1(x), block.guidance_norm(g)) + g
-    assert torch.equal(block(x, g), attended + block.ffn(block.norm2(attended)))
-    names = {name.split(".")[0] for name, _ in block.named_parameters()}
-    assert names == {"norm1", "guidance_norm", "attention", "norm2", "ffn"}
-
-
-@torch.no_grad()
-def test_the_guidance_of_the_figure_is_a_gain_and_a_shift_without_a_residual():
-    module = network(TINY_FIGURE).pgm[1]
-    x, prior = torch.rand(2, 16, 4, 4), semantics()[1]
-    for layer in (*module.gain, *module.shift):
-        layer.weight.zero_(), layer.bias.zero_()
-    module.shift[-1].bias.fill_(3)
-    assert torch.equal(module(x, prior, torch.rand(2, 6)), torch.full_like(x, 3))
-    module.gain[-1].bias.fill_(2)
-    assert torch.equal(module(x, prior, torch.rand(2, 6)), 2 * x + 3)
-
-
-@BOTH
-@torch.no_grad()
 @pytest.mark.parametrize("size", [(1, 1), (1, 19), (13, 21)])
-def test_any_size_comes_back(config, size):
-    net, x = network(config), torch.rand(2, 3, *size)
-    out = net(x, net.context(x, semantics()))
+def test_any_size_comes_back(size):
+    net, x = network(), torch.rand(2, 3, *size)
+    out = net(x, net.condition(x, told(semantics=semantics())))
     assert out.shape == x.shape and out.isfinite().all()
 
 
-@BOTH
 @torch.no_grad()
-def test_every_level_of_semantics_and_the_degradation_matter(config):
-    net, x = network(config).double(), double_image(1, 16, 24)
-    context = net.context(x, semantics(1).double())
-    out = net(x, context)
-    others = [context._replace(degradation=-context.degradation)]
+def test_every_level_of_semantics_and_the_degradation_matter():
+    net, x = network().double(), double_image(1, 16, 24)
+    condition = net.condition(x, told(semantics=semantics(1).double()))
+    out = net(x, condition)
+    others = [condition._replace(degradation=-condition.degradation)]
     for level in range(4):
-        changed = [-s if i == level else s for i, s in enumerate(context.semantics)]
-        others.append(context._replace(semantics=tuple(changed)))
+        changed = [-s if i == level else s for i, s in enumerate(condition.semantics)]
+        others.append(condition._replace(semantics=tuple(changed)))
     assert all((net(x, other) - out).abs().max() > 1e-6 for other in others)
 
 
-@BOTH
 @torch.no_grad()
-def test_the_degradation_is_a_vector_of_length_one(config):
-    net, x = network(config), image(2, 17, 9)
+def test_the_degradation_is_a_vector_of_length_one():
+    net, x = network(), image(2, 17, 9)
     assert torch.allclose(net.cfe(x).norm(dim=1), torch.ones(2))
     assert net.cfe(x).shape == (2, 6)
 
 
-@BOTH
 @torch.no_grad()
-def test_images_of_a_batch_do_not_influence_each_other(config):
-    net, x, s = network(config).double(), double_image(2, 16, 24), semantics().double()
-    together = net(x, net.context(x, s))
-    alone = net(x[1:], net.context(x[1:], s[:, 1:]))
+def test_images_of_a_batch_do_not_influence_each_other():
+    net, x, s = network().double(), double_image(2, 16, 24), semantics().double()
+    together = net(x, net.condition(x, told(semantics=s)))
+    alone = net(x[1:], net.condition(x[1:], told(semantics=s[1:])))
     assert torch.allclose(together[1:], alone, atol=1e-12)
 
 
-@BOTH
 @torch.no_grad()
-def test_context_of_one_image_serves_a_batch_of_its_tiles(config):
-    net, x = network(config), image(2, 16, 16)
-    context = net.context(x[:1], semantics(1))
-    assert torch.allclose(net(x, context)[1:], net(x[1:], context), atol=1e-5)
+def test_condition_of_one_image_serves_a_batch_of_its_tiles():
+    net, x = network(), image(2, 16, 16)
+    condition = net.condition(x[:1], told(semantics=semantics(1)))
+    assert torch.allclose(net(x, condition)[1:], net(x[1:], condition), atol=1e-5)
 
 
-@BOTH
 @torch.no_grad()
-def test_memory_format_does_not_change_the_result(config):
-    net, x = network(config).double(), double_image(2, 24, 16)
-    context = net.context(x, semantics().double())
-    expected = net(x, context)
+def test_memory_format_does_not_change_the_result():
+    net, x = network().double(), double_image(2, 24, 16)
+    condition = net.condition(x, told(semantics=semantics().double()))
+    expected = net(x, condition)
     net = net.to(memory_format=torch.channels_last)
-    assert torch.allclose(net(x.to(memory_format=torch.channels_last), context), expected)
+    assert torch.allclose(net(x.to(memory_format=torch.channels_last), condition), expected)
 
 
-@BOTH
-def test_bfloat16_trains_and_stays_close_to_float32(config):
-    net, x = network(config), image(2, 16, 24)
+def test_bfloat16_trains_and_stays_close_to_float32():
+    net, x = network(), image(2, 16, 24)
     with torch.autocast("cpu", torch.bfloat16):
-        fast = net(x, net.context(x, semantics()))
-    exact = net(x, net.context(x, semantics()))
+        fast = net(x, net.condition(x, told(semantics=semantics())))
+    exact = net(x, net.condition(x, told(semantics=semantics())))
     assert (fast - exact).norm() < 0.03 * (exact - x).norm()
     fast.square().mean().backward()
     assert all(p.grad.isfinite().all() and p.grad.any() for p in net.parameters())
-
-
-def test_the_figure_has_no_biases_and_no_second_attention_or_refinement():
-    with torch.device("meta"):
-        names = set(PerceiveIR(FIGURE).state_dict())
-    assert not any("mdta" in name or "refinement" in name for name in names)
-    biased = {name.split(".")[0] for name in names if "norm" not in name and "bias" in name}
-    assert biased == {"cfe", "pgm"}

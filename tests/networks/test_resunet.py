@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
+from tiny import told
 
 TINY = ResUNetConfig(
     widths=(8, 8, 12),
@@ -32,13 +33,13 @@ def embeddings(batch=1, seed=1):
 def test_any_size_comes_back(size):
     net = randomised(ResUNet(TINY))
     image = torch.rand(2, 3, *size)
-    assert net(image, net.context(*embeddings(2))).shape == image.shape
+    assert net(image, net.condition(image, told(*embeddings(2)))).shape == image.shape
 
 
 def test_untrained_network_is_the_identity():
     net = ResUNet(TINY)
     image = torch.rand(1, 3, 20, 24)
-    assert torch.equal(net(image, net.context(*embeddings())), image)
+    assert torch.equal(net(image, net.condition(image, told(*embeddings()))), image)
 
 
 def test_conditioning_starts_without_effect_and_acts_once_trained():
@@ -48,12 +49,12 @@ def test_conditioning_starts_without_effect_and_acts_once_trained():
         torch.nn.init.normal_(block.conv2.weight)
     image = torch.rand(1, 3, 16, 16)
     degradation, content = embeddings()
-    plain = net(image, net.context(None, None))
-    assert torch.equal(net(image, net.context(degradation, content)), plain)
+    plain = net(image, net.condition(image, told(None, None)))
+    assert torch.equal(net(image, net.condition(image, told(degradation, content))), plain)
     net = randomised(net)
-    plain = net(image, net.context(None, None))
-    assert not torch.allclose(net(image, net.context(degradation, None)), plain)
-    assert not torch.allclose(net(image, net.context(None, content)), plain)
+    plain = net(image, net.condition(image, told(None, None)))
+    assert not torch.allclose(net(image, net.condition(image, told(degradation, None))), plain)
+    assert not torch.allclose(net(image, net.condition(image, told(None, content))), plain)
 
 
 def test_the_damage_is_read_as_a_mixture_of_the_known_words():
@@ -63,7 +64,7 @@ def test_the_damage_is_read_as_a_mixture_of_the_known_words():
     image = torch.rand(1, 3, 16, 16)
 
     def restored(degradation):
-        return net(image, net.context(degradation, None))
+        return net(image, net.condition(image, told(degradation, None)))
 
     # near a word it is that word, whatever the rest: here orthogonal to all three
     rest = torch.randn(1, 10)
@@ -80,8 +81,8 @@ def test_batch_members_do_not_influence_each_other():
     net = randomised(ResUNet(TINY)).double()
     image = torch.rand(3, 3, 20, 20, dtype=torch.float64)
     degradation, content = (e.double() for e in embeddings(3))
-    together = net(image, net.context(degradation, content))
-    alone = net(image[1:2], net.context(degradation[1:2], content[1:2]))
+    together = net(image, net.condition(image, told(degradation, content)))
+    alone = net(image[1:2], net.condition(image, told(degradation[1:2], content[1:2])))
     assert torch.allclose(together[1:2], alone, atol=1e-12)
 
 
@@ -90,7 +91,7 @@ def test_nothing_beyond_half_the_overlap_is_seen():
     reach = net.overlap // 2
     size = 2 * reach + 4 * net.multiple
     image = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-    out = net(image, net.context(None, None))
+    out = net(image, net.condition(image, told(None, None)))
     centre = size // 2
     out[0, :, centre, centre].sum().backward()
     seen = (image.grad.abs().sum(1)[0] > 0).nonzero()
@@ -101,10 +102,10 @@ def test_nothing_beyond_half_the_overlap_is_seen():
 def test_context_is_enough_for_a_bf16_forward_and_stays_close():
     net = randomised(ResUNet(TINY))
     image = torch.rand(1, 3, 32, 32)
-    context = net.context(*embeddings())
+    condition = net.condition(image, told(*embeddings()))
     with torch.autocast("cpu", torch.bfloat16):
-        fast = net(image, context)
-    exact = net(image, context)
+        fast = net(image, condition)
+    exact = net(image, condition)
     assert (fast.float() - exact).norm() / exact.norm() < 0.03
 
 
@@ -112,12 +113,12 @@ def test_diffusion_version_uses_time_state_and_starts_from_the_deterministic_wei
     net = DiffusionResUNet(TINY)
     mu = torch.rand(2, 3, 17, 19)
     x = mu + 0.1 * torch.randn_like(mu)
-    context = net.context(*embeddings(2))
-    assert torch.equal(net(x, mu, torch.tensor([1, 100]), context), mu)
+    condition = net.condition(mu, told(*embeddings(2)))
+    assert torch.equal(net(x, mu, torch.tensor([1, 100]), condition), mu)
     net = randomised(net)
-    out = net(x, mu, torch.tensor([1, 100]), context)
+    out = net(x, mu, torch.tensor([1, 100]), condition)
     assert out.shape == mu.shape
-    assert not torch.allclose(out, net(x, mu, torch.tensor([2, 100]), context))
+    assert not torch.allclose(out, net(x, mu, torch.tensor([2, 100]), condition))
     shared = ResUNet(TINY).state_dict()
     own = DiffusionResUNet(TINY).state_dict()
     differing = [k for k, v in shared.items() if own[k].shape != v.shape]
@@ -135,4 +136,4 @@ def test_damage_that_scales_the_light_is_undone_by_the_bias_of_the_head_alone():
     net = ResUNet(TINY)
     net.head.bias.data[:12] = 1.0  # the gain's half: three colours of four pixels
     image = torch.rand(1, 3, 21, 16)
-    assert torch.allclose(net(image / 2, net.context(None, None)), image)
+    assert torch.allclose(net(image / 2, net.condition(image, told(None, None))), image)

@@ -50,10 +50,9 @@ def test_a_run_killed_by_sigkill_and_started_again_ends_the_same_bit_for_bit(tmp
     assert same(checkpoint.newest(tmp_path / "killed"), whole)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_any_optimiser_and_precision_resume_bit_for_bit(tmp_path, precision, optimizer):
-    chosen = tiny_run.OptimizerConfig(name=optimizer, lr=3e-3, weight_decay=0.01, clip_norm=1.0)
+def test_either_precision_resumes_bit_for_bit(tmp_path, precision):
+    chosen = tiny_run.OptimizerConfig(lr=3e-3, weight_decay=0.01, clip_norm=1.0)
     changes = {"precision": precision, "accumulation": 2, "optimizer": chosen}
     tiny_run.run(tmp_path / "whole", **changes)
     with pytest.raises(tiny_run.Stop):

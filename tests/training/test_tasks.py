@@ -5,19 +5,25 @@ import pytest
 import torch
 from torch import nn
 
-from pellucid.checkpoints.build import load_network
 from pellucid.checkpoints.bundle import save_bundle
-from pellucid.checkpoints.load import load_daclip
+from pellucid.checkpoints.load import load_daclip, load_network
 from pellucid.degradations import CLASSES
 from pellucid.diffusion import MeanRevertingSDE
 from pellucid.errors import UsageError
 from pellucid.losses import pixel
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.training.start import initialise
-from pellucid.training.tasks.controller import ControllerTask
+from pellucid.training.tasks.controller import ControllerOptions, ControllerTask
 from pellucid.training.tasks.diffusion import DiffusionTask
-from pellucid.training.tasks.guidance import FrozenTower, guide, training_views
-from pellucid.training.tasks.networks import teach_words
+from pellucid.training.tasks.guidance import (
+    FrozenTower,
+    WordEmbeddings,
+    guide,
+    teach_words,
+    training_views,
+)
+from pellucid.training.tasks.prompts import PromptsOptions
 from pellucid.training.tasks.restore import RestoreTask
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
@@ -144,9 +150,11 @@ def test_the_crop_seen_in_training_is_nearly_what_inference_sees(model):
 
 
 def test_dropped_contexts_are_zero_for_the_same_samples_in_both(model, batch):
-    class Echo(nn.Module):
-        def context(self, degradation, content):
-            return degradation, content
+    class Echo(RestorationNetwork):
+        needs = frozenset({"degradation", "content"})
+
+        def condition(self, image, guidance):
+            return guidance.degradation, guidance.content
 
     degradation, content = guide(Echo(), FrozenTower(model), batch["lq"], 0.5, generator(5))
     dropped = (degradation == 0).all(1)
@@ -162,7 +170,7 @@ def test_dropped_contexts_are_zero_for_the_same_samples_in_both(model, batch):
 
 def test_restoration_learns_with_guidance_and_without(model, batch):
     for tower in (None, FrozenTower(model)):
-        task = RestoreTask(ResUNet(NET), tower, context_dropout=0.2, frequency=0.1)
+        task = RestoreTask(ResUNet(NET), tower, context_dropout=0.2)
         first, last = fit(task, batch, 40, 0.01)
         assert last < 0.8 * first
 
@@ -184,28 +192,26 @@ def test_exported_networks_are_what_inference_builds(model, batch, tmp_path):
         fit(task, batch, 2, 0.01)
         state, meta = task.export()
         save_bundle(tmp_path / "weights.safetensors", state, meta)
-        network, read = load_network(tmp_path / "weights.safetensors")
+        loaded = load_network(tmp_path / "weights.safetensors")
+        network, read = loaded.network, loaded.meta
         assert type(network) is type(task.network) and network.config == NET
         for name, value in network.state_dict().items():
             assert torch.equal(value, state[name])
         assert read["tower"] == "/towers/tiny.safetensors"
-    assert read["predicts"] == "x0" and read["sde"]["steps"] == 7
+    assert loaded.predicts == "x0" and loaded.sde["steps"] == 7
 
 
 # Diffusion
 
 
-class Exact(nn.Module):
+class Exact(RestorationNetwork):
     """A network that knows the answer."""
 
     def __init__(self, sde, clean, predicts):
         super().__init__()
         self.sde, self.clean, self.predicts = sde, clean, predicts
 
-    def context(self, degradation, content):
-        return None
-
-    def forward(self, x, mu, t, context):
+    def forward(self, x, mu, t, condition):
         if self.predicts == "x0":
             return self.clean
         return self.sde.epsilon_from_x0(x, mu, t, self.clean)
@@ -233,7 +239,7 @@ class Recorder(Exact):
         super().__init__(None, None, "x0")
         self.shown, self.level = [], nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, x, mu, t, context):
+    def forward(self, x, mu, t, condition):
         self.shown.append((x, t))
         return self.level.expand_as(x)
 
@@ -297,10 +303,10 @@ def test_a_deterministic_network_becomes_a_diffusion_network(batch, tmp_path):
     nn.init.zeros_(network.time[2].weight)  # without what the time adds ...
     nn.init.zeros_(network.time[2].bias)
     x, mu = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
-    context = network.context(None, None)
+    condition = network.condition(mu, Guidance())
     with torch.no_grad():  # ... it ignores x and does what the first network does
         torch.testing.assert_close(
-            network(x, mu, torch.ones(2), context), restore.network(mu, context)
+            network(x, mu, torch.ones(2), condition), restore.network(mu, condition)
         )
 
 
@@ -370,3 +376,25 @@ def test_a_network_is_taught_the_words_of_the_text_tower():
     assert "prompt.words" in network.state_dict()
     with pytest.raises(UsageError, match=f"5 words; there are {len(CLASSES)}"):
         teach_words(ResUNet(dataclasses.replace(NET, words=5)), clip, vocabulary)
+
+
+def test_texts_that_embed_alike_are_refused(model):
+    """As with an empty vocabulary: every text is the start and the end."""
+
+    def empty(texts):
+        return torch.tensor([[38, 39] + [0] * 6] * len(texts))
+
+    with pytest.raises(UsageError, match="embeds 'rainy' and 'noisy' alike"):
+        WordEmbeddings(model.clip, empty)(WORDS)
+
+
+def test_random_towers_are_trained_only_if_they_are_asked_for():
+    for options in (ControllerOptions(), PromptsOptions()):
+        with pytest.raises(UsageError, match=r"--task\.clip"):
+            options.build()
+    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    config = dataclasses.replace(
+        TINY, text=dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
+    )
+    options = ControllerOptions(model=config, clip="random", tokenizer=vocabulary)
+    assert options.build().model.config == config

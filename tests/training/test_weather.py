@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from pellucid.checkpoints.build import load_network
 from pellucid.checkpoints.bundle import save_bundle
+from pellucid.checkpoints.load import load_network
 from pellucid.errors import UsageError
 from pellucid.losses.distillation import SoftResidualDistillation
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
@@ -16,7 +16,7 @@ from pellucid.training.tasks.weather import WeatherOptions, WeatherTask
 from pellucid.vision_language.prior import PriorConfig
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 from pellucid.vision_language.spatial import Pixels, SpatialTeacher
-from tiny import randomised
+from tiny import randomised, told
 from training.tiny_run import Noisy, Stop, config
 
 SIZES = {
@@ -58,7 +58,8 @@ def test_teacher_and_heads_stay_behind_and_the_clip_is_named(tmp_path):
         assert all(p.grad is None for p in tower.parameters()) and not tower.tower.training
         assert the_task.network.prior.learned.grad is not None
         save_bundle(tmp_path / "net.safetensors", *the_task.export())
-        network, meta = load_network(tmp_path / "net.safetensors")
+        loaded = load_network(tmp_path / "net.safetensors")
+        network, meta = loaded.network, loaded.meta
         assert network.config == NETWORK and meta["semantics"] == "RN50.pt"
         assert set(network.state_dict()) == set(WeatherUNet(NETWORK).state_dict())
         assert meta["teacher"] == the_task.srd.teacher.name
@@ -66,7 +67,9 @@ def test_teacher_and_heads_stay_behind_and_the_clip_is_named(tmp_path):
 
 def test_the_prior_sees_the_whole_picture_where_the_data_has_it():
     the_task, seen = task(None, clip()), []
-    the_task.semantics.model.encode = lambda view: seen.append(view) or torch.zeros(len(view), 12)
+    the_task.semantics.model.encode = lambda view: (
+        seen.append(view) or torch.zeros(len(view), 1, 12)
+    )
     crop, view = batch(), torch.rand(4, 3, 32, 32)
     the_task(crop | {"view": view}, torch.Generator())
     the_task(crop, torch.Generator())
@@ -104,7 +107,7 @@ def test_the_distillation_draws_the_gates_to_the_damage():
 
 def test_options_that_cannot_work_are_refused():
     for changes, said in (
-        ({}, "guided by pictures"),
+        ({}, "needs semantics"),
         ({"network": dataclasses.replace(NETWORK, prior=None)}, "teacher is CLIP RN50"),
         ({"network": dataclasses.replace(NETWORK, prior=None), "teacher": "tower"}, "DA-CLIP's"),
         (
@@ -132,12 +135,14 @@ def test_a_resunet_is_the_start_of_a_weather_network(tmp_path):
     for level in network.sar:
         level.alpha.zero_()
     for word in resunet.prompt.words:
-        expected = resunet(image, resunet.context(word[None], None))
-        assert torch.allclose(network(image, network.context(word[None])), expected, atol=1e-4)
+        expected = resunet(image, resunet.condition(image, told(word[None])))
+        found = network(image, network.condition(image, told(word[None])))
+        assert torch.allclose(found, expected, atol=1e-4)
     unguided = WeatherUNet(dataclasses.replace(words, words=0))
     initialise(unguided, path, strict=False)
     for level in unguided.sar:
         level.alpha.zero_()
     embedding = resunet.prompt(resunet.prompt.words).mean(0, keepdim=True)
-    middle = resunet.context(None, None)._replace(embedding=embedding)
-    assert torch.allclose(unguided(image), resunet(image, middle), atol=1e-4)
+    middle = resunet.condition(image, told())._replace(embedding=embedding)
+    found = unguided(image, unguided.condition(image, told()))
+    assert torch.allclose(found, resunet(image, middle), atol=1e-4)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pellucid.checkpoints.weights import config_from
 from pellucid.vision_language.clip import CLIP, VIT_B_32, VIT_L_14, Attention, CLIPConfig
 from vision_language.small_towers import SMALL
 
@@ -60,7 +61,7 @@ def test_sizes_that_do_not_divide_are_refused():
 
 @pytest.mark.parametrize("config", [VIT_B_32, VIT_L_14, replace(SMALL, views="windows")])
 def test_a_config_survives_json(config):
-    assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
+    assert config_from(CLIPConfig, json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_openais_activation_is_in_both_towers():
@@ -73,4 +74,4 @@ def test_openais_activation_is_in_both_towers():
         expected = mlp.c_proj(h / (1 + torch.exp(-1.702 * h)))
         torch.testing.assert_close(mlp(x), expected)
     assert (expected - mlp.c_proj(F.gelu(h))).abs().max() > 1e-4
-    assert CLIPConfig.from_dict(json.loads(json.dumps(asdict(clip.config)))) == clip.config
+    assert config_from(CLIPConfig, json.loads(json.dumps(asdict(clip.config)))) == clip.config

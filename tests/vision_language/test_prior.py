@@ -11,8 +11,6 @@ from pellucid.vision_language.prior import (
 )
 from vision_language.small_towers import small_tower
 
-QUERIES = ("pixels", "tokens")
-
 
 def random(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
@@ -22,9 +20,9 @@ def config(**changes):
     return PriorConfig(**{"sample_dim": 10, "tokens": 5, "width": 8, **changes})
 
 
-def attention(query="pixels", channels=64):
+def attention(channels=64):
     torch.manual_seed(0)
-    layer = PriorAttention(channels, 8, query).eval()
+    layer = PriorAttention(channels, 8).eval()
     torch.nn.init.ones_(layer.gain)
     return layer
 
@@ -35,8 +33,6 @@ def attention(query="pixels", channels=64):
         ({}, 6),
         ({"tokens": 0}, 1),
         ({"sample_dim": 0}, 5),
-        ({"mix": "shift"}, 5),
-        ({"mix": "mixture"}, 1),
         ({"grid_dim": 7}, 6 + 9),
     ],
 )
@@ -48,14 +44,6 @@ def test_every_reading_gives_its_number_of_tokens_and_all_of_it_is_learned(chang
     (tokens * random(*tokens.shape, seed=2)).sum().backward()
     for name, parameter in prior.named_parameters():
         assert parameter.grad.abs().max() > 0, name
-
-
-def test_the_mixture_is_a_weighted_mean_of_the_learned_tokens():
-    prior = WeatherPrior(config(mix="mixture"))
-    sample = random(2, 10)
-    weights = prior.sample(sample).softmax(-1)
-    expected = (weights[..., None] * prior.learned).sum(1, keepdim=True)
-    assert torch.allclose(prior(sample), expected, atol=1e-6)
 
 
 def test_the_sample_moves_its_token_and_no_learned_one():
@@ -72,17 +60,9 @@ def test_a_missing_sample_counts_as_zeros_and_a_missing_map_is_refused():
         WeatherPrior(config(grid_dim=7))(random(1, 10))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"sample_dim": 0, "tokens": 0},
-        {"tokens": 0, "mix": "shift"},
-        {"sample_dim": 0, "mix": "mixture"},
-    ],
-)
-def test_a_prior_of_nothing_is_refused(changes):
-    with pytest.raises(ValueError, match=r"token|sample"):
-        WeatherPrior(config(**changes))
+def test_a_prior_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="learned tokens or a sample"):
+        WeatherPrior(config(sample_dim=0, tokens=0))
 
 
 @torch.no_grad()
@@ -100,35 +80,30 @@ def test_pixels_that_query_get_the_softmax_over_the_tokens():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("query", QUERIES)
-def test_tokens_embed_nothing_at_first_and_something_once_trained(query):
+def test_tokens_embed_nothing_at_first_and_something_once_trained():
     x, tokens = random(1, 64, 4, 5), random(1, 6, 8, seed=1)
-    assert torch.equal(PriorAttention(64, 8, query)(x, tokens), x)
-    layer = attention(query)
+    assert torch.equal(PriorAttention(64, 8)(x, tokens), x)
+    layer = attention()
     moved = layer(x, tokens) - layer(x, -tokens)
     assert moved.abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_the_gain_learns_from_the_first_step(query):
-    layer = PriorAttention(64, 8, query)
+def test_the_gain_learns_from_the_first_step():
+    layer = PriorAttention(64, 8)
     layer(random(1, 64, 4, 5), random(1, 6, 8, seed=1)).square().sum().backward()
     assert layer.gain.grad.abs().max() > 0
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("query", QUERIES)
-def test_tokens_of_one_picture_serve_a_batch_of_its_tiles(query):
-    layer = attention(query)
+def test_tokens_of_one_picture_serve_a_batch_of_its_tiles():
+    layer = attention()
     x, tokens = random(3, 64, 4, 5), random(1, 6, 8, seed=1)
     for i in range(3):
         assert torch.allclose(layer(x, tokens)[i], layer(x[i : i + 1], tokens)[0], atol=1e-5)
 
 
 @torch.no_grad()
-@torch.no_grad()
-@pytest.mark.parametrize("query", QUERIES)
-def test_attention_costs_pixels_times_tokens(query, monkeypatch):
+def test_attention_costs_pixels_times_tokens(monkeypatch):
     products = []
 
     def counted(q, k, v, attend=F.scaled_dot_product_attention):
@@ -136,7 +111,7 @@ def test_attention_costs_pixels_times_tokens(query, monkeypatch):
         return attend(q, k, v)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
-    attention(query)(random(1, 64, 9, 7), random(1, 6, 8))
+    attention()(random(1, 64, 9, 7), random(1, 6, 8))
     assert set(products) == {9 * 7 * 6}
 
 

@@ -144,7 +144,7 @@ def test_a_tower_that_reads_too_few_tokens_is_refused():
 
 def test_the_lite_tower_gives_prompts_a_place():
     path = SHIPPED / "lite-clip.safetensors"
-    clip = load_tower(path)[0].clip
+    clip = load_tower(path).controller.clip
     tokenizer = Tokenizer.from_file(
         SHIPPED / "lite-tokenizer.json", clip.config.text.context_length
     )

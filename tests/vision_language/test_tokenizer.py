@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -22,9 +25,15 @@ OFFICIAL = {
 
 
 @pytest.fixture(scope="module")
-def clip_words():
-    """CLIP's vocabulary, cut down to the pieces of the ten words; ids are the official ones."""
-    return Tokenizer.from_clip(GOLDEN / "clip_words")
+def clip_words(tmp_path_factory):
+    """CLIP's vocabulary: the pieces of the ten words with the official ids, others made up."""
+    folder = tmp_path_factory.mktemp("clip")
+    vocabulary = json.loads((GOLDEN / "clip_words/vocab.json").read_text(encoding="utf-8"))
+    others = sorted(set(range(49408)) - set(vocabulary.values()))
+    vocabulary |= {f"other {i}": i for i in others}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    shutil.copy(GOLDEN / "clip_words/merges.txt", folder)
+    return Tokenizer.from_clip(folder)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,11 @@ def test_a_vocabulary_without_start_and_end_is_refused(tmp_path):
     WordPieces(BPE(vocab={"a": 0, "b": 1, "c": 2}, merges=[])).save(str(path))
     with pytest.raises(CheckpointError, match="highest ids"):
         Tokenizer.from_file(path)
+
+
+def test_a_vocabulary_of_another_size_is_not_clips():
+    with pytest.raises(CheckpointError, match="it has 193 ids, not 49408"):
+        Tokenizer.from_clip(GOLDEN / "clip_words")
 
 
 def test_a_missing_clip_vocabulary_says_what_to_do(tmp_path):

@@ -140,17 +140,19 @@ def _convert(file: RemoteFile, path: Path, target: Path, disposable: bool = Fals
     starts afresh. One that is right stays, should only the writing fail.
     """
     from pellucid.checkpoints.bundle import save_bundle
-    from pellucid.checkpoints.load import load_file
+    from pellucid.checkpoints.load import build
+    from pellucid.checkpoints.weights import read_weights
 
     try:
         sha256 = _verify(file, path)
-        state, meta = load_file(path)
+        weights = read_weights(path)
+        build(weights)
     except CheckpointError:
         if disposable:
             shutil.rmtree(path.parent)
         raise
     source = {"url": file.url, "sha256": sha256, "licence": file.licence, "paper": file.paper}
-    save_bundle(target, state, {**meta, "source": source})
+    save_bundle(target, weights.state, {**weights.meta, "source": source})
 
 
 def _verify(file: RemoteFile, path: Path) -> str:

@@ -22,7 +22,8 @@ examples:
 
 @dataclass
 class Convert:
-    """Turn an official checkpoint of DA-CLIP or Perceive-IR into safetensors, weights alone."""
+    """Turn an official checkpoint into safetensors, weights alone: of DA-CLIP, Perceive-IR, NAFNet,
+    Restormer or CLIP."""
 
     source: Annotated[Positional[Path], arg(metavar="SRC")]
     """A .pt or .pth file; it is read without running code in it."""
@@ -49,12 +50,15 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from pellucid.checkpoints.bundle import save_bundle
-    from pellucid.checkpoints.load import load_file
+    from pellucid.checkpoints.load import build
+    from pellucid.checkpoints.weights import PROMPTS, read_weights
 
-    state, meta = load_file(args.source)
+    weights = read_weights(args.source)
+    if weights.kind != PROMPTS:  # which only their own tower can check
+        build(weights)
     args.target.parent.mkdir(parents=True, exist_ok=True)
-    meta = {**meta, "source": args.source.name}
-    save_bundle(args.target, state, meta, getattr(torch, args.dtype))
+    meta = {**weights.meta, "source": args.source.name}
+    save_bundle(args.target, weights.state, meta, getattr(torch, args.dtype))
     size = args.target.stat().st_size / 1e6
-    print(f"{args.target}: {meta['kind']}, {len(state)} tensors, {size:.1f} MB")
+    print(f"{args.target}: {weights.kind}, {len(weights.state)} tensors, {size:.1f} MB")
     return 0

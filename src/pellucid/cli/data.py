@@ -190,7 +190,7 @@ def triplets(
         device: auto, cpu, cuda, mps, ...
     """
     from pellucid.data.triplets import render
-    from pellucid.restorer import load
+    from pellucid.loading import load
 
     if len(medium) not in (1, 2):
         raise UsageError("--medium takes one model that never saw the pictures, or two")

@@ -29,7 +29,7 @@ class Diagnose:
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
     """Files, folders, patterns such as '*.jpg', or - for standard input."""
-    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "lite"
+    model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "auto"
     """A name from `pellucid models`, or a file of weights."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     found = find(args.inputs)
 
     from pellucid.imaging.io import read
-    from pellucid.restorer import load
+    from pellucid.loading import load
 
     restorer = load(args.model, args.device, "float32")
     if restorer.text_features is None:

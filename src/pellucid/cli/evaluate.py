@@ -175,7 +175,7 @@ def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -
 
 def _sources(args: Evaluate, columns: int) -> list[Source]:
     from pellucid.evaluation.scoring import FolderSource, ModelSource
-    from pellucid.restorer import load
+    from pellucid.loading import load
 
     restorers = [load(name, args.device, args.dtype) for name in args.models]
     if args.preset and not any(r.is_diffusion for r in restorers):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +53,11 @@ class Restore:
     model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "auto"
     """A name from `pellucid models`, a file of weights, or auto: for each picture the model whose
     training covers what is wrong with it."""
+    tower: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """The DA-CLIP tower that guides a network from a file; if not given, the one its file names."""
+    semantics: Annotated[str | None, arg(metavar="FOLDER|FILE", help_behavior_hint="")] = None
+    """For Perceive-IR and others that need semantics: a folder with DINOv2, or the file of a CLIP;
+    if not given, what the network's file names, or DINOv2 from the Hugging Face Hub."""
     words: Annotated[
         str | None,
         arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
@@ -129,11 +133,11 @@ def main(argv: Sequence[str]) -> int:
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)
 
-    from pellucid.restorer import load
+    from pellucid.loading import load
 
-    restorer = load(args.model, args.device, args.dtype)
+    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics)
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
-    if args.map and not any(r.maps_damage for r in (restorer, *restorer.specialists.values())):
+    if args.map and not restorer.maps_damage:
         raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
@@ -194,7 +198,6 @@ def _restore(
     from pellucid.imaging.heat import heat
     from pellucid.imaging.io import BY_NAME, encode, fit, output_format, read, write_all
 
-    began = time.perf_counter()
     data = read_input(args.max_pixels) if job.source is None else job.source
     photo = read(data, args.max_pixels)
     if job.target is None:
@@ -203,23 +206,29 @@ def _restore(
     else:
         format = output_format(job.target)
     photo = fit(photo, format.name)  # says before the work what the result will lack
-    guidance = restorer.diagnose(photo, words=_words(args))
     options = {
         name: getattr(args, name) for name in ("steps", "preset", "strength", "seed", "tile")
     }
-    chosen = restorer.route(guidance)
-    restored = chosen.restore(photo, guidance=guidance, progress=progress, **options)
+    found = restorer.run(
+        photo,
+        words=_words(args),
+        damage=args.map,
+        quality=bool(args.report),
+        progress=progress,
+        **options,
+    )
+    restored, guidance = found.picture, found.guidance
     record = {
         "input": str(job),
         "output": STREAM if job.target is None else str(job.target),
         "ok": True,
         "words": list(guidance.words),
         "probabilities": guidance.probabilities,
-        "model": chosen.name,
+        "model": found.model,
         "width": photo.width,
         "height": photo.height,
         "notes": list(photo.notes),
-        "seconds": round(time.perf_counter() - began, 3),
+        "seconds": round(found.seconds, 3),
     }
     data = encode(restored, format.name, args.quality)
     if job.target is None:
@@ -229,13 +238,12 @@ def _restore(
     files = {job.target: data}
     if args.compare:
         files[_beside(job.target, COMPARE)] = encode(side_by_side(photo, restored), "JPEG", 92)
-    if args.map and chosen.maps_damage:
-        where = chosen.damage(photo, guidance=guidance, tile=args.tile)
-        files[_beside(job.target, MAP)] = encode(heat(photo, where), "JPEG", 92)
+    if found.damage is not None:
+        files[_beside(job.target, MAP)] = encode(heat(photo, found.damage), "JPEG", 92)
     if args.report:
-        before, after = restorer.quality(photo), restorer.quality(restored)
-        quality = {"quality": {"before": before, "after": after}} if before else {}
-        files[_beside(job.target, REPORT)] = _report(args, chosen, record | quality)
+        both = zip(("before", "after"), found.quality or (), strict=False)
+        quality = {"quality": dict(both)} if found.quality else {}
+        files[_beside(job.target, REPORT)] = _report(args, restorer, record | quality)
     write_all(files, args.overwrite, photo.path)
     return record
 
@@ -245,7 +253,7 @@ def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
 
     import torch
 
-    from pellucid.restorer import DEFAULT_PRESET
+    from pellucid.engine import DEFAULT_PRESET
 
     settings = {name: getattr(args, name) for name in ("strength", "tile", "seed")}
     if restorer.is_diffusion:

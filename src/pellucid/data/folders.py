@@ -141,12 +141,8 @@ class CaptionedPairs(Dataset):
             absolute) in ``<type>/LQ``, their clean ones in ``<type>/GT``.
         size: side of CLIP's input in px.
         seed: another seed gives other samples throughout.
-        clip_view: "image": CLIP sees the whole picture, as in the paper; "patch": in
-            80 % of the samples a random square of at least 64 px first (official option
-            ``--crop``).
-        scale: share of the view's area that is kept by the random resized crop (aspect 3/4 .. 4/3);
-            (1, 1): the whole view without distortion, its centre square (evaluation).
-        balanced: type `index % n`, any of its rows; False: row `index % len`.
+        scale: share of the picture's area that is kept by the random resized crop (aspect 3/4 ..
+            4/3); (1, 1): its centre square without distortion (evaluation).
 
     Raises:
         UsageError: the table cannot be used.
@@ -157,12 +153,9 @@ class CaptionedPairs(Dataset):
         table: str | Path,
         size: int = 224,
         seed: int = 0,
-        clip_view: Literal["image", "patch"] = "image",
         scale: tuple[float, float] = (0.9, 1.0),
-        balanced: bool = False,
     ):
-        self.size, self.seed, self.clip_view, self.scale = size, seed, clip_view, scale
-        self.balanced = balanced
+        self.size, self.seed, self.scale = size, seed, scale
         table = Path(table)
         self.rows = []  # (pair, caption, word)
         partners: dict[Path, dict[Path, Pair]] = {}
@@ -176,9 +169,6 @@ class CaptionedPairs(Dataset):
             self.rows.append((partners[folder][lq], caption, word))
         if not self.rows:
             raise UsageError(f"{table}: there are no captions in it")
-        self._by_word: dict[str, list] = {}
-        for row in self.rows:
-            self._by_word.setdefault(row[2], []).append(row)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -186,18 +176,8 @@ class CaptionedPairs(Dataset):
     def __getitem__(self, index: int) -> dict:
         index = int(index)
         rng = np.random.default_rng((self.seed, index))
-        rows = self.rows
-        if self.balanced:
-            rows = list(self._by_word.values())[index % len(self._by_word)]
-            pair, caption, word = rows[rng.integers(len(rows))]
-        else:
-            pair, caption, word = rows[index % len(rows)]
+        pair, caption, word = self.rows[index % len(self.rows)]
         lq, gt = read_pair(pair)
-        if self.clip_view == "patch" and rng.random() < 0.8:
-            shortest = min(gt.shape[:2])
-            side = int(rng.integers(min(64, shortest), shortest + 1))
-            window = random_window(*gt.shape[:2], side, rng)
-            lq, gt = lq[window], gt[window]
         box = resized_crop_box(*gt.shape[:2], self.scale, rng)
         lq, gt = (as_tensor(view(picture, box, self.size)) for picture in (lq, gt))
         sample = {"lq": lq, "gt": gt, "caption": caption, "word": word}

@@ -19,16 +19,16 @@ class Denoiser:
 
     Args:
         sde: the SDE that the network was trained with.
-        network: `network(x, mu, t, context)`, with x and mu `(B, 3, H, W)` and t `(B,)`.
+        network: `network(x, mu, t, condition)`, with x and mu `(B, 3, H, W)` and t `(B,)`.
         mu: degraded image `(B, 3, H, W)` in [0, 1], float32.
-        context: what `network.context(...)` returned, once per image.
+        condition: what `network.condition(...)` returned, once per image.
         predicts: what the network returns; epsilon for the official weights.
     """
 
     sde: MeanRevertingSDE
     network: Callable[[Tensor, Tensor, Tensor, Any], Tensor]
     mu: Tensor
-    context: Any = None
+    condition: Any = None
     predicts: Literal["epsilon", "x0"] = "epsilon"
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
@@ -48,4 +48,4 @@ class Denoiser:
     def _predict(self, x: Tensor, t: int) -> Tensor:
         time = torch.full((len(x),), float(t), device=x.device)
         # The state keeps its precision when the network runs under autocast.
-        return self.network(x, self.mu, time, self.context).to(x.dtype)
+        return self.network(x, self.mu, time, self.condition).to(x.dtype)

@@ -22,7 +22,7 @@ from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.protocols import Case
 from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
-from pellucid.restorer import AUTO, Restorer
+from pellucid.restorer import Restorer
 
 _TEXT = ("column", "name", "input_sha256", "detected", "second")
 Metric = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) twice, in [0, 1] -> (B,)
@@ -46,14 +46,13 @@ class Source(Protocol):
 
 
 class ModelSource:
-    """A model of Pellucid; `options` are those of `Restorer.restore`."""
+    """A model of Pellucid; `options` are those of `Restorer.run`."""
 
     def __init__(self, restorer: Restorer, **options: Any):
         self.restorer = restorer
         self.options = {key: value for key, value in options.items() if value is not None}
         restorer.check(**self.options)
-        settings = [AUTO] * bool(restorer.specialists) + list(self.options.values())
-        self.name = "-".join(map(str, [Path(restorer.name).stem, *settings]))
+        self.name = "-".join(map(str, [Path(restorer.name).stem, *self.options.values()]))
         self.identity = {
             "model": restorer.name,
             "weights": restorer.fingerprint(),
@@ -64,10 +63,8 @@ class ModelSource:
 
     def restore(self, case: Case, damaged: Tensor, seed: int) -> Answer:
         """Diagnose and restore; diffusion models draw their noise from the seed."""
-        (found,) = self.restorer.diagnose(damaged)
-        seeded = {"seed": seed} if self.restorer.is_diffusion else {}
-        picture = self.restorer.restore(damaged, guidance=found, **seeded, **self.options)
-        return Answer(picture, found.probabilities)
+        (found,) = self.restorer.run(damaged, seed=seed, **self.options)
+        return Answer(found.picture[None], found.guidance.probabilities)
 
 
 class FolderSource:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -14,26 +13,28 @@ from pellucid.imaging.encoder import to_pil
 from pellucid.imaging.photo import Photo, from_samples
 
 
-def from_array(image: np.ndarray | Tensor) -> list[Photo]:
-    """One photo per picture: an array holds one, a tensor a batch.
-
-    Args:
-        image: numpy ``(H, W)`` or ``(H, W, 1..4)``, uint8, uint16 or float in [0, 1]; or a float
-            tensor ``(3, H, W)`` or ``(B, 3, H, W)`` in [0, 1].
+def as_batch(image: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` float32 on the same device, of a float tensor that or ``(3, H, W)``.
 
     Raises:
         UsageError: another type, shape or range; says which it is.
     """
-    if isinstance(image, Tensor):
-        batch = image[None] if image.ndim == 3 else image
-        if batch.ndim != 4 or batch.shape[1] != 3 or not image.is_floating_point():
-            raise UsageError(
-                f"a tensor must be float (3, H, W) or (B, 3, H, W), not {image.dtype} "
-                f"{tuple(image.shape)}"
-            )
-        _check(batch)
-        arrays = batch.detach().float().permute(0, 2, 3, 1).cpu().contiguous().numpy()
-        return [Photo(pixels) for pixels in arrays]
+    batch = image[None] if image.ndim == 3 else image
+    if batch.ndim != 4 or batch.shape[1] != 3 or not image.is_floating_point():
+        raise UsageError(
+            f"a tensor must be float (3, H, W) or (B, 3, H, W), not {image.dtype} "
+            f"{tuple(image.shape)}"
+        )
+    _check(batch)
+    return batch.detach().float()
+
+
+def from_array(image: np.ndarray) -> Photo:
+    """A photo of an array ``(H, W)`` or ``(H, W, 1..4)``, uint8, uint16 or float in [0, 1].
+
+    Raises:
+        UsageError: another type, shape or range; says which it is.
+    """
     if not isinstance(image, np.ndarray):
         raise UsageError(
             f"cannot restore a {type(image).__name__}; give a path, a file's bytes, a Photo, a PIL "
@@ -46,14 +47,14 @@ def from_array(image: np.ndarray | Tensor) -> list[Photo]:
     if samples.dtype in (np.uint8, np.uint16):
         _check(samples, is_float=False)
         pixels, alpha, grey = from_samples(samples)
-        return [Photo(pixels, alpha=alpha, grey=grey, bit_depth=8 * samples.itemsize)]
+        return Photo(pixels, alpha=alpha, grey=grey, bit_depth=8 * samples.itemsize)
     if not np.issubdtype(samples.dtype, np.floating):
         raise UsageError(f"an array must be uint8, uint16 or float, not {samples.dtype}")
     _check(samples)
     grey = samples.shape[2] < 3
     colours = samples[..., :1].repeat(3, axis=2) if grey else samples[..., :3]
     alpha = samples[..., -1].astype(np.float32) if samples.shape[2] in (2, 4) else None
-    return [Photo(np.ascontiguousarray(colours, np.float32), alpha=alpha, grey=grey, bit_depth=16)]
+    return Photo(np.ascontiguousarray(colours, np.float32), alpha=alpha, grey=grey, bit_depth=16)
 
 
 def _check(values: np.ndarray | Tensor, is_float: bool = True) -> None:
@@ -66,13 +67,8 @@ def _check(values: np.ndarray | Tensor, is_float: bool = True) -> None:
         raise UsageError(f"values must lie in [0, 1], not in [{low:.3g}, {high:.3g}]")
 
 
-def like_given(given: Any, photos: list[Photo]) -> Any:
-    """The restored photos as the type that :class:`Restorer` was given."""
-    if isinstance(given, Tensor):
-        pixels = torch.stack([torch.from_numpy(p.pixels).permute(2, 0, 1) for p in photos])
-        pixels = pixels if given.ndim == 4 else pixels[0]
-        return pixels.contiguous().to(given.device, given.dtype)
-    photo = photos[0]
+def like_given(given: Any, photo: Photo) -> Any:
+    """The restored photo as the type that :class:`Restorer` was given."""
     if isinstance(given, np.ndarray):
         if np.issubdtype(given.dtype, np.floating):
             return _float_samples(photo).reshape(given.shape).astype(given.dtype)

@@ -5,7 +5,6 @@ Each returns a scalar, computed in float32 whatever the precision of its inputs.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -27,17 +26,6 @@ def negative_psnr(restored: Tensor, clean: Tensor, eps: float = 1e-8) -> Tensor:
     """
     error = (restored.float() - clean.float()).square().flatten(1).mean(1)
     return 10 * (error + eps).log10().mean()
-
-
-def frequency_l1(restored: Tensor, clean: Tensor) -> Tensor:
-    """Mean absolute difference of the orthonormal 2-D spectra, real and imaginary parts.
-
-    A periodic pattern or a lost edge is spread over all pixels but concentrated in few frequencies,
-    so next to `l1` (weight near 0.1) this keeps fine texture from being averaged away (MIMO-UNet's
-    loss, with the orthonormal scale that makes its weight independent of the crop).
-    """
-    difference = torch.fft.rfft2(restored.float() - clean.float(), norm="ortho")
-    return torch.view_as_real(difference).abs().mean()
 
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:

@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
-from pellucid.networks.perceive_ir import CFE, PGCA, PGM, PerceiveContext
+from pellucid.networks.perceive_ir import CFE, PGCA, PGM, PerceiveCondition, semantic_vectors
 from pellucid.networks.restormer import LayerNorm
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 
@@ -39,7 +40,7 @@ class Adapter(nn.Module):
         heads = next(n for n in range(most, 0, -1) if channels % n == 0)
         self.pgm = PGM(channels, prior)
         self.norm, self.guidance_norm = LayerNorm(channels), LayerNorm(channels)
-        self.attention = PGCA(channels, heads, bias=True)
+        self.attention = PGCA(channels, heads)
         for last in (self.pgm.affine[-1], self.attention.project):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -59,24 +60,30 @@ class Adapters(nn.Module):
         prior = semantic_dim + degradation_dim
         self.levels = nn.ModuleList(Adapter(width, prior) for width in widths)
 
-    def context(self, image: Tensor, semantics: Sequence[Tensor]) -> PerceiveContext:
-        """Guidance by a whole image and its semantics."""
-        return PerceiveContext(tuple(semantics), self.cfe(image))
+    def condition(self, image: Tensor, semantics: Sequence[Tensor]) -> PerceiveCondition:
+        """Read a whole image, beside its semantics."""
+        return PerceiveCondition(tuple(semantics), self.cfe(image))
 
-    def bound(self, context: PerceiveContext) -> list[Callable[[Tensor], Tensor]]:
-        """The adapters as functions of the features alone, full resolution first."""
-        vectors, surplus = context.semantics, len(self.levels) - len(context.semantics)
+    def bound(self, condition: PerceiveCondition) -> list[Callable[[Tensor], Tensor]]:
+        """The adapters as functions of the features alone, full resolution first.
+
+        The last semantic vector guides the deepest level and so on; if there are more levels than
+        vectors, the finest share the first.
+        """
+        vectors, surplus = condition.semantics, len(self.levels) - len(condition.semantics)
         return [
-            partial(level, semantics=vectors[max(0, i - surplus)], degradation=context.degradation)
+            partial(
+                level, semantics=vectors[max(0, i - surplus)], degradation=condition.degradation
+            )
             for i, level in enumerate(self.levels)
         ]
 
 
-class GuidedContext(NamedTuple):
-    """What guides through an image: the host's own context, and the adapters'."""
+class GuidedCondition(NamedTuple):
+    """The host's own condition, and that of the adapters."""
 
     host: Any
-    perceived: PerceiveContext
+    perceived: PerceiveCondition
 
     @property
     def degradation(self) -> Tensor:
@@ -100,28 +107,19 @@ class GuidedNAFNetConfig(NAFNetConfig):
     degradation_dim: int = 64
 
 
-class _Guided:
+class _Guided(RestorationNetwork):
     """What guided networks share; a host is the second base."""
 
-    guided_by = ("image", "semantics", "degradation", "content")  # what `context` takes
+    adapters: Adapters
 
-    def context(
-        self,
-        image: Tensor,
-        semantics: Sequence[Tensor],
-        degradation: Tensor | None = None,
-        content: Tensor | None = None,
-    ) -> GuidedContext:
-        """Guide by a whole image, its semantics, and what guides the host.
+    def condition(self, image: Tensor, guidance: Guidance) -> GuidedCondition:
+        """Condition the host and the adapters.
 
-        Args:
-            image: damaged, `(B, 3, H, W)` in [0, 1].
-            semantics: vectors `(B, semantic_dim)`, shallow first. The last guides the deepest level
-                and so on; if there are more levels than vectors, the finest share the first.
-            degradation, content: DA-CLIP's embeddings, or None.
+        Raises:
+            UsageError: `guidance` has no semantics.
         """
-        host = super().context(degradation, content)
-        return GuidedContext(host, self.adapters.context(image, semantics))
+        host = super().condition(image, guidance)
+        return GuidedCondition(host, self.adapters.condition(image, semantic_vectors(guidance)))
 
     @property
     def cfe(self) -> CFE:
@@ -132,15 +130,17 @@ class _Guided:
 class GuidedResUNet(_Guided, ResUNet):
     """A `ResUNet` with adapters; its attention averages over the whole input."""
 
+    needs = ResUNet.needs | {"semantics"}
+
     def __init__(self, config: GuidedResUNetConfig | None = None):
         config = config or GuidedResUNetConfig()
         super().__init__(config)
         self.adapters = Adapters(config.widths, config.semantic_dim, config.degradation_dim)
 
-    def forward(self, image: Tensor, context: GuidedContext) -> Tensor:
+    def forward(self, image: Tensor, condition: GuidedCondition) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
-        adapters = self.adapters.bound(context.perceived)
-        return self.mapped(image, image, *context.host, adapters)
+        adapters = self.adapters.bound(condition.perceived)
+        return self.mapped(image, image, *condition.host, adapters)
 
 
 class GuidedNAFNet(_Guided, NAFNet):
@@ -149,9 +149,11 @@ class GuidedNAFNet(_Guided, NAFNet):
     def __init__(self, config: GuidedNAFNetConfig | None = None):
         config = config or GuidedNAFNetConfig()
         super().__init__(config)
+        self.needs |= {"semantics"}
         widths = [config.width << level for level in range(len(config.encoder_blocks) + 1)]
         self.adapters = Adapters(widths, config.semantic_dim, config.degradation_dim)
 
-    def forward(self, image: Tensor, context: GuidedContext) -> Tensor:
+    def forward(self, image: Tensor, condition: GuidedCondition) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
-        return super().forward(image, context.host, self.adapters.bound(context.perceived))
+        adapters = self.adapters.bound(condition.perceived)
+        return super().forward(image, condition.host, adapters)

@@ -9,15 +9,18 @@ Where the official code differs from the paper the code is followed: the deepest
 self-attention. What differs from the official code is cost, not result:
 
 - The content embedding is the only token of its cross-attention. A softmax over one key is 1, so
-  the attention returns the same vector for every pixel; `context` computes it, and the prompt, once
-  an image instead of once a step. `attn2.to_q`, `attn2.to_k` and `norm2` cannot change the output:
-  they exist, frozen, for strict loading.
+  the attention returns the same vector for every pixel; `condition` computes it, and the prompt,
+  once an image instead of once a step. `attn2.to_q`, `attn2.to_k` and `norm2` cannot change the
+  output: they exist, frozen, for strict loading.
 - Self-attention does not store its attention matrix.
 - Channel norms sum in float32, epsilon 1e-5, in every precision (the official code takes 1e-3 below
   float32); linear attention is never computed in float16.
 - Images of 8 pixels and less work: where reflection is impossible, padding repeats the edge.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,7 +30,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.errors import UsageError
-from pellucid.networks.layers import channel_layer_norm, pad_to_multiple, sinusoidal
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple, sinusoidal
 
 HEAD = 32  # channels of an attention head
 LINEAR_HEADS = 4
@@ -61,27 +65,30 @@ WILD = UNetConfig(context_dim=768, use_degradation_context=False, downsample_fir
 """Official `wild-ir`: mixed degradations, DA-CLIP ViT-L/14; 49,470,467 parameters."""
 
 
-class UNetContext(NamedTuple):
-    """What conditions the network on an image, computed once by `ConditionalUNet.context`."""
+class UNetCondition(NamedTuple):
+    """What conditions the network on an image, computed once by `ConditionalUNet.condition`."""
 
     prompt: Tensor  # (B, 4 nf), added to the time embedding
     content: tuple[Tensor, Tensor, Tensor]  # (B, C) biases of the last down, middle, first up level
 
 
-class ConditionalUNet(nn.Module):
-    """Noise prediction `net(x, mu, t, context)` of the mean-reverting SDE.
+class ConditionalUNet(RestorationNetwork):
+    """Noise prediction `net(x, mu, t, condition)` of the mean-reverting SDE.
 
-    `multiple` is what sides are padded to. `overlap` is a choice, not a receptive field: attention
-    sees the whole input, so a tile never gives exactly what the whole image gives. On CPUs,
-    `net.to(memory_format=torch.channels_last)` is worth its line.
+    On CPUs, `net.to(memory_format=torch.channels_last)` is worth its line.
     """
 
-    overlap = 64
+    dtypes = (torch.bfloat16, torch.float16)
 
     def __init__(self, config: UNetConfig = UNIVERSAL):
         super().__init__()
         self.config = config
         self.multiple = 2 ** len(config.ch_mult)
+        needed = {
+            "degradation": config.use_degradation_context,
+            "content": config.use_image_context,
+        }
+        self.needs = frozenset(name for name, use in needed.items() if use)
         nf, widths = config.nf, config.widths
         time_dim = 4 * nf
         context_dim = config.context_dim if config.use_image_context else None
@@ -133,21 +140,16 @@ class ConditionalUNet(nn.Module):
         self.final_res_block = block(2 * nf, nf)
         self.final_conv = nn.Conv2d(nf, 3, 3, padding=1)
 
-    def context(self, degradation: Tensor | None, content: Tensor | None) -> UNetContext:
-        """Condition on an image's DA-CLIP embeddings, each `(B, context_dim)`, un-normalised.
-
-        A context of one image may be used with a batch of its tiles. An embedding that the
-        configuration does not use is ignored.
+    def condition(self, image: Tensor, guidance: Guidance) -> UNetCondition:
+        """Condition on an image's DA-CLIP embeddings; the image itself is not used.
 
         Raises:
             UsageError: an embedding that the network was built for is missing.
         """
-        for name, needed, given in (
-            ("degradation", self.config.use_degradation_context, degradation),
-            ("content", self.config.use_image_context, content),
-        ):
-            if needed and given is None:
+        for name in sorted(self.needs):
+            if getattr(guidance, name) is None:
                 raise UsageError(f"this U-Net needs the {name} embedding of DA-CLIP")
+        degradation, content = guidance.degradation, guidance.content
         zero = self.init_conv.weight.new_zeros(1, 1)
         prompt, biases = zero, (zero, zero, zero)
         if self.config.use_degradation_context:
@@ -155,22 +157,22 @@ class ConditionalUNet(nn.Module):
             prompt = self.prompt_mlp(weights * self.prompt)
         if self.config.use_image_context:
             transformers = (self.downs[-1][2], self.mid_attn, self.ups[0][2])
-            biases = tuple(residual.fn["fn"].context(content) for residual in transformers)
-        return UNetContext(prompt, biases)
+            biases = tuple(residual.fn["fn"].bias(content) for residual in transformers)
+        return UNetCondition(prompt, biases)
 
-    def forward(self, x: Tensor, mu: Tensor, t: Tensor, context: UNetContext) -> Tensor:
+    def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: UNetCondition) -> Tensor:
         """Predict the noise in a state.
 
         Args:
             x: state `(B, 3, H, W)`, any H, W >= 1.
             mu: degraded image `(B, 3, H, W)` in [0, 1].
             t: times `(B,)` or `(1,)` in 1..T, integer or float.
-            context: from `context`, of B images or of one.
+            condition: of B images or of one.
         """
         h, w = x.shape[-2:]
-        down_bias, mid_bias, up_bias = context.content
+        down_bias, mid_bias, up_bias = condition.content
         dtype = self.init_conv.weight.dtype
-        t = self.time_mlp(sinusoidal(t, self.config.nf).to(dtype)) + context.prompt
+        t = self.time_mlp(sinusoidal(t, self.config.nf).to(dtype)) + condition.prompt
 
         x = pad_to_multiple(torch.cat([x - mu, mu], dim=1).to(dtype), self.multiple)
         stem = x = self.init_conv(x)
@@ -198,6 +200,24 @@ class ConditionalUNet(nn.Module):
             x = self.upsample(x)
         x = self.final_res_block(torch.cat([x, stem], dim=1), t)
         return self.final_conv(x)[..., :h, :w]
+
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[UNetConfig, Mapping[str, Tensor]] | None:
+        """DA-CLIP's `universal-ir.pth` and `wild-ir.pth`; the U-Net of IR-SDE itself differs."""
+        key = "mid_attn.fn.fn.transformer_blocks.0.attn2.to_k.weight"
+        if key not in state or "init_conv.weight" not in state:
+            return None
+        nf, levels = state["init_conv.weight"].shape[0], children(state, "downs.")
+        config = UNetConfig(
+            nf=nf,
+            ch_mult=tuple(state[f"downs.{i}.3.weight"].shape[0] // nf for i in range(levels)),
+            context_dim=state[key].shape[1],
+            use_degradation_context="text_mlp.0.weight" in state,
+            downsample_first="downsample.weight" in state,
+        )
+        return config, state
 
 
 class ResBlock(nn.Module):
@@ -286,12 +306,12 @@ class SpatialTransformer(nn.Module):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def context(self, content: Tensor) -> Tensor:
+    def bias(self, content: Tensor) -> Tensor:
         """Cross-attention to the content embedding `(B, context_dim)`: `(B, C)` for every pixel."""
         return self.transformer_blocks[0].attn2(content)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Map `(B, C, H, W)`; `bias` comes from `context`."""
+        """Map `(B, C, H, W)`; `bias` is that of the content embedding."""
         h, w = x.shape[-2:]
         tokens = self.proj_in(self.norm(x)).flatten(2).mT  # (B, H W, C)
         tokens = self.transformer_blocks[0](tokens, bias)

@@ -1,49 +1,11 @@
-"""What several networks share: guidance, padding, channel layer norm, time embedding."""
+"""What several networks share: padding, channel layer norm, time embedding, counting layers."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-SEEN = {"semantics": "encode", "places": "places"}  # by which method of a network's own tower
-
-
-def guided_by(network: nn.Module) -> tuple[str, ...]:
-    """What `network.context` takes, in order: as it says itself, or DA-CLIP's two embeddings.
-
-    "degradation", "content": DA-CLIP's of the picture, (B, D), None = no guidance; "image": the
-    picture; "semantics", "places": what `encode` and `places` of its own tower make of it.
-    """
-    return getattr(network, "guided_by", ("degradation", "content"))
-
-
-def needs_semantics(network: nn.Module) -> bool:
-    """Whether a network is guided by a tower of its own."""
-    return not SEEN.keys().isdisjoint(guided_by(network))
-
-
-def context_for(
-    network: nn.Module,
-    image: Tensor,
-    semantics: nn.Module | None = None,
-    view: Tensor | None = None,
-    **embeddings: Tensor | None,
-) -> Any:
-    """Return `network.context` of what it is guided by; what nobody gives is None.
-
-    Args:
-        image: damaged, `(B, 3, H, W)` in [0, 1].
-        semantics: the network's own tower.
-        view: what that is shown instead of the image.
-        embeddings: DA-CLIP's, by name.
-    """
-    wanted, known = guided_by(network), {"image": image, **embeddings}
-    if semantics is not None:
-        for name in SEEN.keys() & set(wanted):
-            known[name] = getattr(semantics, SEEN[name])(image if view is None else view)
-    return network.context(*map(known.get, wanted))
+from torch import Tensor
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -82,3 +44,8 @@ def sinusoidal(t: Tensor, dim: int) -> Tensor:
     k = torch.arange(half, device=t.device, dtype=torch.float32)
     angles = t.float()[:, None] * torch.exp(k * -(math.log(10_000) / (half - 1)))
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def children(names: Iterable[str], prefix: str) -> int:
+    """How many numbered layers a state dict has under a prefix such as "encoder."."""
+    return len({name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)})

@@ -15,14 +15,17 @@ Both conditions start at zero: an untrained conditioning changes nothing.
 Differs from the official code: padding is by reflection, not with zeros.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pellucid.networks.layers import channel_layer_norm, pad_to_multiple
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,25 @@ class NAFNetConfig:
     use_image_context: bool = True
 
 
-class NAFNetContext(NamedTuple):
-    """What conditions the network on an image, computed once by `NAFNet.context`."""
+class NAFNetCondition(NamedTuple):
+    """What conditions the network on an image, computed once by `NAFNet.condition`."""
 
     prompt: Tensor | None  # (B, embed_dim)
     content: tuple[Tensor, ...]  # (B, C, 1, 1) for each middle block, or nothing
 
 
-class NAFNet(nn.Module):
-    """Deterministic restoration `net(image, context)`: the image plus a predicted residual.
-
-    `multiple` is what sides are padded to. `overlap` is a choice, not a receptive field: channel
-    attention averages over the whole input, so a tile never gives exactly what the whole image
-    gives.
-    """
-
-    overlap = 64
+class NAFNet(RestorationNetwork):
+    """Deterministic restoration `net(image, condition)`: the image plus a predicted residual."""
 
     def __init__(self, config: NAFNetConfig | None = None):
         super().__init__()
         self.config = config = config or NAFNetConfig()
         self.multiple = 2 ** len(config.encoder_blocks)
+        needed = {
+            "degradation": config.use_degradation_context,
+            "content": config.use_image_context,
+        }
+        self.needs = frozenset(name for name, use in needed.items() if use)
         embed_dim = config.embed_dim if config.use_degradation_context else None
         width = config.width
 
@@ -87,13 +88,12 @@ class NAFNet(nn.Module):
         if config.use_degradation_context:
             self.prompt = Prompt(config.context_dim, config.embed_dim)
 
-    def context(self, degradation: Tensor | None, content: Tensor | None) -> NAFNetContext:
-        """Condition on an image's DA-CLIP embeddings, each `(B, context_dim)`, un-normalised.
+    def condition(self, image: Tensor, guidance: Guidance) -> NAFNetCondition:
+        """Condition on an image's DA-CLIP embeddings; the image itself is not used.
 
-        A missing embedding counts as zeros, which is what context dropout shows in training. A
-        context of one image may be used with a batch of its tiles. An embedding that the
-        configuration does not use is ignored.
+        A missing embedding counts as zeros, which is what context dropout shows in training.
         """
+        degradation, content = guidance.degradation, guidance.content
         zeros = self.intro.weight.new_zeros(1, self.config.context_dim)
         prompt, biases = None, ()
         if self.config.use_degradation_context:
@@ -101,12 +101,12 @@ class NAFNet(nn.Module):
         if self.config.use_image_context:
             token = zeros if content is None else content
             biases = tuple(attend(token)[:, :, None, None] for attend in self.cross_attention)
-        return NAFNetContext(prompt, biases)
+        return NAFNetCondition(prompt, biases)
 
     def forward(
         self,
         image: Tensor,
-        context: NAFNetContext | None = None,
+        condition: NAFNetCondition,
         adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped.
@@ -114,7 +114,7 @@ class NAFNet(nn.Module):
         `adapters`, one a level if any, change what enters the decoder's levels and, the last, the
         middle.
         """
-        prompt, biases = self.context(None, None) if context is None else context
+        prompt, biases = condition
         h, w = image.shape[-2:]
         padded = pad_to_multiple(image, self.multiple)
         x = self.intro(padded)
@@ -135,6 +135,32 @@ class NAFNet(nn.Module):
             for block in decoder:
                 x = block(x, prompt)
         return (self.ending(x) + padded)[..., :h, :w]
+
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[NAFNetConfig, Mapping[str, Tensor]] | None:
+        """NAFNet's own files, which have no conditioning."""
+        parts = {"intro", "ending", "encoders", "decoders", "middle_blks", "ups", "downs"}
+        if {name.split(".")[0] for name in state} != parts or "middle_blks.0.beta" not in state:
+            return None
+        width, channels = state["intro.weight"].shape[:2]
+        if channels != 3:
+            return None
+
+        def counts(part: str) -> tuple[int, ...]:
+            levels = range(children(state, f"{part}."))
+            return tuple(children(state, f"{part}.{i}.") for i in levels)
+
+        config = NAFNetConfig(
+            width=width,
+            encoder_blocks=counts("encoders"),
+            middle_blocks=children(state, "middle_blks."),
+            decoder_blocks=counts("decoders"),
+            use_degradation_context=False,
+            use_image_context=False,
+        )
+        return config, state
 
 
 class NAFBlock(nn.Module):

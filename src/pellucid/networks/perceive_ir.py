@@ -2,22 +2,19 @@
 
 Paper: Zhang et al., "Perceive-IR: Learning to Perceive Degradation Better for All-in-One Image
 Restoration" (IEEE TIP 2026, arXiv 2408.15994); official code:
-https://github.com/House-yuyu/Perceive-IR (Apache-2.0). Two configurations:
+https://github.com/House-yuyu/Perceive-IR (Apache-2.0). This is the network of the official code,
+whose parameter names it keeps: published checkpoints load strictly. They are on Baidu only, and
+none are shipped. The paper's figures differ from the code: guidance without a residual, residual
+blocks in the degradation encoder, one attention in a guided block, no refinement.
 
-* `RELEASE`, the network of the official code, whose parameter names it keeps: published
-  checkpoints load strictly. They are on Baidu only, and none are shipped.
-* `FIGURE`, the network of the paper's figure, where it differs: guidance without a residual
-  (`FigurePGM`), residual blocks in the degradation encoder (`FigureCFE`), one attention in a guided
-  block (`ETB`), no refinement. What the figure does not say is ours: the encoder's widths are
-  AirNet's; no biases and twice the width at full resolution, as in Restormer. It has 28.7 M
-  parameters, not the 42.0 M that are reported of the paper's. No weights of it are published.
-
-In both, every level of the decoder is guided: a semantic vector of the level, from DINOv2, and the
-degradation vector scale and shift the level's input (`PGM`); each of its blocks asks the features
-with that as the query (`PGCA`).
+Every level of the decoder is guided: a semantic vector of the level, from DINOv2, and the
+degradation vector scale and shift the level's input (`PGM`); in each of its blocks that guidance is
+the query of a cross-attention over the features (`PGCA`).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid.errors import UsageError
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import pad_to_multiple
 from pellucid.networks.restormer import (
     GDFN,
@@ -38,6 +37,7 @@ from pellucid.networks.restormer import (
     bands,
     depthwise,
     local,
+    transformer_sizes,
 )
 
 
@@ -52,84 +52,64 @@ class PerceiveIRConfig:
     expansion: float = 2.66  # of the feed-forward layers
     semantic_dim: int = 768  # length of DINOv2's vectors
     degradation_dim: int = 128
-    bias: bool = True  # in the convolutions of the U
-    figure: bool = False  # the guidance of the paper's figure instead of the official code's
 
 
-RELEASE = PerceiveIRConfig()
-FIGURE = PerceiveIRConfig(refinement=0, bias=False, figure=True)
-
-
-class PerceiveContext(NamedTuple):
-    """What guides the network through an image, computed once by `PerceiveIR.context`."""
+class PerceiveCondition(NamedTuple):
+    """What guides the network through an image, computed once by `PerceiveIR.condition`."""
 
     semantics: tuple[Tensor, ...]  # four (B, semantic_dim), for full resolution first
     degradation: Tensor  # (B, degradation_dim), of length 1
 
 
-class PerceiveIR(nn.Module):
-    """Deterministic restoration `net(image, context)`: the image plus a predicted residual.
+class PerceiveIR(RestorationNetwork):
+    """Deterministic restoration `net(image, condition)`: the image plus a predicted residual."""
 
-    `multiple` is what sides are padded to. `overlap` is a choice, not a receptive field: the
-    attention averages over the whole input, so a tile never gives exactly what the whole image
-    gives.
-    """
-
-    overlap = 64
+    needs = frozenset({"semantics"})
     multiple = 8
-    guided_by = ("image", "semantics")  # what `context` takes
 
-    def __init__(self, config: PerceiveIRConfig = RELEASE):
+    def __init__(self, config: PerceiveIRConfig | None = None):
         super().__init__()
-        self.config = config
-        dim, bias = config.dim, config.bias
-        top = 2 * dim if config.figure else dim  # channels of the decoder at full resolution
-        widths = (top, 2 * dim, 4 * dim, 8 * dim)
+        self.config = config = config or PerceiveIRConfig()
+        dim = config.dim
+        widths = tuple(dim << level for level in range(4))
 
-        def plain(level: int, channels: int, count: int) -> nn.Sequential:
-            sizes = channels, config.heads[level], config.expansion, bias
+        def plain(level: int, count: int) -> nn.Sequential:
+            sizes = widths[level], config.heads[level], config.expansion
             return nn.Sequential(*(TransformerBlock(*sizes) for _ in range(count)))
 
         def encoder(level: int) -> nn.Sequential:
-            return plain(level, dim << level, config.blocks[level])
+            return plain(level, config.blocks[level])
 
         def guided(level: int) -> GuidedStage:
-            sizes = widths[level], config.heads[level], config.expansion, bias, not config.figure
-            return GuidedStage(ETB(*sizes) for _ in range(config.blocks[level]))
+            sizes = widths[level], config.heads[level], config.expansion
+            return GuidedStage([ETB(*sizes) for _ in range(config.blocks[level])])
 
         def reduce(channels: int) -> nn.Conv2d:
-            return nn.Conv2d(2 * channels, channels, 1, bias=bias)
+            return nn.Conv2d(2 * channels, channels, 1)
 
-        self.embed = nn.Conv2d(3, dim, 3, padding=1, bias=bias)
-        self.encoder1, self.down1 = encoder(0), Down(dim, bias)
-        self.encoder2, self.down2 = encoder(1), Down(2 * dim, bias)
-        self.encoder3, self.down3 = encoder(2), Down(4 * dim, bias)
-        self.cfe = (FigureCFE if config.figure else CFE)(config.degradation_dim)
+        self.embed = nn.Conv2d(3, dim, 3, padding=1)
+        self.encoder1, self.down1 = encoder(0), Down(dim)
+        self.encoder2, self.down2 = encoder(1), Down(2 * dim)
+        self.encoder3, self.down3 = encoder(2), Down(4 * dim)
+        self.cfe = CFE(config.degradation_dim)
         prior = config.semantic_dim + config.degradation_dim
-        pgm = FigurePGM if config.figure else PGM
-        self.pgm = nn.ModuleList(pgm(width, prior) for width in widths)
+        self.pgm = nn.ModuleList(PGM(width, prior) for width in widths)
         self.latent = guided(3)
-        self.up3, self.reduce3, self.decoder3 = Up(8 * dim, bias), reduce(4 * dim), guided(2)
-        self.up2, self.reduce2, self.decoder2 = Up(4 * dim, bias), reduce(2 * dim), guided(1)
-        self.up1 = Up(2 * dim, bias)
-        self.reduce1 = nn.Identity() if config.figure else reduce(dim)
-        self.decoder1 = guided(0)
-        self.refinement = plain(0, top, config.refinement)
-        self.output = nn.Conv2d(top, 3, 3, padding=1, bias=bias)
+        self.up3, self.reduce3, self.decoder3 = Up(8 * dim), reduce(4 * dim), guided(2)
+        self.up2, self.reduce2, self.decoder2 = Up(4 * dim), reduce(2 * dim), guided(1)
+        self.up1, self.reduce1, self.decoder1 = Up(2 * dim), reduce(dim), guided(0)
+        self.refinement = plain(0, config.refinement)
+        self.output = nn.Conv2d(dim, 3, 3, padding=1)
 
-    def context(self, image: Tensor, semantics: Sequence[Tensor]) -> PerceiveContext:
-        """Guide by a whole image and its semantics.
+    def condition(self, image: Tensor, guidance: Guidance) -> PerceiveCondition:
+        """Condition on a whole image and its four semantic vectors (official: DINOv2's).
 
-        A context of one image may be used with a batch of its tiles.
-
-        Args:
-            image: degraded, `(B, 3, H, W)` in [0, 1].
-            semantics: four vectors `(B, semantic_dim)`, for full resolution first; the official
-                ones are `vision_language.dinov2.DINOv2.encode(image)`.
+        Raises:
+            UsageError: `guidance` has no semantics.
         """
-        return PerceiveContext(tuple(semantics), self.cfe(image))
+        return PerceiveCondition(semantic_vectors(guidance), self.cfe(image))
 
-    def forward(self, image: Tensor, context: PerceiveContext) -> Tensor:
+    def forward(self, image: Tensor, condition: PerceiveCondition) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
         h, w = image.shape[-2:]
         padded = pad_to_multiple(image, self.multiple).contiguous(memory_format=torch.channels_last)
@@ -138,7 +118,7 @@ class PerceiveIR(nn.Module):
         e3 = self.encoder3(self.down2(e2))
 
         def guidance(level: int, x: Tensor) -> Tensor:
-            return self.pgm[level](x, context.semantics[level], context.degradation)
+            return self.pgm[level](x, condition.semantics[level], condition.degradation)
 
         x = self.down3(e3)
         x = self.latent(x, guidance(3, x))
@@ -150,6 +130,34 @@ class PerceiveIR(nn.Module):
         del e1, e2, e3  # large
         x = self.decoder1(x, guidance(0, x))
         return (self.output(self.refinement(x)) + padded)[..., :h, :w]
+
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[PerceiveIRConfig, Mapping[str, Tensor]] | None:
+        """The networks of the official code."""
+        if "latent.blocks.0.guidance_norm.body.weight" not in state:
+            return None
+        if "cfe.projection.weight" not in state or "pgm.0.affine.0.weight" not in state:
+            return None
+        degradation_dim = state["cfe.projection.weight"].shape[0]
+        config = PerceiveIRConfig(
+            **transformer_sizes(state, "encoder{}.", "latent.blocks."),
+            semantic_dim=state["pgm.0.affine.0.weight"].shape[1] - degradation_dim,
+            degradation_dim=degradation_dim,
+        )
+        return config, state
+
+
+def semantic_vectors(guidance: Guidance) -> tuple[Tensor, ...]:
+    """Vectors `(B, D)` of the picture, shallow first.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if guidance.semantics is None:
+        raise UsageError("this network needs the semantics of the picture (DINOv2, or a CLIP)")
+    return guidance.semantics.unbind(dim=1)
 
 
 class CFE(nn.Module):
@@ -168,42 +176,6 @@ class CFE(nn.Module):
         return F.normalize(self.projection(self.body(image).mean((2, 3))), dim=1)
 
 
-class FigureCFE(nn.Module):
-    """Compact feature extractor of the paper's figure: residual blocks, pooling, two linear layers.
-
-    Widths, strides and slopes are those of AirNet's degradation encoder (Li et al., CVPR 2022),
-    which the figure resembles. Unlike there, the vector is normalised, as in the official code.
-    """
-
-    def __init__(self, dim: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            ResidualBlock(3, 64, 1), ResidualBlock(64, 128, 2), ResidualBlock(128, 256, 2)
-        )
-        self.projection = nn.Sequential(nn.Linear(256, 256), nn.LeakyReLU(0.1), nn.Linear(256, dim))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Map `(B, 3, H, W)` to `(B, dim)` of length 1."""
-        return F.normalize(self.projection(self.body(image).mean((2, 3))), dim=1)
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a 1x1 convolution."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
-        )
-        self.skip = nn.Conv2d(inputs, outputs, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, inputs, H, W)`."""
-        return self.body(x) + self.skip(x)
-
-
 class PGM(nn.Module):
     """Prior guidance module (official code): semantics and degradation modulate the features."""
 
@@ -220,38 +192,15 @@ class PGM(nn.Module):
         return torch.addcmul(shift, x, 1 + gain)
 
 
-class FigurePGM(nn.Module):
-    """Prior guidance module of the paper's figure: gain and shift have their own layers.
-
-    Its convolutions see one pixel, so they are linear layers.
-    """
-
-    def __init__(self, channels: int, prior: int):
-        super().__init__()
-        self.gain = nn.Sequential(nn.Linear(prior, channels), nn.Linear(channels, channels))
-        self.shift = nn.Sequential(nn.Linear(prior, channels), nn.Linear(channels, channels))
-        nn.init.ones_(self.gain[-1].bias)  # ours: else the guidance starts near zero
-
-    def forward(self, x: Tensor, semantics: Tensor, degradation: Tensor) -> Tensor:
-        """Guidance `(B, C, H, W)` from features of that shape."""
-        prior = torch.cat([degradation, semantics], dim=1)
-        gain, shift = (layers(prior)[:, :, None, None] for layers in (self.gain, self.shift))
-        return torch.addcmul(shift, x, gain)
-
-
 class PGCA(nn.Module):
     """Prior guidance cross-attention: the channels of the guidance attend to the features'."""
 
-    def __init__(self, channels: int, heads: int, bias: bool):
+    def __init__(self, channels: int, heads: int):
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.q = nn.Sequential(
-            nn.Conv2d(channels, channels, 1, bias=bias), depthwise(channels, bias)
-        )
-        self.kv = nn.Sequential(
-            nn.Conv2d(channels, 2 * channels, 1, bias=bias), depthwise(2 * channels, bias)
-        )
-        self.project = nn.Conv2d(channels, channels, 1, bias=bias)
+        self.q = nn.Sequential(nn.Conv2d(channels, channels, 1), depthwise(channels))
+        self.kv = nn.Sequential(nn.Conv2d(channels, 2 * channels, 1), depthwise(2 * channels))
+        self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(
         self, x: Tensor, guidance: Tensor, norms: Sequence[nn.Module] = (IDENTITY, IDENTITY)
@@ -268,26 +217,26 @@ class PGCA(nn.Module):
 
 
 class ETB(nn.Module):
-    """Guided transformer block: cross-attention added to the guidance, then the feed-forward layer.
+    """Guided transformer block: cross-attention, self-attention, feed-forward layer.
 
-    The features have no path around the attention. In the official code (`mdta`) a self-attention
-    follows the cross-attention.
+    The attention is added to the guidance; the features have no path around it. The self-attention
+    is in the official code only, not in the paper's figure.
     """
 
-    def __init__(self, channels: int, heads: int, expansion: float, bias: bool, mdta: bool):
+    def __init__(self, channels: int, heads: int, expansion: float):
         super().__init__()
         self.norm1 = LayerNorm(channels)
         self.guidance_norm = LayerNorm(channels)
-        self.attention = PGCA(channels, heads, bias)
-        self.mdta_norm = LayerNorm(channels) if mdta else None
-        self.mdta = MDTA(channels, heads, bias) if mdta else None
+        self.attention = PGCA(channels, heads)
+        self.mdta_norm = LayerNorm(channels)
+        self.mdta = MDTA(channels, heads)
         self.norm2 = LayerNorm(channels)
-        self.ffn = GDFN(channels, expansion, bias)
+        self.ffn = GDFN(channels, expansion)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Map features `(B, C, H, W)` and guidance of that shape."""
         x = self.attention(x, guidance, (self.norm1, self.guidance_norm))
-        x = guidance + (x if self.mdta is None else self.mdta(x, self.mdta_norm))
+        x = guidance + self.mdta(x, self.mdta_norm)
         return x + self.ffn(x, self.norm2)
 
 

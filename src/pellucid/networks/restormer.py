@@ -1,27 +1,32 @@
-"""Restormer, a U-shaped transformer that attends across channels, at the size of Perceive-IR.
+"""Restormer, a U-shaped transformer that attends across channels.
 
-Paper: Restormer (Zamir et al., CVPR 2022). `RestormerMedium` is the network with which Perceive-IR
+Paper: Restormer (Zamir et al., CVPR 2022). `RestormerMedium` is the variant with which Perceive-IR
 (Zhang et al., IEEE TIP 2026, https://github.com/House-yuyu/Perceive-IR, Apache-2.0) renders
-pictures of medium quality. It differs from Restormer: all layers have a bias, and the decoder at
-full resolution and the refinement have `dim` channels, halved by one more 1x1 convolution, instead
-of twice as many.
+pictures of medium quality: all layers have a bias, and the decoder at full resolution and the
+refinement have `dim` channels, halved by one more 1x1 convolution, instead of twice as many.
 
 Parameters have the names of the official Perceive-IR code, so its medium checkpoints load strictly.
-They are published on Baidu only, and none are shipped.
+They are published on Baidu only, and none are shipped. Names of Restormer's own checkpoints
+(https://github.com/swz30/Restormer, for research only) are translated by `Restormer.official`.
 
 Ours, equal up to rounding: attention and the projection after it are one product (`attend`), and
 where no gradient is asked for a CPU goes through a layer in bands of rows that stay in its caches.
 Maps are channels-last in memory throughout, which the layer norms and the attention read as it is.
 """
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.networks.layers import channel_layer_norm, pad_to_multiple
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple
 
 BAND = 32 * 2**20  # bytes of a layer's widest map; 64 MiB are as fast, 8 are slower
 IDENTITY = nn.Identity()
@@ -38,49 +43,57 @@ class RestormerMediumConfig:
     expansion: float = 2.66  # of the feed-forward layers
 
 
-class RestormerMedium(nn.Module):
-    """Deterministic restoration `net(image)`: the image plus a predicted residual.
+@dataclass(frozen=True)
+class RestormerConfig(RestormerMediumConfig):
+    """Sizes of a `Restormer`; the defaults are the official ones, but for Gaussian denoising."""
 
-    `multiple` is what sides are padded to. `overlap` is a choice, not a receptive field: the
-    attention averages over the whole input, so a tile never gives exactly what the whole image
-    gives.
+    centred: bool = True  # False: layer norms without mean and bias, in Gaussian denoising
+
+
+class RestormerMedium(RestorationNetwork):
+    """Deterministic restoration `net(image, condition)`: the image plus a predicted residual.
+
+    It is not guided; the condition is None.
     """
 
-    overlap = 64
     multiple = 8
 
     def __init__(self, config: RestormerMediumConfig | None = None):
         super().__init__()
         self.config = config = config or RestormerMediumConfig()
+        self._build(config, config.dim, bias=True, centred=True)
+
+    def _build(self, config: RestormerMediumConfig, top: int, bias: bool, centred: bool) -> None:
+        """Make the layers; `top` is the decoder's number of channels at full resolution."""
         dim = config.dim
 
-        def blocks(level: int) -> nn.Sequential:
-            sizes = dim << level, config.heads[level], config.expansion
-            return nn.Sequential(*(TransformerBlock(*sizes) for _ in range(config.blocks[level])))
+        def blocks(level: int, channels: int, count: int) -> nn.Sequential:
+            sizes = channels, config.heads[level], config.expansion, bias, centred
+            return nn.Sequential(*(TransformerBlock(*sizes) for _ in range(count)))
 
-        self.embed = nn.Conv2d(3, dim, 3, padding=1)
-        self.encoder1, self.down1 = blocks(0), Down(dim)
-        self.encoder2, self.down2 = blocks(1), Down(2 * dim)
-        self.encoder3, self.down3 = blocks(2), Down(4 * dim)
-        self.latent = blocks(3)
-        self.up3, self.reduce3 = Up(8 * dim), nn.Conv2d(8 * dim, 4 * dim, 1)
-        self.decoder3 = blocks(2)
-        self.up2, self.reduce2 = Up(4 * dim), nn.Conv2d(4 * dim, 2 * dim, 1)
-        self.decoder2 = blocks(1)
-        self.up1, self.reduce1 = Up(2 * dim), nn.Conv2d(2 * dim, dim, 1)
-        self.decoder1 = blocks(0)
-        self.refinement = nn.Sequential(
-            *(
-                TransformerBlock(dim, config.heads[0], config.expansion)
-                for _ in range(config.refinement)
-            )
-        )
-        self.output = nn.Conv2d(dim, 3, 3, padding=1)
+        def stage(level: int) -> nn.Sequential:
+            return blocks(level, dim << level, config.blocks[level])
 
-    def context(self, degradation: Tensor | None, content: Tensor | None) -> None:
+        def reduce(inputs: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, inputs // 2, 1, bias=bias)
+
+        self.embed = nn.Conv2d(3, dim, 3, padding=1, bias=bias)
+        self.encoder1, self.down1 = stage(0), Down(dim, bias)
+        self.encoder2, self.down2 = stage(1), Down(2 * dim, bias)
+        self.encoder3, self.down3 = stage(2), Down(4 * dim, bias)
+        self.latent = stage(3)
+        self.up3, self.reduce3, self.decoder3 = Up(8 * dim, bias), reduce(8 * dim), stage(2)
+        self.up2, self.reduce2, self.decoder2 = Up(4 * dim, bias), reduce(4 * dim), stage(1)
+        self.up1 = Up(2 * dim, bias)
+        self.reduce1 = reduce(2 * dim) if top == dim else nn.Identity()
+        self.decoder1 = blocks(0, top, config.blocks[0])
+        self.refinement = blocks(0, top, config.refinement)
+        self.output = nn.Conv2d(top, 3, 3, padding=1, bias=bias)
+
+    def condition(self, image: Tensor, guidance: Guidance) -> None:
         """Nothing: this network is not guided."""
 
-    def forward(self, image: Tensor, context: None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: None = None) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
         h, w = image.shape[-2:]
         padded = pad_to_multiple(image, self.multiple).contiguous(memory_format=torch.channels_last)
@@ -93,15 +106,87 @@ class RestormerMedium(nn.Module):
         x = self.decoder1(self.reduce1(torch.cat([self.up1(x), e1], dim=1)))
         return (self.output(self.refinement(x)) + padded)[..., :h, :w]
 
+    @classmethod
+    def official(cls, state: Mapping[str, Tensor]) -> tuple[Any, Mapping[str, Tensor]] | None:
+        """The medium networks of Perceive-IR's code."""
+        if not {"latent.0.attention.qkv_dw.weight", "reduce1.weight"} <= set(state):
+            return None
+        return RestormerMediumConfig(**transformer_sizes(state, "encoder{}.", "latent.")), state
+
+
+OFFICIAL_NAMES = {
+    r"^patch_embed\.proj\.": "embed.",
+    r"^encoder_level(\d)\.": r"encoder\1.",
+    r"^decoder_level(\d)\.": r"decoder\1.",
+    r"^reduce_chan_level(\d)\.": r"reduce\1.",
+    r"^down(\d)_\d\.": r"down\1.",
+    r"^up\d_(\d)\.": r"up\1.",
+    r"\.attn\.": ".attention.",
+    r"\.qkv_dwconv\.": ".qkv_dw.",
+    r"\.attention\.project_out\.": ".attention.project.",
+    r"\.ffn\.dwconv\.": ".ffn.depthwise.",
+}
+"""Names in the official code of Restormer (regular expressions), and ours."""
+
+
+class Restormer(RestormerMedium):
+    """Restormer itself: no bias in convolutions, `2 dim` channels in the last decoder."""
+
+    config: RestormerConfig
+
+    def __init__(self, config: RestormerConfig | None = None):
+        RestorationNetwork.__init__(self)
+        self.config = config = config or RestormerConfig()
+        self._build(config, 2 * config.dim, bias=False, centred=config.centred)
+
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[RestormerConfig, Mapping[str, Tensor]] | None:
+        """Restormer's own files of three colours, without a second input for dual pixels."""
+        marks = {"patch_embed.proj.weight", "latent.0.attn.qkv_dwconv.weight", "output.weight"}
+        if not marks <= set(state) or state["patch_embed.proj.weight"].shape[1] != 3:
+            return None
+        named = {}
+        for name, value in state.items():
+            for pattern, ours in OFFICIAL_NAMES.items():
+                name = re.sub(pattern, ours, name)
+            named[name] = value
+        sizes = transformer_sizes(named, "encoder{}.", "latent.")
+        return RestormerConfig(**sizes, centred="latent.0.norm1.body.bias" in named), named
+
+
+def transformer_sizes(state: Mapping[str, Tensor], encoder: str, latent: str) -> dict[str, Any]:
+    """Read the fields of `RestormerMediumConfig` off a state dict with our names.
+
+    Args:
+        state: the weights.
+        encoder: prefix of the blocks of an encoder level, with {} for its number.
+        latent: prefix of the deepest level's blocks.
+    """
+    dim = state["embed.weight"].shape[0]
+    levels = [*(encoder.format(i) for i in (1, 2, 3)), latent]
+    hidden = state[f"{latent}0.ffn.project_out.weight"].shape[1]
+    return {
+        "dim": dim,
+        "blocks": tuple(children(state, level) for level in levels),
+        "heads": tuple(state[f"{level}0.attention.temperature"].shape[0] for level in levels),
+        "refinement": children(state, "refinement."),
+        # hidden = int(channels * expansion), of which the deepest level knows most digits
+        "expansion": round((hidden + 0.5) / (8 * dim), 2),
+    }
+
 
 class TransformerBlock(nn.Module):
     """Channel attention, then a gated feed-forward layer, both residual after a layer norm."""
 
-    def __init__(self, channels: int, heads: int, expansion: float, bias: bool = True):
+    def __init__(
+        self, channels: int, heads: int, expansion: float, bias: bool = True, centred: bool = True
+    ):
         super().__init__()
-        self.norm1 = LayerNorm(channels)
+        self.norm1 = LayerNorm(channels, centred)
         self.attention = MDTA(channels, heads, bias)
-        self.norm2 = LayerNorm(channels)
+        self.norm2 = LayerNorm(channels, centred)
         self.ffn = GDFN(channels, expansion, bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,15 +238,25 @@ class GDFN(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer norm over the channels of each pixel; `body` is the official name."""
+    """Layer norm over the channels of each pixel; `body` is the official name.
 
-    def __init__(self, channels: int):
+    Not `centred`: `x / sqrt(variance) * gain`, whose mean stays (official code, "BiasFree").
+    """
+
+    def __init__(self, channels: int, centred: bool = True):
         super().__init__()
-        self.body = nn.LayerNorm(channels)
+        self.centred = centred
+        self.body = nn.LayerNorm(channels, bias=centred)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(B, C, H, W)`."""
-        return channel_layer_norm(x, self.body.weight, self.body.bias, self.body.eps)
+        body = self.body
+        if self.centred:
+            return channel_layer_norm(x, body.weight, body.bias, body.eps)
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance = values.var(dim=1, keepdim=True, unbiased=False)
+        scaled = values * torch.rsqrt(variance + body.eps) * body.weight[:, None, None]
+        return scaled.to(x.dtype)
 
 
 class Down(nn.Module):
@@ -190,7 +285,7 @@ class Up(nn.Module):
         return self.body(x).contiguous(memory_format=torch.channels_last)
 
 
-def depthwise(channels: int, bias: bool) -> nn.Conv2d:
+def depthwise(channels: int, bias: bool = True) -> nn.Conv2d:
     """A 3x3 convolution of each channel by itself."""
     return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
 

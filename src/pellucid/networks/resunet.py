@@ -13,6 +13,8 @@ conditioning changes nothing.
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import pad_to_multiple, sinusoidal
 
 
@@ -40,8 +43,8 @@ class ResUNetConfig:
     statistics: tuple[int, ...] = ()  # widths of `PictureStatistics`, at 1/4, 1/8, ...; () = none
 
 
-class Context(NamedTuple):
-    """What conditions the network, computed once per image by :meth:`ResUNet.context`."""
+class Condition(NamedTuple):
+    """What conditions the network, computed once per image by :meth:`ResUNet.condition`."""
 
     embedding: Tensor  # (B, embed_dim)
     content: tuple[Tensor, ...]  # one (B, C, 1, 1) bias per content level, deepest last
@@ -157,12 +160,12 @@ class PictureStatistics(nn.Module):
         return self.out(torch.cat(moments, 1))
 
 
-class ResUNet(nn.Module):
-    """Deterministic restorer: ``net(image, context)`` with image ``(B, 3, H, W)`` in [0, 1], any H,
-    W >= 1."""
+class ResUNet(RestorationNetwork):
+    """Deterministic restorer: ``net(image, condition)`` with image ``(B, 3, H, W)`` in [0, 1], any
+    H, W >= 1."""
 
     in_channels = 3
-    guided_by = ("degradation", "content", "image")  # what `context` takes
+    needs = frozenset({"degradation", "content"})
 
     def __init__(self, config: ResUNetConfig | None = None):
         super().__init__()
@@ -208,32 +211,32 @@ class ResUNet(nn.Module):
         # a 2x2 strided convolution and the pixel-shuffle add at most one block of their level
         return sum((n + 1) * 2 ** (level + 1) for level, n in enumerate(convs))
 
-    def context(
-        self, degradation: Tensor | None, content: Tensor | None, image: Tensor | None = None
-    ) -> Context:
-        """Condition on the whole picture and on DA-CLIP's embeddings.
+    @property
+    def word_embeddings(self) -> Tensor | None:
+        """See `RestorationNetwork`."""
+        return self.prompt.words if self.config.words else None
 
-        Args:
-            degradation, content: ``(B, context_dim)``, un-normalised; None, or a row of zeros: not
-                known.
-            image: the whole damaged picture ``(B, 3, H, W)`` in [0, 1], for ``statistics``.
+    def condition(self, image: Tensor, guidance: Guidance) -> Condition:
+        """Condition on DA-CLIP's embeddings, and with ``statistics`` on the whole image.
+
+        An embedding that is None, or a row of zeros, is no guidance.
         """
-        given = degradation if degradation is not None else content
+        degradation, content = guidance.degradation, guidance.content
         reference = self.stem.weight
-        embedding = reference.new_zeros(1 if given is None else len(given), self.config.embed_dim)
-        if degradation is not None:
-            known = degradation.any(dim=-1, keepdim=True)
-            embedding = self.prompt(degradation) * known
+        if degradation is None:
+            embedding = reference.new_zeros(1, self.config.embed_dim)
+        else:
+            embedding = self.prompt(degradation) * degradation.any(dim=-1, keepdim=True)
         if self.config.statistics:
             embedding = embedding + self.statistics(image)
         if content is None:
             biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
         else:
             biases = tuple(attend(content) for attend in self.cross_attention)
-        return Context(embedding, biases)
+        return Condition(embedding, biases)
 
-    def forward(self, image: Tensor, context: Context) -> Tensor:
-        return self.mapped(image, image, context.embedding, context.content)
+    def forward(self, image: Tensor, condition: Condition) -> Tensor:
+        return self.mapped(image, image, condition.embedding, condition.content)
 
     def mapped(
         self,
@@ -287,7 +290,7 @@ class ResUNet(nn.Module):
 
 
 class DiffusionResUNet(ResUNet):
-    """Denoiser of the mean-reverting SDE: ``net(x, mu, t, context)`` predicts the clean image x0.
+    """Denoiser of the mean-reverting SDE: ``net(x, mu, t, condition)`` predicts the clean image x0.
 
     Input ``[x - mu, mu]`` as in the official DA-CLIP U-Net; ``t`` is ``(B,)`` in steps, 1..T. The
     affine map is applied to ``mu``, so the weights of a trained ``ResUNet`` are a good start.
@@ -300,7 +303,7 @@ class DiffusionResUNet(ResUNet):
         embed = self.config.embed_dim
         self.time = nn.Sequential(nn.Linear(64, embed), nn.SiLU(), nn.Linear(embed, embed))
 
-    def forward(self, x: Tensor, mu: Tensor, t: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: Condition) -> Tensor:
         time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
         x = torch.cat([x - mu, mu], 1)
-        return self.mapped(mu, x, context.embedding + time, context.content)
+        return self.mapped(mu, x, condition.embedding + time, condition.content)

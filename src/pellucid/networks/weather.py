@@ -16,20 +16,22 @@ of every pixel). Either starts as the identity.
 
 The sample of the prior is CLIP's embedding of the picture or, ours, DA-CLIP's embedding of its
 damage. That one can also modulate the blocks, as it does in `lite`, whose weights then are a start
-(`checkpoints/weather.py`): a gain and a shift for each word of damage, mixed by its likeness.
+(`WeatherUNet.start_from`): a gain and a shift for each word of damage, mixed by its likeness.
 
 Weights: none published.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import pad_to_multiple
 from pellucid.networks.nafnet import NAFBlock
 from pellucid.networks.resunet import Prompt, ResBlock
@@ -40,13 +42,11 @@ from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherP
 class WeatherConfig:
     """Sizes of a `WeatherUNet` and how "SAR encoder" is read.
 
-    `sar`: how a level's extracted residual E meets its features f: "add", f + alpha E with a
-    learned alpha; "subtract", f - E; "parallel", a second encoder beside the plain one, and the
-    decoder sees both, [f; E] -> 1x1; "decoder", f + alpha E at the end of each level of the
-    decoder, and the gate is also told what the encoder saw there; "none", a plain U-Net. `gate`:
-    one number a pixel, or one for each channel of it. `context_dim`: 0, the sample is CLIP's
-    embedding of the picture; else it is DA-CLIP's of the damage, of this length. `words`: how many
-    words of damage modulate the blocks (of the residual host).
+    `sar`: where a level's extracted residual E is added to its features f, f + alpha E with a
+    learned alpha: "add", in the encoder; "decoder", at the end of each level of the decoder, and
+    the gate's input holds the encoder's features, too; "none", a plain U-Net. `context_dim`: 0, the
+    sample is CLIP's embedding of the picture; else it is DA-CLIP's of the damage, of this length.
+    `words`: how many words of damage modulate the blocks (of the residual host).
     """
 
     host: Literal["naf", "residual"] = "naf"
@@ -54,23 +54,25 @@ class WeatherConfig:
     encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)
     middle_blocks: int = 4
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # same order as the encoder: level 0 first
-    sar: Literal["add", "subtract", "parallel", "decoder", "none"] = "add"
-    gate: Literal["pixel", "channel"] = "pixel"
+    sar: Literal["add", "decoder", "none"] = "add"
     prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
     context_dim: int = 0
     words: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.prior, dict):  # read back from the JSON in a weights bundle
-            object.__setattr__(self, "prior", PriorConfig(**self.prior))
         if self.words and not (self.context_dim and self.host == "residual"):
             raise ValueError(f"words need context_dim, and the residual host: {self}")
         if self.prior and self.context_dim and self.prior.sample_dim not in (0, self.context_dim):
             raise ValueError(f"the prior's sample is of length {self.context_dim}, too: {self}")
 
+    @property
+    def semantic_dim(self) -> int:
+        """Length of CLIP's embedding of the picture; 0 if it is not used."""
+        return 0 if self.context_dim or self.prior is None else self.prior.sample_dim
 
-class WeatherContext(NamedTuple):
-    """What conditions the network, computed once a picture by `WeatherUNet.context`."""
+
+class WeatherCondition(NamedTuple):
+    """What conditions the network, computed once a picture by `WeatherUNet.condition`."""
 
     tokens: Tensor | None  # (B or 1, N, width) of the prior
     words: Tensor | None  # (B or 1, words), summing to 1
@@ -81,17 +83,17 @@ class SpatialResidual(NamedTuple):
 
     features: Tensor  # f, (B, C, h, w): what the residual was extracted from
     residual: Tensor  # E = A * r, (B, C, h, w)
-    gate: Tensor  # A, (B, 1 or C, h or more, w or more) in (0, 1): where the picture is damaged
+    gate: Tensor  # A, (B, 1, h or more, w or more) in (0, 1): where the picture is damaged
 
 
 class SAR(nn.Module):
     """One level of the SAR encoder: r = branch(f), A = gate([f; r]), E = A r, f + alpha E.
 
-    `sar`, `gate`: of `WeatherConfig`; with "decoder" the gate's input is [what it is told; f; r].
-    `cells`: a place has cells x cells gates, for finer ones than the features; r meets their mean.
+    With `told`, the gate's input is [features of the encoder; f; r]. `cells`: a place has cells x
+    cells gates, for finer ones than the features; r is multiplied by their mean.
     """
 
-    def __init__(self, channels: int, sar: str, gate: str, cells: int = 1):
+    def __init__(self, channels: int, told: bool = False, cells: int = 1):
         super().__init__()
         self.cells = cells
         self.branch = nn.Sequential(
@@ -100,16 +102,14 @@ class SAR(nn.Module):
             nn.GELU(),
             nn.Conv2d(channels, channels, 1),
         )
-        gates = channels if gate == "channel" else cells**2
         self.gate = nn.Sequential(
-            nn.Conv2d((3 if sar == "decoder" else 2) * channels, max(1, channels // 2), 1),
+            nn.Conv2d((3 if told else 2) * channels, max(1, channels // 2), 1),
             nn.GELU(),
-            nn.Conv2d(max(1, channels // 2), gates, 3, padding=1),
+            nn.Conv2d(max(1, channels // 2), cells**2, 3, padding=1),
         )
         nn.init.constant_(self.gate[-1].bias, -2.0)  # A starts near 0.12: most areas are sound
         # Not 0: else the pixel loss would teach the gate nothing at first.
-        first = torch.full((1, channels, 1, 1), 0.1)
-        self.alpha = None if sar == "subtract" else nn.Parameter(first)
+        self.alpha = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, features: Tensor, *told: Tensor) -> tuple[Tensor, SpatialResidual]:
         """Map (B, C, h, w) to the corrected features, and say what was extracted."""
@@ -117,20 +117,15 @@ class SAR(nn.Module):
         gate = self.gate(torch.cat([*told, features, r], dim=1)).sigmoid()
         gate = F.pixel_shuffle(gate, self.cells)
         residual = F.avg_pool2d(gate, self.cells) * r
-        correction = -residual if self.alpha is None else self.alpha * residual
-        return features + correction, SpatialResidual(features, residual, gate)
+        return features + self.alpha * residual, SpatialResidual(features, residual, gate)
 
 
-class WeatherUNet(nn.Module):
-    """Deterministic restorer `net(image, context)`; every picture of a batch on its own.
+class WeatherUNet(RestorationNetwork):
+    """Deterministic restorer `net(image, condition)`; every picture of a batch on its own.
 
     `strides[i]` is how many px of the picture, along a side, a place of level i of the encoder
-    stands for, and `gate_strides[i]` a gate: 1 px at level 0, but where gates are one a channel.
-    `overlap` is a choice: channel attention averages over the whole input.
-    `guided_by` says what `context` takes.
+    stands for, and `gate_strides[i]` a gate: 1 px at level 0.
     """
-
-    overlap = 64
 
     def __init__(self, config: WeatherConfig | None = None):
         super().__init__()
@@ -138,9 +133,10 @@ class WeatherUNet(nn.Module):
         widths, levels = config.widths, len(config.widths) - 1
         self.block_px = {"naf": 1, "residual": 2}[config.host]
         self.strides = tuple(self.block_px * 2**level for level in range(levels))
-        finest = self.strides[0] if config.gate == "channel" else 1
-        self.gate_strides = (finest, *self.strides[1:])
+        self.gate_strides = (1, *self.strides[1:])
         self.multiple = self.block_px * 2**levels
+        self.maps_damage = config.sar != "none"
+        self.needs = self._needs(config)
         pixels = 3 * self.block_px**2
         predicted = {"naf": pixels, "residual": 2 * pixels}[config.host]  # residual; gain, residual
 
@@ -151,15 +147,12 @@ class WeatherUNet(nn.Module):
                 for count, width in zip(counts, widths, strict=False)
             )
 
-        def downs() -> nn.ModuleList:
-            return nn.ModuleList(
-                nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
-            )
-
         self.stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
         *encoder, middle = blocks((*config.encoder_blocks, config.middle_blocks))
         self.encoder, self.middle = nn.ModuleList(encoder), middle
-        self.down = downs()
+        self.down = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(levels)
+        )
         self.up = nn.ModuleList(
             nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in range(levels)
         )
@@ -169,74 +162,73 @@ class WeatherUNet(nn.Module):
         nn.init.zeros_(self.head.bias)
         if config.sar != "none":
             self.sar = nn.ModuleList(
-                SAR(width, config.sar, config.gate, self.strides[level] // self.gate_strides[level])
-                for level, width in enumerate(widths[:-1])
+                SAR(width, config.sar == "decoder", stride // fine)
+                for width, stride, fine in zip(
+                    widths, self.strides, self.gate_strides, strict=False
+                )
             )
-        if config.sar == "parallel":
-            self.sar_stem = nn.Conv2d(pixels, widths[0], 3, padding=1)
-            self.sar_down = downs()
-            self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
         if config.words:
             self.register_buffer("words", torch.zeros(config.words, config.context_dim))
         if config.prior is not None:
             self.prior = WeatherPrior(config.prior)
             self.attend = nn.ModuleList(  # the bottleneck's is the last
-                PriorAttention(width, config.prior.width, config.prior.query) for width in widths
+                PriorAttention(width, config.prior.width) for width in widths
             )
 
     @property
-    def maps_damage(self) -> bool:
-        """Whether `damage` works."""
-        return self.config.sar != "none"
+    def word_embeddings(self) -> Tensor | None:
+        """See `RestorationNetwork`."""
+        return self.words if self.config.words else None
 
-    @property
-    def guided_by(self) -> tuple[str, ...]:
-        """What `context` takes."""
-        prior, damage = self.config.prior, self.config.context_dim
-        if prior is None and not self.config.words:
-            return ()
-        sample = "degradation" if damage else "semantics"
-        return (sample, "places") if prior is not None and prior.grid_dim else (sample,)
+    @staticmethod
+    def _needs(config: WeatherConfig) -> frozenset[str]:
+        prior, found = config.prior, set()
+        if prior is not None or config.words:
+            found.add("degradation" if config.context_dim else "semantics")
+        if prior is not None and prior.grid_dim:
+            found.add("places")
+        return frozenset(found)
 
-    def context(self, sample: Tensor | None = None, grid: Tensor | None = None) -> WeatherContext:
-        """Read a picture's embedding (B, D) and, where the prior asks, its places; None: zeros.
+    def condition(self, image: Tensor, guidance: Guidance) -> WeatherCondition:
+        """Read the sample of the prior; the image itself is not used.
 
-        Once for a picture: the context of one serves a batch of its tiles.
+        The sample is `guidance.degradation`, or the last vector of `guidance.semantics` if
+        `context_dim` is 0. A missing one counts as zeros.
         """
+        if self.config.context_dim:
+            sample = guidance.degradation
+        else:
+            sample = None if guidance.semantics is None else guidance.semantics[:, -1]
         tokens = words = None
         if self.config.prior is not None:
-            tokens = self.prior(sample, grid)
+            tokens = self.prior(sample, guidance.places)
         if self.config.words:
             if sample is None:
                 sample = self.words.new_zeros(1, self.config.context_dim)
             likeness = F.normalize(sample, dim=-1) @ F.normalize(self.words, dim=-1).T
             words = (Prompt.SHARPNESS * likeness).softmax(dim=-1)
-        return WeatherContext(tokens, words)
+        return WeatherCondition(tokens, words)
 
-    def damage(self, image: Tensor, context: WeatherContext | None = None) -> Tensor:
+    def damage(self, image: Tensor, condition: WeatherCondition) -> Tensor:
         """Say where (B, 3, H, W) in [0, 1] is damaged: (B, 1, H, W) in (0, 1).
 
         The gate of the finest level: its AUROC was above that of the mean of all levels.
         """
         h, w = image.shape[-2:]
-        gate = self(image, context, maps=True)[1][0].gate.mean(dim=1, keepdim=True)
+        gate = self(image, condition, maps=True)[1][0].gate.mean(dim=1, keepdim=True)
         scale = float(self.gate_strides[0])
         return F.interpolate(gate, scale_factor=scale, mode="bilinear")[..., :h, :w]
 
-    def forward(
-        self, image: Tensor, context: WeatherContext | None = None, maps: bool = False
-    ) -> Tensor | tuple[Tensor, tuple[SpatialResidual, ...]]:
+    def forward(self, image: Tensor, condition: WeatherCondition, maps: bool = False) -> Any:
         """Restore (B, 3, H, W) in [0, 1], any H, W >= 1; not clamped.
 
-        With `maps`, also return what the SAR of each level extracted, finest first; level i
-        is ceil(H / strides[i]) high, its gate ceil(H / gate_strides[i]). Without a SAR encoder
-        there is nothing to return.
+        With `maps`, also return what the SAR of each level extracted, a tuple of `SpatialResidual`,
+        finest first; level i is ceil(H / strides[i]) high, its gate ceil(H / gate_strides[i]).
+        Without a SAR encoder the tuple is empty.
         """
-        if context is None:
-            context = self.context()
         h, w = image.shape[-2:]
         x = F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
-        tokens, words = context
+        tokens, words = condition
         x, skips, found = self._encode(x, words)
         for block in self.middle:
             x = block(x, words)
@@ -270,27 +262,16 @@ class WeatherUNet(nn.Module):
         self, pixels: Tensor, words: Tensor | None
     ) -> tuple[Tensor, list[Tensor], list[SpatialResidual]]:
         """The bottleneck's input, the skips and what was extracted, finest level first."""
-        sar = self.config.sar
         x = self.stem(pixels)
-        damage = self.sar_stem(pixels) if sar == "parallel" else None
         skips, found = [], []
         for level, blocks in enumerate(self.encoder):
             for block in blocks:
                 x = block(x, words)
-            skip = x
-            if sar == "parallel":
-                damage, extracted = self.sar[level](damage)
-                skip = self.join[level](torch.cat([x, extracted.residual], dim=1))
-                damage = self.sar_down[level](damage)
+            if self.config.sar == "add":
+                x, extracted = self.sar[level](x)
                 found.append(extracted)
-            elif sar in ("add", "subtract"):
-                skip, extracted = self.sar[level](x)
-                x = skip
-                found.append(extracted)
-            skips.append(skip)
+            skips.append(x)
             x = self.down[level](x)
-        if sar == "parallel":
-            x = self.join[-1](torch.cat([x, damage], dim=1))
         return x, skips, found
 
     def _applied(self, predicted: Tensor, image: Tensor) -> Tensor:
@@ -298,3 +279,34 @@ class WeatherUNet(nn.Module):
             return image + predicted
         gain, residual = predicted.chunk(2, dim=1)
         return image + torch.addcmul(residual, image, gain)
+
+    def start_from(
+        self, kind: str, config: Mapping[str, Any], state: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Translate the weights of a `ResUNet` with words, for the residual host.
+
+        A block's modulation becomes one gain and shift a word: exact for a picture with one word, a
+        straight mixture for others. Without `config.words` their mean is folded into the
+        convolutions. The content embedding is left out; SAR encoder and prior are missing.
+        """
+        if kind != "resunet":
+            return state
+        prompt = Prompt(config["context_dim"], config["embed_dim"], config["words"])
+        parts = {n.removeprefix("prompt."): v for n, v in state.items() if n.startswith("prompt.")}
+        prompt.load_state_dict(parts)
+        words = prompt.words
+        kept = {n: v for n, v in state.items() if not n.startswith(("prompt.", "cross_attention."))}
+        with torch.no_grad():
+            told = prompt(words)
+        for weight in [name for name in kept if name.endswith("modulation.weight")]:
+            bias, block = weight.replace("weight", "bias"), weight.removesuffix("modulation.weight")
+            moved = told @ kept[weight].float().T + kept[bias].float()  # (words, 2 C)
+            if self.config.words:
+                kept[weight] = (moved - kept[bias].float()).T.contiguous()
+                continue
+            gain, shift = moved.mean(dim=0).chunk(2)
+            conv, offset = f"{block}conv1.weight", f"{block}conv1.bias"
+            kept[conv] = kept[conv].float() * (1 + gain).view(-1, 1, 1, 1)
+            kept[offset] = kept[offset].float() * (1 + gain) + shift
+            del kept[weight], kept[bias]
+        return {**kept, "words": words.clone()} if self.config.words else kept

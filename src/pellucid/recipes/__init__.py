@@ -14,6 +14,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         daclip.daclip_controller,
         daclip.daclip_unified,
         daclip.daclip_specific,
+        daclip.daclip_nafnet,
         daclip.daclip_wild,
         daclip.daclip_wild_controller,
         lite.lite_naming,

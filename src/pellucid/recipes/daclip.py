@@ -18,9 +18,11 @@ from dataclasses import replace
 from pellucid.degradations import WORDS
 from pellucid.degradations.wild import WORDS as WILD_WORDS
 from pellucid.networks.irsde_unet import UNIVERSAL, WILD
+from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.controller import ControllerOptions
 from pellucid.training.tasks.diffusion import DiffusionOptions
+from pellucid.training.tasks.restore import RestoreOptions
 from pellucid.vision_language.clip import VIT_B_32, VIT_L_14
 
 NO_AVERAGE = EMAConfig(decay=0)
@@ -81,7 +83,7 @@ def daclip_unified() -> TrainConfig:
             lr=2e-4,  # [code]
             lr_min=1e-6,  # [code]
             betas=(0.9, 0.99),  # [code]
-            weight_decay=0.0,  # [code]; Lion is in the code but no options file asks for it
+            weight_decay=0.0,  # [code]
         ),
         ema=IRSDE_AVERAGE,
         steps=700_000,  # [code]
@@ -110,6 +112,23 @@ def daclip_specific(word: str = "rainy") -> TrainConfig:
         recipe="daclip_specific",
         data=replace(unified.data, words=(word,)),
         output=f"runs/daclip-{word}",
+    )
+
+
+def daclip_nafnet() -> TrainConfig:
+    """DA-CLIP + NAFNet, its deterministic variant: an L1 loss [paper], all tasks in one network.
+
+    No options file of it is published: data, learning rate and batch are those of `daclip_unified`
+    [ours]; the sizes are those of NAFNet's GoPro network of width 32 [ours].
+    """
+    unified = daclip_unified()
+    return replace(
+        unified,
+        recipe="daclip_nafnet",
+        task=RestoreOptions(network=NAFNetConfig(), tower="daclip", loss="l1"),
+        optimizer=replace(unified.optimizer, betas=(0.9, 0.9)),  # [ours], as NAFNet's own code
+        steps=400_000,  # [ours], as NAFNet's own code
+        output="runs/daclip-nafnet",
     )
 
 

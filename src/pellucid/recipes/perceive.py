@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from pellucid.degradations import CLASSES
 from pellucid.networks.guided import GuidedResUNetConfig
-from pellucid.networks.perceive_ir import RELEASE
+from pellucid.networks.perceive_ir import PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER, lite_named
@@ -90,7 +90,7 @@ def perceive_3task() -> TrainConfig:
     return TrainConfig(
         recipe="perceive_3task",
         task=PerceiveOptions(
-            network=RELEASE,  # [code]
+            network=PerceiveIRConfig(),  # [code]
             semantics=BASE,  # [code]
             contrastive=0.1,  # [code] [figure]
             quality=0.05,  # [code] [figure]

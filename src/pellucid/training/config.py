@@ -19,14 +19,14 @@ from pellucid.errors import UsageError
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, Lion or Muon, with a schedule moved every step.
+    """AdamW or Muon, with a schedule moved every step.
 
     Muon trains the inner kernels; AdamW the rest, at `adamw_lr`, on the same schedule. Weight decay
     is applied to matrices and kernels only: never to biases, gains and other tensors of fewer than
     two dimensions, nor to `logit_scale`.
     """
 
-    name: Literal["adamw", "lion", "muon"] = "adamw"
+    name: Literal["adamw", "muon"] = "adamw"
     lr: float = 3e-4
     adamw_lr: float = 1e-3
     """With Muon: peak rate of stem, head, biases and matrices of vectors, which AdamW trains."""

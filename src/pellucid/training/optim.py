@@ -13,44 +13,6 @@ from torch.distributed.tensor import DTensor
 from pellucid.training.config import EMAConfig, OptimizerConfig
 
 
-class Lion(torch.optim.Optimizer):
-    """Lion (Chen et al. 2023, arXiv 2302.06675, algorithm 2): the sign of an interpolated momentum.
-
-    `w <- w - lr * (sign(b1 * m + (1 - b1) * g) + weight_decay * w)`, then `m <- b2 * m + (1 - b2) *
-    g`.
-    """
-
-    def __init__(
-        self,
-        params: Iterable,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-    ):
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Do one update; parameters without a gradient are left alone."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(p)
-                momentum = state["momentum"]
-                direction = torch.lerp(p.grad, momentum, beta1).sign_()
-                p.mul_(1 - lr * decay).sub_(direction, alpha=lr)
-                momentum.lerp_(p.grad, 1 - beta2)
-        return loss
-
-
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) for the inner kernels of a network, AdamW for its other parameters.
 
@@ -172,8 +134,6 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.O
         {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    if config.name == "lion":
-        return Lion(groups, lr=config.lr, betas=config.betas)
     if config.name == "muon":
         for group in groups:
             group["scale"] = config.adamw_lr / config.lr

@@ -7,13 +7,12 @@ from torch import Tensor, nn
 
 from pellucid import zoo
 from pellucid.checkpoints.load import load_into
-from pellucid.checkpoints.weather import from_resunet
+from pellucid.checkpoints.weights import read_weights
 from pellucid.errors import CheckpointError
-from pellucid.networks.weather import WeatherUNet
+from pellucid.networks.contract import RestorationNetwork
 from pellucid.training.config import TrainConfig
 from pellucid.training.data import datasets
 from pellucid.training.loop import Result, train
-from pellucid.training.tasks.networks import read_weights
 
 
 def run(config: TrainConfig, resume: bool = True) -> Result:
@@ -39,16 +38,17 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
         path: a bundle, an official checkpoint, or the name of a model in `pellucid.zoo`.
         strict: False lets names be missing from the file, and input channels of a convolution: new
             channels come first and start at zero (so a `ResUNet` becomes a `DiffusionResUNet`,
-            whose input is [x - mu, mu]). One becomes a `WeatherUNet`, too: see `from_resunet`.
+            whose input is [x - mu, mu]). See also `RestorationNetwork.start_from`.
 
     Raises:
         CheckpointError: a name or a shape that does not fit.
     """
     if path in zoo.MODELS:
         path = str(zoo.resolve(path).network)
-    state, meta = read_weights(path)
-    if isinstance(module, WeatherUNet) and meta.get("kind") == "resunet":
-        state = from_resunet(state, meta["config"], module.config)
+    weights = read_weights(path)
+    state = weights.state
+    if isinstance(module, RestorationNetwork):
+        state = module.start_from(weights.kind, weights.meta.get("config", {}), state)
     if strict:
         load_into(module, state, path)
         return []

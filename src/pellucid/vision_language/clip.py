@@ -10,9 +10,9 @@ OpenAI's own `quick_gelu` (MIT, https://github.com/openai/CLIP). Attention runs 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,17 +60,6 @@ class CLIPConfig:
     quick_gelu: bool = False  # x * sigmoid(1.702 x) in both towers, as in OpenAI's weights
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CLIPConfig:
-        """Rebuild a config from `dataclasses.asdict`, also after a journey through JSON."""
-        nested = {
-            "vision": VisionConfig(**values["vision"]),
-            "text": TextConfig(**values["text"]),
-            "mean": tuple(values["mean"]),
-            "std": tuple(values["std"]),
-        }
-        return cls(**{**values, **nested})
 
 
 VIT_B_32 = CLIPConfig()
@@ -218,6 +207,13 @@ class CLIP(nn.Module):
         self.token_embedding = nn.Embedding(text.vocab_size, text.width)
         self.ln_final = nn.LayerNorm(text.width)
         nn.init.normal_(self.token_embedding.weight, std=0.02)
+
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[CLIPConfig, Mapping[str, Tensor]] | None:
+        """None: shapes do not tell exact GELU from OpenAI's, so a bare state dict is no CLIP."""
+        return None
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels (B, 3, S, S), S = `config.vision.image_size`, as (B, D)."""

@@ -15,10 +15,23 @@ Weights: the authors' (MIT) in the table of `pellucid.zoo`, and the project's ow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from pellucid.vision_language.clip import CLIP, VIT_B_32, CLIPConfig, Transformer, VisionTransformer
+from pellucid.errors import CheckpointError
+from pellucid.vision_language.clip import (
+    CLIP,
+    VIT_B_32,
+    CLIPConfig,
+    TextConfig,
+    Transformer,
+    VisionConfig,
+    VisionTransformer,
+)
+
+HEAD_WIDTH = 64  # of every attention head in CLIP; it leaves no trace in the shapes
 
 
 class ControlTransformer(nn.Module):
@@ -67,6 +80,50 @@ class DaCLIP(nn.Module):
         self.logit_scale = nn.Parameter(self.clip.logit_scale.detach().clone())
         self.start_controller()
 
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[CLIPConfig, Mapping[str, Tensor]] | None:
+        """The official towers of DA-CLIP, which list the image tower as `clip.visual` and `visual`.
+
+        The second name may be absent. In the result both are one tensor.
+
+        Raises:
+            CheckpointError: the two image towers differ.
+        """
+        marks = {"visual_control.transformer.zero_modules.0.weight", "clip.visual.proj"}
+        if not marks <= set(state):
+            return None
+        named = dict(state)
+        for key in [key for key in state if key.startswith("clip.visual.")]:
+            alias = key.removeprefix("clip.")
+            if alias in state and not torch.equal(state[alias], state[key]):
+                raise CheckpointError(
+                    f"{alias} and {key} must be equal, they are two names of one tower"
+                )
+            named[alias] = state[key]
+        vision_width, _, patch, _ = state["clip.visual.conv1.weight"].shape
+        patches = state["clip.visual.positional_embedding"].shape[0] - 1
+        context, text_width = state["clip.positional_embedding"].shape
+        config = CLIPConfig(
+            embed_dim=state["clip.text_projection"].shape[1],
+            vision=VisionConfig(
+                image_size=patch * round(patches**0.5),
+                patch_size=patch,
+                width=vision_width,
+                layers=_blocks(state, "clip.visual.transformer.resblocks."),
+                heads=vision_width // HEAD_WIDTH,
+            ),
+            text=TextConfig(
+                context_length=context,
+                vocab_size=state["clip.token_embedding.weight"].shape[0],
+                width=text_width,
+                heads=text_width // HEAD_WIDTH,
+                layers=_blocks(state, "clip.transformer.resblocks."),
+            ),
+        )
+        return config, named
+
     def encode_image(self, pixels: Tensor, control: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Embed normalised pixels (B, 3, S, S).
 
@@ -106,3 +163,7 @@ class DaCLIP(nn.Module):
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The controller and the temperature, as in the paper's training."""
         return [self.logit_scale, *self.visual_control.parameters()]
+
+
+def _blocks(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})

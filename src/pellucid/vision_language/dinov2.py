@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pellucid.errors import CheckpointError
+from pellucid.vision_language.image_tower import ImageTower
 
 if TYPE_CHECKING:
     from transformers import Dinov2Model
@@ -20,7 +21,7 @@ SIZE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class DINOv2(nn.Module):
+class DINOv2(ImageTower):
     """A frozen DINOv2 (Oquab et al., TMLR 2024) of 12 layers or more, read as Perceive-IR does.
 
     Source: Perceive-IR, official code. The weights of `BASE` (Meta, Apache-2.0) have 86.6 M
@@ -50,12 +51,13 @@ class DINOv2(nn.Module):
                 "give their folder."
             ) from error
 
-    def train(self, mode: bool = True) -> DINOv2:
-        """Stay in evaluation mode."""
-        return super().train(False)
+    @property
+    def dim(self) -> int:
+        """768 of `BASE`."""
+        return self.model.config.hidden_size
 
     @torch.no_grad()
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Tensor) -> Tensor:
         """The class token after layers 1, 4, 8 and 12, without the final norm.
 
         The whole picture is squeezed to 224 x 224 px (bicubic, not antialiased, not clamped), so a
@@ -65,9 +67,9 @@ class DINOv2(nn.Module):
             image: `(B, 3, H, W)` in [0, 1].
 
         Returns:
-            Four tensors `(B, D)`, for the network's full resolution first.
+            `(B, 4, D)`, for the network's full resolution first.
         """
         pixels = F.interpolate(image, (SIZE, SIZE), mode="bicubic", align_corners=False)
         mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
         states = self.model((pixels - mean) / std, output_hidden_states=True).hidden_states
-        return [states[layer][:, 0] for layer in LAYERS]
+        return torch.stack([states[layer][:, 0] for layer in LAYERS], dim=1)

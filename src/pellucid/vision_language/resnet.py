@@ -3,11 +3,12 @@
 Paper: Radford et al., ICML 2021. The modified ResNet: a stem of three convolutions, average pooling
 before every strided convolution, attention pooling at the end. Parameters have the names of the
 official code (https://github.com/openai/CLIP, MIT), `visual.*`, so the image part of its weights
-loads strictly (`checkpoints/clip_resnet.py`). Only the image tower is built.
+loads strictly. Only the image tower is built.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.vision_language.clip import MEAN, STD
+from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.preprocess import preprocess
 from pellucid.vision_language.prior import sample_embedding
 
@@ -41,7 +43,7 @@ class CLIPResNetConfig:
     std: tuple[float, float, float] = STD
 
 
-class CLIPResNet(nn.Module):
+class CLIPResNet(ImageTower):
     """The image half of CLIP RN50. Embeddings are not normalised."""
 
     def __init__(self, config: CLIPResNetConfig | None = None):
@@ -49,17 +51,51 @@ class CLIPResNet(nn.Module):
         self.config = config = config or CLIPResNetConfig()
         self.visual = ModifiedResNet(config.vision, config.embed_dim)
 
+    @classmethod
+    def official(
+        cls, state: Mapping[str, Tensor]
+    ) -> tuple[CLIPResNetConfig, Mapping[str, Tensor]] | None:
+        """OpenAI's RN50 and its like; what is no part of the image tower is left out."""
+        if not {"visual.attnpool.c_proj.weight", "visual.layer4.0.conv1.weight"} <= set(state):
+            return None
+        visual = {name: value for name, value in state.items() if name.startswith("visual.")}
+        width = 2 * state["visual.conv1.weight"].shape[0]
+        places = state["visual.attnpool.positional_embedding"].shape[0] - 1
+        layers = (
+            len({n.split(".")[2] for n in visual if n.startswith(f"visual.layer{i}.")})
+            for i in (1, 2, 3, 4)
+        )
+        config = CLIPResNetConfig(
+            embed_dim=state["visual.attnpool.c_proj.weight"].shape[0],
+            vision=ResNetConfig(
+                image_size=32 * round(places**0.5),
+                layers=tuple(layers),
+                width=width,
+                heads=width // 2,
+            ),
+        )
+        # Some conversions leave out the norms' counts of batches, which only training reads.
+        for name in [name for name in visual if name.endswith("running_mean")]:
+            count = name.replace("running_mean", "num_batches_tracked")
+            visual.setdefault(count, torch.zeros((), dtype=torch.long))
+        return config, visual
+
+    @property
+    def dim(self) -> int:
+        """1024 of RN50."""
+        return self.config.embed_dim
+
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Embed normalised pixels (B, 3, S, S), S = `config.vision.image_size`, as (B, D)."""
         return self.visual(pixels)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Embed pictures (B, 3, H, W) in [0, 1], seen as thumbnails, as (B, D) float32."""
-        return sample_embedding(self, image)
+        """Embed pictures (B, 3, H, W) in [0, 1], seen as thumbnails, as (B, 1, D) float32."""
+        return sample_embedding(self, image)[:, None]
 
     @torch.no_grad()
     def places(self, image: Tensor) -> Tensor:
-        """Return the last map of the same thumbnails, (B, places, 32 width), row by row."""
+        """Return the last map of the same thumbnails, (B, P, 32 width), row by row."""
         view = preprocess(image, self.config)[:, 0].to(self.visual.conv1.weight)
         return self.visual.layer4(self.visual.maps(view)[-1]).flatten(2).transpose(1, 2).float()
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.image_tower import ImageTower
 
 LEVELS = 4
 
 
-class TowerSemantics(nn.Module):
+class TowerSemantics(ImageTower):
     """Hidden states of a frozen image tower: `encode(image)` -> four vectors, shallow first.
 
     Args:
@@ -33,12 +34,13 @@ class TowerSemantics(nn.Module):
         self.layers = tuple(max(1, round(depth * i / (LEVELS - 1))) for i in range(LEVELS))
         self.requires_grad_(False).eval()
 
-    def train(self, mode: bool = True) -> TowerSemantics:
-        """Stay in evaluation mode."""
-        return super().train(False)
+    @property
+    def dim(self) -> int:
+        """The tower's width."""
+        return self.config.vision.width
 
     @torch.no_grad()
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Tensor) -> Tensor:
         """The class token after four of the tower's layers, without the final norm.
 
         The whole picture is squeezed to one square (bicubic, antialiased), whatever views the tower
@@ -48,7 +50,7 @@ class TowerSemantics(nn.Module):
             image: `(B, 3, H, W)` in [0, 1].
 
         Returns:
-            Four tensors `(B, W)`, W the tower's width, for full resolution first.
+            `(B, 4, D)`, for full resolution first.
         """
         config, size = self.config, self.config.vision.image_size
         pixels = F.interpolate(image, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
@@ -58,4 +60,4 @@ class TowerSemantics(nn.Module):
         for block in self.visual.transformer.resblocks:
             x = block(x)
             states.append(x[:, 0])
-        return [states[layer - 1] for layer in self.layers]
+        return torch.stack([states[layer - 1] for layer in self.layers], dim=1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as WordPieces
 
 CLIP_VOCABULARY = "openai/clip-vit-base-patch32"
+CLIP_VOCABULARY_SIZE = 49_408
 
 
 class Tokenizer:
@@ -56,19 +57,22 @@ class Tokenizer:
 
     @classmethod
     def from_clip(cls, source: str | PathLike = CLIP_VOCABULARY) -> Tokenizer:
-        """CLIP's own vocabulary, 49408 ids, 77 a row.
+        """CLIP's own vocabulary, 49,408 ids, 77 a row.
 
         Args:
             source: a folder with `vocab.json` and `merges.txt`, or a repository on the Hugging Face
                 Hub (1.4 MB, fetched once).
 
         Raises:
-            CheckpointError: neither found nor fetched.
+            CheckpointError: neither found nor fetched, or of another size.
         """
         from transformers import CLIPTokenizerFast
 
         try:
             pieces = CLIPTokenizerFast.from_pretrained(source).backend_tokenizer
+            # transformers 5 returns an empty vocabulary where there is no file
+            if (count := pieces.get_vocab_size()) != CLIP_VOCABULARY_SIZE:
+                raise ValueError(f"it has {count} ids, not {CLIP_VOCABULARY_SIZE}")
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"CLIP's vocabulary could not be read from {source}: {error}\nWithout a network, "

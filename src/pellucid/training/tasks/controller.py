@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pellucid.checkpoints.load import load_into
+from pellucid.checkpoints.weights import read_weights
 from pellucid.degradations import CLASSES
+from pellucid.errors import UsageError
 from pellucid.losses.contrastive import contrastive_term, daclip_loss
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import WordEmbeddings, training_views, view_means
-from pellucid.training.tasks.networks import network_meta, read_weights
+from pellucid.training.tasks.guidance import RANDOM, WordEmbeddings, training_views, view_means
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -29,7 +30,7 @@ class ControllerOptions:
 
     model: CLIPConfig = VIT_B_32
     clip: str = ""
-    """File with CLIP's weights (both towers, open_clip's names); empty = random ones."""
+    """File with CLIP's weights (both towers, open_clip's names); or "random", untrained ones."""
     tokenizer: str = ""
     """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     captions: bool = True
@@ -39,10 +40,16 @@ class ControllerOptions:
     words: tuple[str, ...] = CLASSES
 
     def build(self) -> ControllerTask:
-        """Make the task: CLIP, and a controller that starts as its copy."""
+        """Make the task: CLIP, and a controller that starts as its copy.
+
+        Raises:
+            UsageError: no CLIP is named.
+        """
+        if not self.clip:
+            raise UsageError("name the file with CLIP's weights: --task.clip FILE, or random")
         model = DaCLIP(self.model)
-        if self.clip:
-            load_into(model.clip, read_weights(self.clip)[0], self.clip)
+        if self.clip != RANDOM:
+            load_into(model.clip, read_weights(self.clip).state, self.clip)
             model.start_controller()
         length = self.model.text.context_length
         file = self.tokenizer
@@ -164,7 +171,8 @@ class ControllerTask(Task):
 
     def export(self) -> tuple[dict[str, Tensor], dict]:
         """Return all weights, CLIP's too, the config and the words told apart."""
-        return self.model.state_dict(), {**network_meta(self.model), "words": list(self.words)}
+        meta = {"kind": "daclip", "config": asdict(self.model.config), "words": list(self.words)}
+        return self.model.state_dict(), meta
 
 
 def _clip_tokens(texts: list[str]) -> Tensor:

@@ -12,11 +12,17 @@ from torch import Tensor, nn
 from pellucid.diffusion import PRESETS, Denoiser, MeanRevertingSDE
 from pellucid.errors import UsageError
 from pellucid.losses import pixel
+from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.irsde_unet import UNetConfig
-from pellucid.networks.resunet import ResUNetConfig
+from pellucid.networks.table import network_of
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import FrozenTower, guide
-from pellucid.training.tasks.networks import DIFFUSERS, load_tower, network_meta, teach_words
+from pellucid.training.tasks.guidance import (
+    FrozenTower,
+    frozen_tower,
+    guide,
+    network_meta,
+    teach_words,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class SDEOptions:
 class DiffusionOptions:
     """What a `DiffusionTask` is made of; its arguments are explained there."""
 
-    network: UNetConfig | ResUNetConfig = field(default_factory=UNetConfig)
+    network: Any = field(default_factory=UNetConfig)
+    """Config of a diffusion network in `networks.table`."""
     sde: SDEOptions = field(default_factory=SDEOptions)
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
@@ -47,7 +54,7 @@ class DiffusionOptions:
 
     def build(self) -> DiffusionTask:
         """Make the task: a network with random weights, and the tower."""
-        network, tower = DIFFUSERS[type(self.network)](self.network), load_tower(self.tower)
+        network, tower = network_of(self.network, diffusion=True), frozen_tower(self.tower)
         if tower:
             teach_words(network, tower.model.clip, self.tokenizer)
         sde = MeanRevertingSDE(**dataclasses.asdict(self.sde))
@@ -64,7 +71,7 @@ class DiffusionOptions:
 
 
 class DiffusionTask(Task):
-    """Train `network(x_t, lq, t, context)` at random times of the SDE.
+    """Train `network(x_t, lq, t, condition)` at random times of the SDE.
 
     Args:
         network: a diffusion network (`ConditionalUNet`, `DiffusionResUNet`).
@@ -83,7 +90,7 @@ class DiffusionTask(Task):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: RestorationNetwork,
         sde: MeanRevertingSDE,
         tower: FrozenTower | None = None,
         context_dropout: float = 0.0,
@@ -109,15 +116,15 @@ class DiffusionTask(Task):
         mu, clean = batch["lq"], batch["gt"]
         t = self.sde.random_times(len(mu), generator)
         noise = torch.randn(mu.shape, generator=generator, device=mu.device)
-        context = guide(self.network, self.tower, mu, self.context_dropout, generator)
+        condition = guide(self.network, self.tower, mu, self.context_dropout, generator)
         shown = clean
         if self.own_estimates:
             own = torch.rand(len(mu), generator=generator, device=mu.device) < self.own_estimates
             shown = torch.where(
-                own.view(-1, 1, 1, 1), self._first_estimate(mu, context, generator), clean
+                own.view(-1, 1, 1, 1), self._first_estimate(mu, condition, generator), clean
             )
         x = self.sde.perturb(shown, mu, t, noise)
-        prediction = self.network(x, mu, t, context).float()
+        prediction = self.network(x, mu, t, condition).float()
         if self.predicts == "epsilon":
             target, epsilon = noise, prediction
             estimate = self.sde.x0_from_epsilon(x, mu, t, epsilon.detach())
@@ -131,16 +138,16 @@ class DiffusionTask(Task):
         return loss, {"psnr": pixel.psnr(estimate, clean).mean()}
 
     @torch.no_grad()
-    def _first_estimate(self, mu: Tensor, context: Any, generator: torch.Generator) -> Tensor:
+    def _first_estimate(self, mu: Tensor, condition: Any, generator: torch.Generator) -> Tensor:
         noise = torch.randn(mu.shape, generator=generator, device=mu.device)
         last = torch.full((len(mu),), self.sde.steps, device=mu.device)
-        return self.network(self.sde.initial(mu, noise), mu, last, context).float()
+        return self.network(self.sde.initial(mu, noise), mu, last, condition).float()
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of samples (seeded by the index) and of damaged pictures; the samples."""
         mu, clean = batch["lq"], batch["gt"]
-        context = guide(self.network, self.tower, mu)
-        denoise = Denoiser(self.sde, self.network, mu, context, self.predicts)
+        condition = guide(self.network, self.tower, mu)
+        denoise = Denoiser(self.sde, self.network, mu, condition, self.predicts)
         generators = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
         restored = PRESETS[self.preset].sample(self.sde, denoise, generators)
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(mu, clean)}

@@ -1,43 +1,66 @@
-"""What tasks need around a vision-language tower: its input, and a frozen one as a guide."""
+"""What guides a network in training: frozen towers, embeddings of words, and their files."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pellucid.networks.layers import context_for, guided_by
-from pellucid.vision_language.clip import CLIPConfig
+from pellucid.checkpoints.load import load_clip, load_daclip, load_image_tower
+from pellucid.degradations import CLASSES
+from pellucid.errors import UsageError
+from pellucid.loading import tower_file
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.table import kind_of
+from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.preprocess import embed, preprocess
+from pellucid.vision_language.tokenizer import Tokenizer
+
+RANDOM = "random"  # in place of a file: untrained weights
+ALIKE = 1 - 1e-6  # cosine above which two embeddings are the same
 
 
 class WordEmbeddings(nn.Module):
     """A frozen text tower's embeddings of degradations.
 
     Args:
-        clip: has `encode_text`: token ids (B, context_length) -> (B, D).
-        tokenize: texts -> token ids.
+        clip: its text tower is used.
+        tokenize: texts -> token ids (B, context_length).
     """
 
-    def __init__(self, clip: nn.Module, tokenize: Callable[[list[str]], Tensor]):
+    def __init__(self, clip: CLIP, tokenize: Callable[[list[str]], Tensor]):
         super().__init__()
         self.clip, self.tokenize = clip, tokenize
         self._known: dict[str, Tensor] = {}  # computed when first met
 
     @torch.no_grad()
     def forward(self, words: Sequence[str]) -> Tensor:
-        """Return (B, D) float32; the chain "rainy+noisy" reads "rainy, noisy"."""
+        """Return (B, D) float32; the chain "rainy+noisy" reads "rainy, noisy".
+
+        Raises:
+            UsageError: two words have the same embedding.
+        """
         for word in words:
             if word not in self._known:  # one by one: a resumed run must find the same rounding
                 tokens = self.tokenize([word.replace("+", ", ")])
                 tokens = tokens.to(self.clip.text_projection.device)
                 with torch.autocast(tokens.device.type, enabled=False):
-                    self._known[word] = self.clip.encode_text(tokens)[0].float()
+                    embedded = self.clip.encode_text(tokens)[0].float()
+                for other, known in self._known.items():
+                    if F.cosine_similarity(embedded, known, dim=0) > ALIKE:
+                        raise UsageError(
+                            f"the text tower embeds {word!r} and {other!r} alike: is the "
+                            "tokenizer that of another tower?"
+                        )
+                self._known[word] = embedded
         return torch.stack([self._known[word] for word in words])
 
 
@@ -105,14 +128,14 @@ class FrozenTower(nn.Module):
 
 
 class Semantics(nn.Module):
-    """What reads damaged pictures for a network that is guided by them; never trained.
+    """Read damaged pictures for a network that needs semantics; never trained.
 
     Args:
-        model: has `encode` and, for some networks, `places`; see `context_for`.
-        source: where it comes from, for the meta of the network's weights.
+        model: the image tower.
+        source: its file, folder or name, for the meta of the network's weights.
     """
 
-    def __init__(self, model: nn.Module, source: str = ""):
+    def __init__(self, model: ImageTower, source: str = ""):
         super().__init__()
         self.model, self.source = model.requires_grad_(False).eval(), source
 
@@ -122,7 +145,7 @@ class Semantics(nn.Module):
 
 
 def guide(
-    network: nn.Module,
+    network: RestorationNetwork,
     tower: FrozenTower | None,
     lq: Tensor,
     dropout: float = 0.0,
@@ -131,25 +154,93 @@ def guide(
     told: Tensor | None = None,
     view: Tensor | None = None,
 ) -> Any:
-    """Return `network.context` for damaged pictures (B, 3, H, W), of what it is guided by.
-
-    What it asks for and nobody gives is None: no guidance.
+    """Return `network.condition` of damaged pictures (B, 3, H, W) and what the network needs.
 
     Args:
-        tower: gives the embeddings "degradation" and "content".
+        network: missing guidance is None.
+        tower: gives the embeddings `degradation` and `content`.
+        lq: the pictures.
         dropout: share of samples whose two embeddings are zeroed, so that the network can also work
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
-        semantics: gives the others.
+        semantics: gives `semantics` and `places`.
         told: degradation embeddings (B, D) in place of the tower's.
         view: what `semantics` is shown instead of crops: the whole pictures, turned as they are.
     """
-    embeddings = {"degradation": told}
-    if told is None and tower is not None and {"degradation", "content"} & set(guided_by(network)):
+    needs = network.needs
+    content, degradation = None, told
+    if told is None and tower is not None and needs & {"degradation", "content"}:
         content, degradation = tower(lq) if generator is not None else tower.picture(lq)
         if dropout and generator is not None:
             draw = torch.rand(len(content), 1, generator=generator, device=content.device) < dropout
             content, degradation = (torch.where(draw, 0.0, e) for e in (content, degradation))
-        embeddings = {"degradation": degradation, "content": content}
-    model = None if semantics is None else semantics.model
-    return context_for(network, lq, model, view, **embeddings)
+    vectors = places = None
+    if semantics is not None:
+        shown = lq if view is None else view
+        vectors = semantics.model.encode(shown) if "semantics" in needs else None
+        places = semantics.model.places(shown) if "places" in needs else None
+    guidance = Guidance(content, degradation, semantics=vectors, places=places)
+    return network.condition(lq, guidance)
+
+
+def network_meta(
+    network: RestorationNetwork,
+    tower: FrozenTower | None = None,
+    semantics: Semantics | None = None,
+) -> dict:
+    """Return what a bundle says of a network.
+
+    That is `kind`, `config`, and where its `tower` and its `semantics` are, if it has them.
+    """
+    meta = {"kind": kind_of(network), "config": dataclasses.asdict(network.config)}
+    meta |= {} if tower is None else {"tower": tower.path}
+    return meta if semantics is None else {**meta, "semantics": semantics.source}
+
+
+def frozen_tower(path: str) -> FrozenTower | None:
+    """Load a DA-CLIP file, or that of a model in `pellucid.zoo`; "" gives None."""
+    if not path:
+        return None
+    path = tower_file(path)
+    return FrozenTower(load_daclip(path), str(Path(path).resolve()))
+
+
+def frozen_semantics(source: str) -> Semantics | None:
+    """Load an image tower, see `load_image_tower`; "" gives None.
+
+    A model's name in `pellucid.zoo` stands for its tower.
+    """
+    source = tower_file(source)
+    if not source:
+        return None
+    named = str(Path(source).resolve()) if Path(source).is_file() else source
+    return Semantics(load_image_tower(source), named)
+
+
+def word_embeddings(path: str, tokenizer: str) -> WordEmbeddings:
+    """Load the text tower of a CLIP (see `load_clip`), frozen; an empty `tokenizer` is CLIP's own.
+
+    A model's name in `pellucid.zoo` stands for its tower.
+    """
+    clip = load_clip(tower_file(path))
+    return WordEmbeddings(clip, tokenizer_of(clip, tokenizer))
+
+
+def teach_words(network: RestorationNetwork, clip: CLIP, tokenizer: str) -> None:
+    """Give a network that has word embeddings those of the classes, in their order.
+
+    Raises:
+        UsageError: it has another number of words, or two have the same embedding.
+    """
+    buffer = network.word_embeddings
+    if buffer is None:
+        return
+    if len(buffer) != len(CLASSES):
+        raise UsageError(f"the network asks for {len(buffer)} words; there are {len(CLASSES)}")
+    buffer.copy_(WordEmbeddings(clip, tokenizer_of(clip, tokenizer))(CLASSES))
+
+
+def tokenizer_of(clip: CLIP, tokenizer: str) -> Tokenizer:
+    """The tokenizer in a file, for a text tower; an empty name is CLIP's own."""
+    length = clip.config.text.context_length
+    return Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()

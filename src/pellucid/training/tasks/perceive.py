@@ -15,15 +15,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from pellucid.checkpoints.build import load_network
-from pellucid.checkpoints.load import load_clip, load_prompts
+from pellucid.checkpoints.load import load_clip, load_network, load_prompts
 from pellucid.checkpoints.metric_weights import FETCH, verify, weights_path
 from pellucid.errors import UsageError
+from pellucid.loading import tower_file
 from pellucid.losses.contrastive import degradation_contrastive, labels
 from pellucid.losses.perceptual import VGG16, difficulty_adaptive, difficulty_weight
 from pellucid.losses.pixel import psnr
-from pellucid.training.tasks.guidance import guide
-from pellucid.training.tasks.networks import load_guide, load_tower, tower_file
+from pellucid.networks.contract import RestorationNetwork
+from pellucid.training.tasks.guidance import (
+    FrozenTower,
+    Semantics,
+    frozen_semantics,
+    frozen_tower,
+    guide,
+)
 from pellucid.training.tasks.restore import RestoreOptions, RestoreTask
 from pellucid.vision_language.prompts import QualityPerceiver
 
@@ -62,8 +68,6 @@ class PerceiveOptions(RestoreOptions):
     """For L_dpl: steps until the difficulty is measured anew; 0 = once, at the start."""
     probe: int = 72
     """For L_dpl: training samples that the difficulty is measured on."""
-    per_task: bool = False
-    """For L_dpl: measure the difficulty for each task."""
     bounded: bool = False
     """For L_dpl: keep it finite where there is little or nothing to restore, see
     `losses.perceptual.difficulty_adaptive`."""
@@ -86,7 +90,6 @@ class PerceiveOptions(RestoreOptions):
             proxies=[NetworkProxy.load(text) for text in self.proxies],
             epoch=self.epoch,
             probe=self.probe,
-            per_task=self.per_task,
             bounded=self.bounded,
         )
 
@@ -110,7 +113,13 @@ class NetworkProxy(nn.Module):
         words: the tasks that it knows; empty = all.
     """
 
-    def __init__(self, network: nn.Module, tower=None, semantics=None, words: Sequence[str] = ()):
+    def __init__(
+        self,
+        network: RestorationNetwork,
+        tower: FrozenTower | None = None,
+        semantics: Semantics | None = None,
+        words: Sequence[str] = (),
+    ):
         super().__init__()
         self.network = network.requires_grad_(False).eval()
         self.tower, self.semantics, self.words = tower, semantics, frozenset(words)
@@ -119,12 +128,12 @@ class NetworkProxy(nn.Module):
     def load(cls, text: str) -> NetworkProxy:
         """From FILE or FILE:WORD,WORD."""
         path, _, words = text.partition(":")
-        network, meta = load_network(path)
-        if meta["predicts"]:
+        loaded = load_network(path)
+        if loaded.predicts:
             raise UsageError(f"{path}: a proxy restores in one pass, a diffusion network does not")
-        tower = load_tower(meta.get("tower", ""))
-        semantics = load_guide(network, meta.get("semantics", ""))
-        return cls(network, tower, semantics, words.split(",") if words else ())
+        tower = frozen_tower(loaded.meta.get("tower", ""))
+        semantics = frozen_semantics(loaded.meta.get("semantics", ""))
+        return cls(loaded.network, tower, semantics, words.split(",") if words else ())
 
     @torch.no_grad()
     def forward(self, batch: dict) -> tuple[Tensor, Tensor]:
@@ -132,8 +141,8 @@ class NetworkProxy(nn.Module):
         lq = batch["lq"]
         known = [not self.words or word in self.words for word in batch["word"]]
         valid = torch.tensor(known, device=lq.device, dtype=lq.dtype)
-        context = guide(self.network, self.tower, lq, semantics=self.semantics)
-        return self.network(lq, context).clamp(0, 1), valid
+        condition = guide(self.network, self.tower, lq, semantics=self.semantics)
+        return self.network(lq, condition).clamp(0, 1), valid
 
 
 def stored(batch: dict) -> tuple[Tensor, Tensor]:
@@ -143,7 +152,7 @@ def stored(batch: dict) -> tuple[Tensor, Tensor]:
 
 
 class PerceiveTask(RestoreTask):
-    """Train `network(lq, context)` towards the clean picture: L + w1 L_cl + w2 L_clip + w3 L_dpl.
+    """Train `network(lq, condition)` towards the clean picture: L + w1 L_cl + w2 L_clip + w3 L_dpl.
 
     Args:
         weights: of the three losses.
@@ -151,10 +160,9 @@ class PerceiveTask(RestoreTask):
         vgg: for L_dpl.
         temperature: of L_clip; the official code has 1.
         proxies: for L_dpl.
-        epoch: the difficulty of proxies is told by the network's mean PSNR, measured on `probe`
-            training samples at the start and after every `epoch` steps (0: never again).
+        epoch: the difficulty of proxies is measured by the network's mean PSNR on `probe` training
+            samples, at the start and after every `epoch` steps (0: never again).
         probe: their number.
-        per_task: compare with the mean of the sample's task instead of that of all (ours).
         bounded: of L_dpl (ours).
         others: those of `RestoreTask`.
 
@@ -172,7 +180,6 @@ class PerceiveTask(RestoreTask):
         proxies: Sequence[nn.Module] = (),
         epoch: int = 0,
         probe: int = 72,
-        per_task: bool = False,
         bounded: bool = False,
         **others: Any,
     ):
@@ -184,12 +191,11 @@ class PerceiveTask(RestoreTask):
         self.perceiver = perceiver if perceiver is None else perceiver.requires_grad_(False)
         self.vgg = vgg
         self.proxies = nn.ModuleList(proxies)
-        self.epoch, self.probe_size, self.per_task = epoch, probe, per_task
+        self.epoch, self.probe_size = epoch, probe
         self.bounded = bounded
         self.probe: list[dict] = []
-        self.names: tuple[str, ...] = ()
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-        self.register_buffer("reference", torch.zeros(1))  # dB: of all, then of each task
+        self.register_buffer("reference", torch.zeros(1))  # dB
 
     def begin(self, dataset: Dataset) -> None:
         """Take the probe and measure the difficulty, if proxies need it."""
@@ -198,8 +204,6 @@ class PerceiveTask(RestoreTask):
         if not self.weights.perceptual or not (self.proxies or "medium" in dataset[0]):
             return
         self.probe = [default_collate([dataset[i]]) for i in range(self.probe_size)]
-        self.names = tuple(sorted({batch["word"][0] for batch in self.probe}))
-        self.reference = self.reference.new_zeros(1 + len(self.names))
         self._measure()
 
     def after_step(self) -> None:
@@ -211,24 +215,22 @@ class PerceiveTask(RestoreTask):
     @torch.no_grad()
     def _measure(self) -> None:
         device = self.reference.device
-        values: dict[str, list[Tensor]] = {}
+        values = []
         self.eval()
         for batch in self.probe:
             moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            restored = self.network(moved["lq"], self.context(moved))
-            values.setdefault(batch["word"][0], []).append(psnr(restored, moved["gt"])[0])
+            restored = self.network(moved["lq"], self.condition(moved))
+            values.append(psnr(restored, moved["gt"]))
         self.train()
-        means = [torch.stack([v for group in values.values() for v in group]).mean()]
-        means += [torch.stack(values[name]).mean() for name in self.names]
-        self.reference.copy_(torch.stack(means))
+        self.reference.copy_(torch.cat(values).mean())
 
-    def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def restored(self, batch: dict, condition: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the restored pictures and the losses times their weights, those that have one."""
-        restored, terms = self.network(batch["lq"], context), {}
+        restored, terms = self.network(batch["lq"], condition), {}
         if self.weights.contrastive:
             positive = self.network.cfe(batch["positive"])
             task = labels(batch["word"]).to(positive.device)
-            loss = degradation_contrastive(context.degradation.float(), positive.float(), task)
+            loss = degradation_contrastive(condition.degradation.float(), positive.float(), task)
             terms["contrastive"] = self.weights.contrastive * loss
         if self.weights.quality:
             loss = self.perceiver.loss(restored, self.temperature)
@@ -239,15 +241,11 @@ class PerceiveTask(RestoreTask):
 
     def _perceptual(self, batch: dict, restored: Tensor) -> Tensor:
         clean = batch["gt"]
-        reference = self.reference[0]
-        if self.per_task:
-            places = [1 + self.names.index(w) if w in self.names else 0 for w in batch["word"]]
-            reference = self.reference[places]
         sources: list[Proxy] = [*self.proxies, *([stored] if "medium" in batch else [])]
         pictures, weights = [], []
         for source in sources:
             picture, valid = source(batch)
             pictures.append(picture)
-            weights.append(valid * difficulty_weight(picture, clean, reference))
+            weights.append(valid * difficulty_weight(picture, clean, self.reference))
         pictures = clean, batch["lq"], pictures
         return difficulty_adaptive(self.vgg, restored, *pictures, weights, self.bounded)

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from pellucid.checkpoints.load import load_clip, load_daclip
+from pellucid.errors import UsageError
+from pellucid.loading import tower_file
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.networks import tokenizer_of, tower_file
+from pellucid.training.tasks.guidance import RANDOM, tokenizer_of
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts, triplets_told
+from pellucid.vision_language.prompts import (
+    WORDS,
+    QualityPerceiver,
+    QualityPrompts,
+    triplets_told,
+)
 
 
 @dataclass(frozen=True)
@@ -21,23 +29,28 @@ class PromptsOptions:
 
     clip: str = ""
     """File of a CLIP: OpenAI's ViT-B-32.pt, a bundle, or a DA-CLIP tower; or a model's name in
-    `pellucid.zoo`, whose tower is taken. Empty = ViT-B/32 of random weights."""
+    `pellucid.zoo`, whose tower is taken; or "random", an untrained ViT-B/32."""
     tokenizer: str = ""
     """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     controller: bool = False
     """Learn along a copy of the controller of the DA-CLIP in `clip`; it reads the pictures."""
 
     def build(self) -> PromptsTask:
-        """Make the task: prompts that start from the three words."""
-        controller = None
+        """Make the task: prompts that start from the three words.
+
+        Raises:
+            UsageError: no CLIP is named.
+        """
+        if not self.clip:
+            raise UsageError("name the file of a CLIP with --task.clip, or --task.clip random")
+        controller, file = None, tower_file(self.clip)
         if self.controller:
-            file = tower_file(self.clip)
-            tower = load_daclip(file) if file else DaCLIP(OPENAI_VIT_B_32)
+            tower = DaCLIP(OPENAI_VIT_B_32) if file == RANDOM else load_daclip(file)
             clip, controller = tower.clip, tower.visual_control.requires_grad_(True)
             # its corrections are for CLIP's tower, which is not run
             controller.transformer.zero_modules.requires_grad_(False)
         else:
-            clip = load_clip(tower_file(self.clip)) if self.clip else CLIP(OPENAI_VIT_B_32)
+            clip = CLIP(OPENAI_VIT_B_32) if file == RANDOM else load_clip(file)
         prompts = QualityPrompts(clip, tokenizer_of(clip, self.tokenizer), controller)
         return PromptsTask(QualityPerceiver(clip, prompts))
 
@@ -60,6 +73,19 @@ class PromptsTask(Task):
         """Return how triplets are judged; see `triplets_told`."""
         three = (batch[name] for name in ("lq", "medium", "gt"))
         return triplets_told(torch.stack([self.perceiver.logits(p) for p in three])), None
+
+    def begin(self, dataset: Dataset) -> None:
+        """Compare the prompts' words, which a tokenizer of another tower may not know.
+
+        Raises:
+            UsageError: two of them are the same.
+        """
+        words = self.perceiver.prompts.context[:, -1].float()
+        if torch.pdist(words).min() == 0:
+            raise UsageError(
+                f"the tokenizer does not tell {', '.join(WORDS)} apart: is it that of another "
+                "tower?"
+            )
 
     def trained(self) -> nn.Module:
         """Return the prompts."""

@@ -12,22 +12,20 @@ from torch import Tensor, nn
 
 from pellucid.errors import UsageError
 from pellucid.losses import pixel
-from pellucid.networks.guided import GuidedNAFNetConfig, GuidedResUNetConfig
-from pellucid.networks.layers import context_for, needs_semantics
-from pellucid.networks.nafnet import NAFNetConfig
-from pellucid.networks.perceive_ir import PerceiveIRConfig
-from pellucid.networks.restormer import RestormerMediumConfig
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.networks.weather import WeatherConfig
+from pellucid.networks.table import network_of
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import FrozenTower, Semantics, WordEmbeddings, guide
-from pellucid.training.tasks.networks import (
-    RESTORERS,
-    load_guide,
-    load_tower,
-    load_words,
+from pellucid.training.tasks.guidance import (
+    FrozenTower,
+    Semantics,
+    WordEmbeddings,
+    frozen_semantics,
+    frozen_tower,
+    guide,
     network_meta,
     teach_words,
+    word_embeddings,
 )
 
 
@@ -35,21 +33,14 @@ from pellucid.training.tasks.networks import (
 class RestoreOptions:
     """What a `RestoreTask` is made of; its arguments are explained there."""
 
-    network: (
-        ResUNetConfig
-        | NAFNetConfig
-        | GuidedResUNetConfig
-        | GuidedNAFNetConfig
-        | PerceiveIRConfig
-        | RestormerMediumConfig
-        | WeatherConfig
-    ) = field(default_factory=ResUNetConfig)
+    network: Any = field(default_factory=ResUNetConfig)
+    """Config of a deterministic network in `networks.table`."""
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
     semantics: str = ""
-    """For networks that are guided by the picture itself: DINOv2 (a folder, or a name on the hub),
-    the file of a CLIP whose image tower is read, or a model's name in `pellucid.zoo`; for the
-    weather network the official RN50.pt."""
+    """For networks that need semantics: DINOv2 (a folder, or a name on the hub), the file of a CLIP
+    whose image tower is read, or a model's name in `pellucid.zoo`; for the weather network the
+    official RN50.pt."""
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
@@ -57,7 +48,6 @@ class RestoreOptions:
     context_dropout: float = 0.0
     wrong_words: float = 0.0
     loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "l1"
-    frequency: float = 0.0
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
@@ -67,25 +57,24 @@ class RestoreOptions:
         """Make the arguments of `RestoreTask`.
 
         Raises:
-            UsageError: nothing reads pictures for a network that is guided by them.
+            UsageError: a network needs semantics, and `semantics` is empty.
         """
-        network, tower = RESTORERS[type(self.network)](self.network), load_tower(self.tower)
-        words = load_words(self.words, self.tokenizer) if self.words else None
+        network, tower = network_of(self.network), frozen_tower(self.tower)
+        words = word_embeddings(self.words, self.tokenizer) if self.words else None
         if words or tower:
             teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
-        guided = needs_semantics(network)
-        if guided and not self.semantics:
+        reads = bool(network.needs & {"semantics", "places"})
+        if reads and not self.semantics:
             name = type(network).__name__
-            raise UsageError(f"{name} is guided by pictures: say what reads, --task.semantics")
+            raise UsageError(f"{name} needs semantics: name an image tower with --task.semantics")
         return {
             "network": network,
             "tower": tower,
             "words": words,
-            "semantics": load_guide(network, self.semantics) if guided else None,
+            "semantics": frozen_semantics(self.semantics) if reads else None,
             "context_dropout": self.context_dropout,
             "wrong_words": self.wrong_words,
             "loss": self.loss,
-            "frequency": self.frequency,
         }
 
 
@@ -98,7 +87,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class RestoreTask(Task):
-    """Train `network(lq, context)` towards the clean picture.
+    """Train `network(lq, condition)` towards the clean picture.
 
     Args:
         network: a deterministic network.
@@ -108,20 +97,18 @@ class RestoreTask(Task):
         loss: name in `LOSSES`.
         wrong_words: share of samples that are told another sample's words, so that the network
             looks before it believes.
-        frequency: weight of `frequency_l1`, added to the loss.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.
-        semantics: what reads the picture for a network that wants it: `batch["view"]`, the whole
-            damaged picture turned as the crop is, where the data has it, else the crop.
+        semantics: for a network that needs it. Reads `batch["view"]`, the whole damaged picture
+            turned as the crop is, where the data has it, else the crop.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: RestorationNetwork,
         tower: FrozenTower | None = None,
         context_dropout: float = 0.0,
         loss: str = "l1",
-        frequency: float = 0.0,
         words: WordEmbeddings | None = None,
         semantics: Semantics | None = None,
         wrong_words: float = 0.0,
@@ -134,35 +121,32 @@ class RestoreTask(Task):
         self.semantics = semantics
         self.context_dropout = context_dropout
         self.pixel_loss = LOSSES[loss]
-        self.frequency = frequency
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its mean PSNR in dB."""
         clean = batch["gt"]
-        context = self.context(batch, generator)
-        restored, terms = self.restored(batch, context)
+        condition = self.condition(batch, generator)
+        restored, terms = self.restored(batch, condition)
         loss = self.pixel_loss(restored, clean)
-        if self.frequency:
-            loss = loss + self.frequency * pixel.frequency_l1(restored, clean)
         psnr = pixel.psnr(restored.detach(), clean).mean()
         return sum(terms.values(), loss), {"psnr": psnr, **terms}
 
-    def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def restored(self, batch: dict, condition: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the restored pictures and what is added to the loss, by name: nothing here."""
-        return self.network(batch["lq"], context), {}
+        return self.network(batch["lq"], condition), {}
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of restored and of damaged pictures, and the restored pictures."""
         lq, clean = batch["lq"], batch["gt"]
-        restored = self.network(lq, self.context(batch))
+        restored = self.network(lq, self.condition(batch))
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
         if self.words is not None and self.context_dropout:
-            alone = context_for(self.network, lq, degradation=None, content=None)
+            alone = self.network.condition(lq, Guidance())
             metrics["psnr_unguided"] = pixel.psnr(self.network(lq, alone), clean)
         return metrics, restored.clamp(0, 1)
 
-    def context(self, batch: dict, generator: torch.Generator | None = None) -> Any:
-        """Return what guides the network; see `guide`."""
+    def condition(self, batch: dict, generator: torch.Generator | None = None) -> Any:
+        """Return the network's condition; see `guide`."""
         told = None if self.words is None else self._told(batch["word"], generator)
         return guide(
             self.network,

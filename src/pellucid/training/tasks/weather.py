@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from pellucid.checkpoints.clip_resnet import load_rn50
+from pellucid.checkpoints.load import load_daclip, load_image_tower
 from pellucid.checkpoints.tinyvit import load_tinyvit
 from pellucid.errors import UsageError
+from pellucid.loading import tower_file
 from pellucid.losses.distillation import SoftResidualDistillation
 from pellucid.networks.weather import WeatherConfig
-from pellucid.training.tasks.networks import load_tower
 from pellucid.training.tasks.restore import RestoreOptions, RestoreTask
+from pellucid.vision_language.resnet import CLIPResNet
 from pellucid.vision_language.spatial import Pixels, SpatialTeacher, random_teacher
 
 
@@ -68,13 +69,20 @@ class WeatherOptions(RestoreOptions):
         if self.teacher == "tower" and not self.tower:
             raise UsageError("the teacher is DA-CLIP's tower: give its file with --task.tower")
         made = {
-            "clip": lambda: SpatialTeacher(load_rn50(self.semantics), "clip-rn50"),
-            "tower": lambda: SpatialTeacher(load_tower(self.tower).model, "tower"),
+            "clip": lambda: SpatialTeacher(_rn50(self.semantics), "clip-rn50"),
+            "tower": lambda: SpatialTeacher(load_daclip(tower_file(self.tower)), "tower"),
             "tinyvit": lambda: SpatialTeacher(load_tinyvit(self.onnx), "tinyvit-5m"),
             "pixels": lambda: SpatialTeacher(Pixels(), "pixels"),
             "random": random_teacher,
         }
         return made[self.teacher]()
+
+
+def _rn50(path: str) -> CLIPResNet:
+    tower = load_image_tower(path)
+    if not isinstance(tower, CLIPResNet):
+        raise UsageError(f"{path} is not CLIP RN50, whose feature maps teach")
+    return tower
 
 
 class WeatherTask(RestoreTask):
@@ -99,11 +107,11 @@ class WeatherTask(RestoreTask):
         super().__init__(*args, **others)
         self.srd, self.srd_weight = srd, srd_weight
 
-    def restored(self, batch: dict, context: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def restored(self, batch: dict, condition: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the restored pictures and the terms of the distillation times their weight."""
         if self.srd is None:
-            return super().restored(batch, context)
-        restored, found = self.network(batch["lq"], context, maps=True)
+            return super().restored(batch, condition)
+        restored, found = self.network(batch["lq"], condition, maps=True)
         terms = self.srd(found, batch["lq"], batch["gt"])
         return restored, {name: self.srd_weight * term for name, term in terms.items()}
 

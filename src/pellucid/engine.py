@@ -1,0 +1,193 @@
+"""The tensor core: run a restoration network on pictures, in tiles and in reduced precision."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.diffusion.denoiser import Denoiser
+from pellucid.diffusion.presets import PRESETS
+from pellucid.diffusion.sde import MeanRevertingSDE
+from pellucid.errors import PellucidError
+from pellucid.hardware import resolve_device, resolve_dtype
+from pellucid.imaging.tiling import Tiler
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.table import Prediction
+from pellucid.vision_language.image_tower import ImageTower
+
+Progress = Callable[[float], None]
+
+DEFAULT_PRESET = "balanced"
+SMALLEST_TILE, LARGEST_TILE = 1024, 2048  # px along a side, where the caller names no tile
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """A restoration network with its image tower, on a machine.
+
+    Pictures are float32 ``(B, 3, H, W)`` in [0, 1]; results are on the device of the pictures.
+
+    Args:
+        network: deterministic or (with ``predicts``) diffusion.
+        semantics: image tower for a network that needs ``semantics`` or ``places``.
+        predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
+        sde: of a diffusion network; the official one if not given.
+        name: what reports call the model.
+        device: "auto" (CUDA, else Apple's, else CPU) or a name PyTorch knows.
+        dtype: "auto" (bfloat16 where the hardware computes in it and the network allows it, else
+            float32), "bfloat16", "float16" or "float32". Weights stay float32; lower precision is
+            autocast, and a tile that comes out infinite or undefined is computed again in float32.
+    """
+
+    def __init__(
+        self,
+        network: RestorationNetwork,
+        semantics: ImageTower | None = None,
+        predicts: Prediction | None = None,
+        sde: MeanRevertingSDE | None = None,
+        name: str = "custom",
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+    ):
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(dtype, self.device)
+        if dtype == "auto" and self.dtype not in network.dtypes:
+            self.dtype = torch.float32
+        self.network = network.eval().requires_grad_(False)
+        self.network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
+        self.semantics = semantics
+        if semantics is not None:
+            semantics.eval().requires_grad_(False).to(self.device)
+        self.predicts: Prediction | None = predicts
+        self.sde = sde or MeanRevertingSDE()
+        self.name = name
+
+    @property
+    def is_diffusion(self) -> bool:
+        """Whether ``steps``, ``preset`` and ``seed`` mean anything."""
+        return self.predicts is not None
+
+    def fingerprint(self) -> str:
+        """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
+        digest = hashlib.sha256()
+        for module in self._modules():
+            for name, tensor in sorted(module.state_dict().items()) if module else ():
+                digest.update(name.encode())
+                digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _modules(self) -> tuple[torch.nn.Module | None, ...]:
+        return self.network, self.semantics
+
+    def completed(self, batch: Tensor, guidance: Guidance) -> Guidance:
+        """Add the vectors of the network's image tower that it needs and ``guidance`` lacks."""
+        guidance, needs = guidance.to(self.device), self.network.needs
+        if self.semantics is None:
+            return guidance
+        image = batch.to(self.device)
+        if "semantics" in needs and guidance.semantics is None:
+            guidance = replace(guidance, semantics=self.semantics.encode(image))
+        if "places" in needs and guidance.places is None:
+            guidance = replace(guidance, places=self.semantics.places(image))
+        return guidance
+
+    @torch.no_grad()
+    def condition(self, batch: Tensor, guidance: Guidance) -> Any:
+        """The network's condition of whole pictures: what is the same for all their tiles."""
+        return self.network.condition(batch.to(self.device), guidance.to(self.device))
+
+    @torch.no_grad()
+    def restored(
+        self,
+        batch: Tensor,
+        condition: Any,
+        *,
+        steps: int | None = None,
+        preset: str | None = None,
+        seed: int = 0,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Restore pictures by common network calls; in [0, 1].
+
+        Args:
+            batch: damaged pictures.
+            condition: from ``condition``, of the same pictures.
+            steps: network calls of a diffusion model, instead of the preset's.
+            preset: of a diffusion model, a name in ``diffusion.PRESETS``.
+            seed: of a diffusion model's noise, the same for each picture.
+            tile: longest side of a tile in pixels; None chooses, 0 never tiles.
+            progress: is called with the share that is done, in [0, 1].
+
+        Raises:
+            PellucidError: too little memory, or the network gives no finite answer.
+        """
+        tiler = self._tiler(batch, tile)
+        if self.predicts is None:
+            result = tiler(lambda part: self._call(condition, part), batch, progress=progress)
+            return result.to(batch.device).clamp_(0, 1)
+        chosen = PRESETS[preset or DEFAULT_PRESET]
+        calls = len(self.sde.times(steps or chosen.evaluations)) - 1  # they end with 0
+        done = 0
+
+        def network(x: Tensor, mu: Tensor, t: Tensor, condition: Any) -> Tensor:
+            nonlocal done
+            told = None if progress is None else share_of(progress, done / calls, 1 / calls)
+            prediction = tiler(
+                lambda x, mu: self._call(condition, x, mu, t.to(self.device)), x, mu, progress=told
+            )
+            done += 1
+            return prediction.to(mu.device)
+
+        denoise = Denoiser(self.sde, network, batch, condition, self.predicts)
+        noise = [torch.Generator().manual_seed(seed) for _ in batch]
+        return chosen.sample(self.sde, denoise, noise, steps).clamp_(0, 1)
+
+    @torch.no_grad()
+    def mapped(self, batch: Tensor, condition: Any, tile: int | None = None) -> Tensor:
+        """Map the damage, ``(B, H, W)`` in [0, 1]; for networks with ``maps_damage``."""
+        tiler = self._tiler(batch, tile)
+        result = tiler(lambda part: self.network.damage(part.to(self.device), condition), batch)
+        return result[:, 0].float().to(batch.device).clamp_(0, 1)
+
+    @property
+    def side(self) -> int:
+        """Side of the largest square that is restored in one piece, in pixels."""
+        # neighbours share about `overlap` pixels, so a far-seeing network needs larger tiles
+        return min(max(5 * self.network.overlap, SMALLEST_TILE), LARGEST_TILE)
+
+    def _tiler(self, batch: Tensor, tile: int | None) -> Tiler:
+        if tile is None and batch.shape[-2] * batch.shape[-1] > self.side**2:
+            tile = self.side
+        return Tiler(tile or None, self.network.overlap, self.network.multiple)
+
+    def _call(self, condition: Any, image: Tensor, *others: Tensor) -> Tensor:
+        """One network call on a tile; float32 and finite."""
+        parts = [
+            part.to(self.device, memory_format=torch.channels_last) if part.ndim == 4 else part
+            for part in (image, *others)
+        ]
+        for dtype in dict.fromkeys((self.dtype, torch.float32)):
+            reduced = dtype != torch.float32
+            with torch.autocast(self.device.type, dtype) if reduced else nullcontext():
+                result = self.network(*parts, condition).float()
+            if torch.isfinite(result).all():
+                return result
+            if reduced:
+                log.warning("%s gave numbers that are not finite; repeating in float32", dtype)
+        raise PellucidError(
+            f"the model {self.name} gives no finite numbers for this picture, not even in float32; "
+            "are its weights damaged?"
+        )
+
+
+def share_of(progress: Progress, before: float, share: float) -> Progress:
+    """Progress of a part that begins at ``before`` and is this share of the whole."""
+    return lambda done: progress(min(1.0, before + share * done))

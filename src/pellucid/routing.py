@@ -1,0 +1,43 @@
+"""The choice of a model by what is wrong with the picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pellucid.networks.contract import Guidance
+from pellucid.restorer import Restorer
+
+
+class Router(Restorer):
+    """A restorer that hands pictures with certain degradations to specialists.
+
+    Args:
+        specialists: restorers by the degradations that each is the better one for; the first that
+            covers all that were found restores the picture. This restorer takes the others.
+        parts: those of ``Restorer``.
+    """
+
+    def __init__(self, *parts: Any, specialists: Mapping[Sequence[str], Restorer], **options: Any):
+        super().__init__(*parts, **options)
+        self.specialists = dict(specialists)
+
+    @property
+    def maps_damage(self) -> bool:
+        """Whether one of the models maps the damage."""
+        return any(r.network.maps_damage for r in (self, *self.specialists.values()))
+
+    def route(self, guidance: Guidance) -> Restorer:
+        """The restorer, this one or a specialist, for a picture with this diagnosis."""
+        for words, specialist in self.specialists.items():
+            if guidance.words and set(guidance.words) <= set(words):
+                return specialist
+        return self
+
+    def fingerprint(self) -> str:
+        """Of all weights, those of the specialists included."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        for specialist in self.specialists.values():
+            digest.update(specialist.fingerprint().encode())
+        return digest.hexdigest()

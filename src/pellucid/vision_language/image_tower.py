@@ -1,0 +1,36 @@
+"""The frozen image towers that guide a restoration network beside DA-CLIP."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from pellucid.errors import UsageError
+
+Tower = TypeVar("Tower", bound="ImageTower")
+
+
+class ImageTower(nn.Module):
+    """Base of DINOv2, the small CLIP's image tower and CLIP RN50; always in evaluation mode."""
+
+    @property
+    def dim(self) -> int:
+        """Length D of the vectors of `encode`."""
+        raise NotImplementedError
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Embed pictures (B, 3, H, W) in [0, 1] as (B, L, D), L layers, shallow first."""
+        raise NotImplementedError
+
+    def places(self, image: Tensor) -> Tensor:
+        """Map the same pictures to features (B, P, D) of P places, row by row.
+
+        Raises:
+            UsageError: this tower has no feature map.
+        """
+        raise UsageError(f"{type(self).__name__} has no feature map; CLIP RN50 has")
+
+    def train(self: Tower, mode: bool = True) -> Tower:
+        """Stay in evaluation mode."""
+        return super().train(False)
