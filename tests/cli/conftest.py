@@ -30,6 +30,7 @@ def run(weights, capsys):
         argv = [str(a) for a in argv]
         if argv[0] in ("restore", "diagnose"):
             argv += ["--device", "cpu"]
+            argv += ["--dtype", "float32"] if argv[0] == "restore" else []
             argv += [] if "--model" in argv else ["--model", str(weights / f"{model}.safetensors")]
         try:
             status = cli.main(argv)

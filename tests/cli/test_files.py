@@ -22,10 +22,10 @@ HERE = Path(__file__).parents[1]
 SOURCE = Path(cli.__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"}
 RUN = """
-import sys, tiny, pellucid.restorer
+import sys, tiny, pellucid.loading
 from pellucid import cli
 model = tiny.restorer()
-pellucid.restorer.load = lambda *_: model
+pellucid.loading.load = lambda *_: model
 {more}
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -213,12 +213,12 @@ def test_side_files_never_replace_an_input(folder, run):
 def test_of_two_processes_one_writes_and_neither_deletes_the_others(tmp_path):
     picture(tmp_path / "a.png")
     meet = (
-        "import pathlib, time\nplain = model.restore\n"
+        "import pathlib, time\nplain = model.run\n"
         "def both(photo, **options):\n"
         "    pathlib.Path(f'here-{__import__(\"os\").getpid()}').touch()\n"
         "    while len(list(pathlib.Path('.').glob('here-*'))) < 2: time.sleep(0.01)\n"
         "    return plain(photo, **options)\n"
-        "model.restore = both"
+        "model.run = both"
     )
     argv = ("restore", "a.png", "-o", "out.png", "--compare", "--report", "json")
     runs = [process(*argv, more=meet, cwd=tmp_path) for _ in range(2)]
@@ -294,11 +294,11 @@ def test_any_encoding_of_the_streams_will_do(folder, printed, encoding, words_to
 @pytest.fixture
 def words_too(monkeypatch):
     """A model that tells degradations apart, whatever file is named."""
-    import pellucid.restorer
+    import pellucid.loading
     import tiny
 
     model = tiny.restorer()
-    monkeypatch.setattr(pellucid.restorer, "load", lambda *_: model)
+    monkeypatch.setattr(pellucid.loading, "load", lambda *_: model)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")

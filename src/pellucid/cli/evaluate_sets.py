@@ -54,7 +54,7 @@ def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, Source]]
     """By name of the model, or of the folder of results, and by way."""
     from pellucid.evaluation.folder_scores import WAYS, SetSource
     from pellucid.evaluation.scoring import FolderSource
-    from pellucid.restorer import load
+    from pellucid.loading import load
 
     if unknown := [way for way in args.ways if way not in WAYS]:
         raise UsageError(f"--ways {unknown[0]}: the ways are {', '.join(WAYS)}")

@@ -52,7 +52,6 @@ def _row(entry: zoo.ModelEntry) -> dict[str, Any]:
         "licence": entry.licence,
         "paper": entry.paper,
         "recipe": entry.recipe,
-        "scores": dict(entry.scores),
         "offline": entry.shipped,
         "by_hand": isinstance(entry.network, zoo.ManualFile),
         "files": {part: _file(getattr(entry, part)) for part in ("network", "tower")},
@@ -88,8 +87,6 @@ def _show_one(row: dict[str, Any]) -> None:
     for name in ("licence", "paper", "recipe"):
         if row[name]:
             print(f"  {name:<8} {row[name]}")
-    for name, score in row["scores"].items():
-        print(f"  {name}: {score}")
     for part, file in row["files"].items():
         size = f", {file['bytes'] / 1e6:.1f} MB" if file["bytes"] else ""
         print(f"  {part:<8} {file['from']}{size}")
