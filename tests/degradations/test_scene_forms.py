@@ -35,7 +35,7 @@ def test_shape_range_type_and_one_result_for_one_seed(form):
     for h, w in ((64, 64), (64, 101), (130, 66)):
         image = scene(h, w)
         before = image.copy()
-        for seed in range(3):
+        for seed in range(2):
             made = form(image, np.random.default_rng(seed))
             assert made.shape == image.shape and made.dtype == np.float32
             assert made.min() >= 0 and made.max() <= 1  # NaN fails, too
@@ -54,7 +54,7 @@ def test_black_white_and_single_colours_do_not_break_it(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_strength_reaches_from_slight_to_heavy(form):
-    image = scene()
+    image = scene(64, 64)
     values = [psnr(form(image, np.random.default_rng(seed)), image) for seed in range(200)]
     assert np.ptp(values) >= 10
     assert np.quantile(values, 0.05) < 25 and np.quantile(values, 0.1) < 28

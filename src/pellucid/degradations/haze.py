@@ -64,12 +64,12 @@ def reside(
 
 def indoors(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """RESIDE's indoor set (Li et al., TIP 2019): a ramp of some metres, grey airlight."""
-    return reside(image, log_uniform(rng, 0.2, 2.5) * some_depth(rng, image), rng)
+    return reside(image, log_uniform(rng, 0.2, 1.6) * some_depth(rng, image), rng)
 
 
 def outdoors(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """RESIDE's outdoor set, beta in [0.04, 0.2]; airlight in [0.7, 1] may have a colour."""
-    depth = log_uniform(rng, 1.5, 20) * some_depth(rng, image)
+    depth = log_uniform(rng, 1.5, 13) * some_depth(rng, image)
     t = np.exp(-rng.uniform(0.04, 0.2) * depth)
     return veiled(image, t, tint(rng, 0.7, 1.0, rng.choice((0.0, 0.05, 0.12))))
 
@@ -87,7 +87,7 @@ def machine_fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     partly the blurred scene itself. What is seen through it is less lit and slightly soft.
     """
     h, w = image.shape[:2]
-    density = log_uniform(rng, 0.15, 2.2)
+    density = log_uniform(rng, 0.2, 2.6)
     t = np.exp(-density * (0.6 + 0.4 * some_depth(rng, image)))
     airlight = rng.uniform(0.35, 0.9) + rng.uniform(0, 0.06) * np.array([-1, 0, 1])
     uneven = smooth_field(rng, h, w, rng.uniform(1, 2.5)) - 0.5
@@ -103,7 +103,7 @@ def plasma_fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Fractal fog that is added, the sum scaled back to the picture's highest value (the form of
     ImageNet-C, Hendrycks and Dietterich, ICLR 2019); ranges and noise are ours."""
     h, w = image.shape[:2]
-    amount = log_uniform(rng, 0.08, 3.5)
+    amount = log_uniform(rng, 0.12, 4)
     field = plasma(rng, h, w, rng.uniform(1.6, 2.8))
     low = rng.uniform(0, 0.5)  # a window may be a piece of a larger fog
     fog = (low + (rng.uniform(low, 1) - low) * field)[..., None] * tint(rng, 1, 1, 0.05)
@@ -116,7 +116,7 @@ def patchy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     as fractal noise over the frame."""
     h, w = image.shape[:2]
     density = plasma(rng, h, w, rng.uniform(1.5, 2.5)) ** rng.uniform(0.7, 2)
-    t = np.exp(-log_uniform(rng, 0.2, 4) * density * (0.4 + 0.6 * some_depth(rng, image)))
+    t = np.exp(-log_uniform(rng, 0.25, 3.5) * density * (0.4 + 0.6 * some_depth(rng, image)))
     cloudy = 1 + rng.uniform(0, 0.25) * (plasma(rng, h, w, 2.0)[..., None] - 0.5)
     return veiled(image, t, tint(rng, 0.6, 1.0, 0.05) * cloudy)
 

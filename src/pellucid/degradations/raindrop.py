@@ -95,10 +95,11 @@ def defocused_drops(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def pale_patches(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Round soft regions that show the surroundings as an even blur, brighter or darker than the
-    scene: how most drops of Qian et al. (CVPR 2018) look; form ours."""
+    scene: how most drops of Qian et al. (CVPR 2018) look; form ours. The wet pane may soften and
+    veil the whole frame a little."""
     h, w = image.shape[:2]
     radius = some_radius(rng, h, w)
-    water = drops(rng, h, w, log_uniform(rng, 0.05, 0.7), radius)
+    water = drops(rng, h, w, log_uniform(rng, 0.08, 0.9), radius)
     around = soften(image, rng.uniform(0.3, 1.5) * radius)
     sky = tint(rng, 0.45, 1, 0.06)
     share = rng.uniform(0, 0.8)
@@ -106,6 +107,9 @@ def pale_patches(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     varied = 1 + rng.uniform(0, 0.5) * (smooth_field(rng, h, w, 6) - 0.5)
     alpha = soften(water.mask, radius * rng.uniform(0.08, 0.6)) * rng.uniform(0.3, 1)
     alpha = np.clip(alpha * varied, 0, 1)[..., None]
+    if rng.random() < 0.4:
+        veil = rng.uniform(0, 0.15)
+        image = soften(image, rng.uniform(0, 1)) * (1 - veil) + veil * sky
     return bounded(image * (1 - alpha) + inside * alpha)
 
 
@@ -134,13 +138,13 @@ def spatter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     both = rng.uniform(0, 1)
     light = np.maximum(slope, 0) + both * np.abs(slope)
     light -= rng.uniform(0, 0.8) * np.maximum(-slope, 0)
-    light = light * (body > 0) + rng.uniform(0, 0.35) * body
-    water = Water(size / 2 * body, (body > 0).astype(np.float32), 1 - body)
+    light = light * (body > 0.01) + rng.uniform(0, 0.35) * body
+    water = Water(size / 2 * body, np.clip(10 * body - 0.2, 0, 1), 1 - body)
     seen = image
     if rng.random() < 0.5:
         seen = image + water.mask[..., None] * (refracted(image, water, rng) - image)
     colour = 1 - rng.uniform(0, 0.4) * np.array([1, 0.1, 0.1], np.float32) * rng.random()
-    return bounded(seen + log_uniform(rng, 0.15, 1.2) * light[..., None] * colour)
+    return bounded(seen + log_uniform(rng, 0.12, 0.9) * light[..., None] * colour)
 
 
 def mud(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -159,7 +163,7 @@ def fogged_glass(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Breath on a pane: part of the frame is pale and soft, with fine droplets; form ours."""
     h, w = image.shape[:2]
     share = rng.uniform(0.15, 0.95)
-    where = top_share(plasma(rng, h, w, 2.2), share, rng.uniform(0.3, 1.5))[..., None]
+    where = top_share(plasma(rng, h, w, 2.2), share, rng.uniform(0.6, 2.5))[..., None]
     where = where * rng.uniform(0.3, 1)
     pale = rng.uniform(0.05, 0.6)
     frosted = soften(image, log_uniform(rng, 0.5, 8)) * (1 - pale) + pale * tint(rng, 0.5, 1, 0.05)
@@ -196,7 +200,7 @@ def drops(
     joined, ragged = rng.uniform(0, 0.6), rng.uniform(0, 0.25)
     for _ in range(count):
         y, x = rng.uniform(0, h), rng.uniform(0, w)
-        r = radius * rng.uniform(0.5, 1.4)
+        r = radius * log_uniform(rng, 0.4, 1.5)
         stretch = rng.uniform(0.9, 1.6)
         circles = [(y, x, r)]
         if running:
@@ -241,8 +245,8 @@ def add_drop(height, mask, rim, cy, cx, r, stretch, ragged) -> None:
 def refracted(image: np.ndarray, water: Water, rng: np.random.Generator) -> np.ndarray:
     """What the water shows: the scene where its slope bends the light, out of focus or not.
 
-    The slope of a cap is -d, so at bend x radius of 1 the whole scene behind it falls to its
-    middle, and beyond it stands on its head.
+    A cap of radius r has the slope -d at its distance d, so a bend of r takes all its light from
+    the middle, and beyond that the scene stands on its head.
     """
     h, w = image.shape[:2]
     gy, gx = np.gradient(water.height)
@@ -250,7 +254,7 @@ def refracted(image: np.ndarray, water: Water, rng: np.random.Generator) -> np.n
     steeper = bend * (1 + rng.uniform(0, 1.5) * water.rim**2)
     behind = soften(image, rng.choice((0, rng.uniform(0.3, 4))))
     y, x = np.nonzero(water.mask)
-    out = behind.copy()
+    out = image.copy()
     sy = folded(y + (steeper * gy)[y, x], h)
     sx = folded(x + (steeper * gx)[y, x], w)
     out[y, x] = behind[sy, sx]

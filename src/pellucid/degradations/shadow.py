@@ -72,8 +72,9 @@ def many_shadows(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mask = soften(mask, log_uniform(rng, 0.4, 6))
     image = shaded(image, mask, umbra(rng))
     if rng.random() < 0.25:
-        shift = rng.integers(2, max(3, min(h, w) // 6), 2)
-        image = shaded(image, np.roll(mask, shift, (0, 1)), umbra(rng, 0.4))
+        dy, dx = rng.integers(2, max(3, min(h, w) // 6), 2)
+        mask = mask[np.maximum(np.arange(h) - dy, 0)[:, None], np.maximum(np.arange(w) - dx, 0)]
+        image = shaded(image, mask, umbra(rng, 0.4))
     return image
 
 
@@ -112,9 +113,9 @@ def shaded(image: np.ndarray, mask: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 def umbra(rng: np.random.Generator, low: float = 0.1) -> np.ndarray:
-    """The linear light left in the umbra, ``(3,)``: [low, 0.92], with slightly more blue."""
+    """The linear light left in the umbra, ``(3,)``: [low, 0.92], rather low, slightly blue."""
     blue = rng.uniform(-0.02, 0.18) * np.array([-1.0, -0.2, 1.0])
-    return np.clip(rng.uniform(low, 0.92) * (1 + blue), 0.03, 1)
+    return np.clip((low + (0.92 - low) * rng.random() ** 1.4) * (1 + blue), 0.03, 1)
 
 
 def some_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
