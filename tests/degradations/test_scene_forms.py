@@ -187,7 +187,8 @@ def test_the_ratio_is_constant_in_the_umbra_and_1_outside():
         ratio = (shadow.hard_shadow(image, np.random.default_rng(seed)) / image) ** GAMMA
         red = ratio[..., 0]
         shares.append((np.mean(red <= red.min() + 0.01), np.mean(red >= 0.99)))
-    assert np.min(shares) > 0.002 and (np.mean(shares, axis=0) > 0.2).all()
+    assert (np.quantile(shares, 0.1, axis=0) > 0.01).all()  # thin ones may have no umbra
+    assert (np.mean(shares, axis=0) > 0.2).all()
 
 
 def test_shadows_cover_from_little_to_nearly_all():
