@@ -6,8 +6,8 @@
 
 import numpy as np
 
-from .fields import smooth_field, smoothstep
-from .layers import bounded, grey, log_uniform, plasma, soften, tint
+from .fields import log_uniform, luma, smooth_field, smoothstep, soften
+from .layers import bounded, plasma, tint
 
 MAX_BETA = 3.0
 
@@ -64,12 +64,12 @@ def reside(
 
 def indoors(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """RESIDE's indoor set (Li et al., TIP 2019): a ramp of some metres, grey airlight."""
-    return reside(image, log_uniform(rng, 0.2, 2.5) * some_depth(rng, image), rng)
+    return reside(image, log_uniform(rng, 0.2, 1.6) * some_depth(rng, image), rng)
 
 
 def outdoors(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """RESIDE's outdoor set, beta in [0.04, 0.2]; airlight in [0.7, 1] may have a colour."""
-    depth = log_uniform(rng, 1.5, 20) * some_depth(rng, image)
+    depth = log_uniform(rng, 1.5, 13) * some_depth(rng, image)
     t = np.exp(-rng.uniform(0.04, 0.2) * depth)
     return veiled(image, t, tint(rng, 0.7, 1.0, rng.choice((0.0, 0.05, 0.12))))
 
@@ -116,7 +116,7 @@ def patchy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     as fractal noise over the frame."""
     h, w = image.shape[:2]
     density = plasma(rng, h, w, rng.uniform(1.5, 2.5)) ** rng.uniform(0.7, 2)
-    t = np.exp(-log_uniform(rng, 0.2, 4) * density * (0.4 + 0.6 * some_depth(rng, image)))
+    t = np.exp(-log_uniform(rng, 0.25, 3.5) * density * (0.4 + 0.6 * some_depth(rng, image)))
     cloudy = 1 + rng.uniform(0, 0.25) * (plasma(rng, h, w, 2.0)[..., None] - 0.5)
     return veiled(image, t, tint(rng, 0.6, 1.0, 0.05) * cloudy)
 
@@ -173,7 +173,7 @@ def some_depth(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     if kind > 0.5:
         for _ in range(rng.integers(1, 4)):
             if rng.random() < 0.5:
-                field = soften(grey(image)[..., 0], rng.uniform(1, 4)) * rng.choice((-1, 1))
+                field = soften(luma(image)[..., 0], rng.uniform(1, 4)) * rng.choice((-1, 1))
             else:
                 field = plasma(rng, h, w, rng.uniform(2.2, 3.2))
             field = field - np.quantile(field[::2, ::2], rng.uniform(0.2, 0.9))

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .fields import smooth_field, smoothstep
-from .layers import bounded, grains, grey, log_uniform, plasma, soften, tint, top_share
+from .fields import log_uniform, luma, smooth_field, smoothstep, soften
+from .layers import bounded, grains, plasma, tint, top_share
 
 
 def old_photo(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -43,7 +43,7 @@ def toned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     warm = rng.choice((0, rng.uniform(0, 0.35)))
     dark = rng.uniform(0, 0.15) * np.array([1, 1 - warm, 1 - 2 * warm])
     pale = rng.uniform(0.75, 1) * np.array([1, 1 - 0.3 * warm, 1 - warm])
-    toned = dark + grey(image) * (pale - dark)
+    toned = dark + luma(image) * (pale - dark)
     share = rng.choice((1, rng.uniform(0.3, 1)))
     return image * (1 - share) + share * toned
 

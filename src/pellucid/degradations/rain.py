@@ -10,9 +10,9 @@ same, from hardly visible to heavy.
 import numpy as np
 from PIL import Image
 
-from .fields import convolve
+from .fields import convolve, log_uniform, luma, soften
 from .haze import some_depth, veiled
-from .layers import bounded, drawn_out, grey, log_uniform, scatter, soften, streak, tint
+from .layers import bounded, drawn_out, scatter, streak, tint
 
 LAYERS = 3
 
@@ -120,7 +120,7 @@ def under_veil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         layer *= log_uniform(rng, 0.2, 1.2)
     else:
         layer = log_uniform(rng, 0.1, 0.8) * noise_streaks(rng, h, w, direction(rng))
-    t = np.exp(-log_uniform(rng, 0.1, 3) * some_depth(rng, image))
+    t = np.exp(-log_uniform(rng, 0.1, 2.2) * some_depth(rng, image))
     rainy = np.minimum(image + layer[..., None], 1)
     return veiled(rainy, t, tint(rng, 0.3, 0.95, 0.04))
 
@@ -146,7 +146,7 @@ def sized_layers(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     angle, strength = direction(rng), log_uniform(rng, 0.15, 1.0)
     for _ in range(rng.integers(1, 4)):
         size = log_uniform(rng, 0.8, 5)
-        length = log_uniform(rng, 4, 60) * max(1, size / 2)
+        length = size * log_uniform(rng, 5, 50)
         kernel = motion_filter(min(length, 200), angle + rng.uniform(-4, 4))
         layer = drawn_out(rng, h, w, size, log_uniform(rng, 0.02, 0.25), kernel)
         layer = soften(layer, rng.uniform(0, 0.35) * size)
@@ -181,7 +181,7 @@ def clear_streaks(
 ) -> np.ndarray:
     """Single streaks ``(h, w)`` >= 0 of one direction, length and width, with some spread."""
     length, width = log_uniform(rng, 6, 150), log_uniform(rng, 0.6, 4)
-    length, width = max(length, 3 * width), min(width, 0.5 + length / 8)
+    length, width = max(length, 4 * width), min(width, 0.5 + length / 8)
     taper, kinds = rng.uniform(0, 1), rng.integers(1, 4)
     low, spread = rng.uniform(0.1, 0.9), rng.uniform(0, 5)
     layer = np.zeros((h, w), np.float32)
@@ -198,8 +198,9 @@ def clear_streaks(
 
 def noise_streaks(rng: np.random.Generator, h: int, w: int, angle: float) -> np.ndarray:
     """Noise of one grain, thresholded and moved; its brightest places are about 1."""
-    kernel = motion_filter(log_uniform(rng, 5, 120), angle)
-    layer = drawn_out(rng, h, w, log_uniform(rng, 0.8, 3), log_uniform(rng, 0.01, 0.4), kernel)
+    size = log_uniform(rng, 0.8, 3)
+    kernel = motion_filter(size * log_uniform(rng, 6, 60), angle)
+    layer = drawn_out(rng, h, w, size, log_uniform(rng, 0.01, 0.4), kernel)
     return contrasted(layer)
 
 
@@ -224,7 +225,7 @@ def lay(image: np.ndarray, layer: np.ndarray, rng: np.random.Generator) -> np.nd
 def dimmed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The light of a rainy day: darker, with less colour and contrast."""
     pale = rng.uniform(0, 0.4)
-    image = image * (1 - pale) + grey(image) * pale
+    image = image * (1 - pale) + luma(image) * pale
     return image * rng.uniform(0.65, 1)
 
 

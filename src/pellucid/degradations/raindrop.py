@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .fields import convolve, gaussian_kernel, smooth_field, smoothstep
-from .layers import bounded, grains, log_uniform, plasma, soften, tint, top_share
+from .fields import convolve, gaussian_kernel, log_uniform, smooth_field, smoothstep, soften
+from .layers import bounded, grains, plasma, tint, top_share
 
 MAX_DROPS = 40  # on an image of the reference size at severity 1
 REFERENCE = 256  # px along the shorter side; more drops on longer images
@@ -134,13 +134,13 @@ def spatter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     both = rng.uniform(0, 1)
     light = np.maximum(slope, 0) + both * np.abs(slope)
     light -= rng.uniform(0, 0.8) * np.maximum(-slope, 0)
-    light = light * (body > 0) + rng.uniform(0, 0.35) * body
-    water = Water(size / 2 * body, (body > 0).astype(np.float32), 1 - body)
+    light = light * (body > 0.01) + rng.uniform(0, 0.35) * body
+    water = Water(size / 2 * body, np.clip(10 * body - 0.2, 0, 1), 1 - body)
     seen = image
     if rng.random() < 0.5:
         seen = image + water.mask[..., None] * (refracted(image, water, rng) - image)
     colour = 1 - rng.uniform(0, 0.4) * np.array([1, 0.1, 0.1], np.float32) * rng.random()
-    return bounded(seen + log_uniform(rng, 0.15, 1.2) * light[..., None] * colour)
+    return bounded(seen + log_uniform(rng, 0.12, 0.9) * light[..., None] * colour)
 
 
 def mud(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -159,7 +159,7 @@ def fogged_glass(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Breath on a pane: part of the frame is pale and soft, with fine droplets; form ours."""
     h, w = image.shape[:2]
     share = rng.uniform(0.15, 0.95)
-    where = top_share(plasma(rng, h, w, 2.2), share, rng.uniform(0.3, 1.5))[..., None]
+    where = top_share(plasma(rng, h, w, 2.2), share, rng.uniform(0.6, 2.5))[..., None]
     where = where * rng.uniform(0.3, 1)
     pale = rng.uniform(0.05, 0.6)
     frosted = soften(image, log_uniform(rng, 0.5, 8)) * (1 - pale) + pale * tint(rng, 0.5, 1, 0.05)
@@ -196,7 +196,7 @@ def drops(
     joined, ragged = rng.uniform(0, 0.6), rng.uniform(0, 0.25)
     for _ in range(count):
         y, x = rng.uniform(0, h), rng.uniform(0, w)
-        r = radius * rng.uniform(0.5, 1.4)
+        r = radius * log_uniform(rng, 0.4, 1.5)
         stretch = rng.uniform(0.9, 1.6)
         circles = [(y, x, r)]
         if running:
@@ -241,8 +241,8 @@ def add_drop(height, mask, rim, cy, cx, r, stretch, ragged) -> None:
 def refracted(image: np.ndarray, water: Water, rng: np.random.Generator) -> np.ndarray:
     """What the water shows: the scene where its slope bends the light, out of focus or not.
 
-    The slope of a cap is -d, so at bend x radius of 1 the whole scene behind it falls to its
-    middle, and beyond it stands on its head.
+    A cap of radius r has the slope -d at its distance d, so a bend of r takes all its light from
+    the middle, and beyond that the scene stands on its head.
     """
     h, w = image.shape[:2]
     gy, gx = np.gradient(water.height)
@@ -250,7 +250,7 @@ def refracted(image: np.ndarray, water: Water, rng: np.random.Generator) -> np.n
     steeper = bend * (1 + rng.uniform(0, 1.5) * water.rim**2)
     behind = soften(image, rng.choice((0, rng.uniform(0.3, 4))))
     y, x = np.nonzero(water.mask)
-    out = behind.copy()
+    out = image.copy()
     sy = folded(y + (steeper * gy)[y, x], h)
     sx = folded(x + (steeper * gx)[y, x], w)
     out[y, x] = behind[sy, sx]

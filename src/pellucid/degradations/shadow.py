@@ -8,8 +8,8 @@ in the umbra, a colour.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .fields import GAMMA, convolve, gaussian_kernel, smooth_field, smoothstep
-from .layers import bounded, log_uniform, plasma, scatter, soften, top_share
+from .fields import GAMMA, convolve, gaussian_kernel, log_uniform, smooth_field, smoothstep, soften
+from .layers import bounded, plasma, scatter, top_share
 
 
 def shadow_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -72,8 +72,9 @@ def many_shadows(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mask = soften(mask, log_uniform(rng, 0.4, 6))
     image = shaded(image, mask, umbra(rng))
     if rng.random() < 0.25:
-        shift = rng.integers(2, max(3, min(h, w) // 6), 2)
-        image = shaded(image, np.roll(mask, shift, (0, 1)), umbra(rng, 0.4))
+        dy, dx = rng.integers(2, max(3, min(h, w) // 6), 2)
+        mask = mask[np.maximum(np.arange(h) - dy, 0)[:, None], np.maximum(np.arange(w) - dx, 0)]
+        image = shaded(image, mask, umbra(rng, 0.4))
     return image
 
 

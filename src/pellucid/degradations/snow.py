@@ -6,9 +6,9 @@ one wind.
 
 import numpy as np
 
-from .fields import convolve, disc_kernel, gaussian_kernel, line_kernel
+from .fields import convolve, disc_kernel, gaussian_kernel, line_kernel, log_uniform, luma, soften
 from .haze import some_depth, veiled
-from .layers import bounded, drawn_out, grey, log_uniform, scatter, soften, tint
+from .layers import bounded, drawn_out, scatter, tint
 from .rain import contrasted, lay, motion_filter
 
 # radius range in px, flakes per megapixel at severity 1, extra blur (sigma in px)
@@ -66,7 +66,7 @@ def soft_flakes(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Few large flakes out of focus near the lens, with some small ones far away (as the large
     masks of Snow100K-L and CSD, Chen et al., ICCV 2021)."""
     h, w = image.shape[:2]
-    z = flakes(rng, h, w, log_uniform(rng, 0.01, 0.3), (4, 15), rng.uniform(0.3, 1.5))
+    z = flakes(rng, h, w, log_uniform(rng, 0.01, 0.3), (4, 20), rng.uniform(0.3, 1.5))
     z = 1 - (1 - rng.uniform(0.2, 0.9) * z) * (
         1 - rng.uniform(0, 0.8) * flakes(rng, h, w, log_uniform(rng, 0.003, 0.05), (0.6, 2))
     )
@@ -94,12 +94,12 @@ def whitened(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     itself and a moved noise layer is added (the form of ImageNet-C, ICLR 2019; ranges ours)."""
     h, w = image.shape[:2]
     lift = log_uniform(rng, 0.03, 0.6)
-    pale = grey(image) * rng.uniform(0.8, 1.8) + rng.uniform(0.2, 0.6)
+    pale = luma(image) * rng.uniform(0.8, 1.8) + rng.uniform(0.2, 0.6)
     image = image * (1 - lift) + lift * np.maximum(image, pale)
     strength = log_uniform(rng, 0.1, 1)
     for _ in range(rng.integers(1, 3)):
         size = log_uniform(rng, 1, 7)
-        kernel = motion_filter(log_uniform(rng, 1.5, 8) * size, rng.uniform(20, 160))
+        kernel = motion_filter(log_uniform(rng, 1.5, 7) * size, rng.uniform(20, 160))
         layer = drawn_out(rng, h, w, size, log_uniform(rng, 0.01, 0.2), kernel)
         image = image + strength * np.minimum(contrasted(layer), 1.3)[..., None]
     return bounded(image)
@@ -115,11 +115,11 @@ def behind_veil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def drifting(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Snow streaks of a long exposure in the wind (the streaks of CSD), bright or at half light."""
+    """Short streaks of snow in the wind (those of CSD), bright or at half light."""
     h, w = image.shape[:2]
     wind = rng.uniform(0, 180)
     size = log_uniform(rng, 1, 5)
-    kernel = motion_filter(log_uniform(rng, 4, 25) * size, wind)
+    kernel = motion_filter(log_uniform(rng, 2, 7) * size, wind)
     layer = contrasted(drawn_out(rng, h, w, size, log_uniform(rng, 0.01, 0.2), kernel))
     z = np.clip(layer * log_uniform(rng, 0.1, 0.9), 0, 1)[..., None]
     return bounded(image * (1 - z) + tint(rng, 0.7, 1, 0.03) * z)
