@@ -6,6 +6,7 @@ python benchmarks/crop_leaks.py data/photos/train
 from __future__ import annotations
 
 import argparse
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,28 +61,26 @@ def main() -> None:
     files = pictures(args.folder)
     files = [files[i * len(files) // args.limit] for i in range(min(args.limit, len(files)))]
     least, crop_leaks.AGREEING = crop_leaks.AGREEING, 1  # count them all
+    crop_leaks._features = lru_cache(maxsize=None)(crop_leaks._features)
+    most, pairs = 0, 0
     with TemporaryDirectory() as folder:
-        windows: dict[tuple[str, Path], Path] = {}
-        for path in files:
-            pixels = read_pixels(path)
-            for name, damage in DAMAGE.items():
-                window = Path(folder) / f"{len(windows)}.png"
-                part(pixels, np.random.default_rng(len(windows)), **damage).save(window)
-                windows[name, path] = window
-        leaks = crop_leaks.find_crops(list(windows.values()), files, threads=1)
-        found = {leak.truth: leak for leak in leaks}
-        for name in DAMAGE:
-            agreeing = []
-            for path in files:
-                leak = found.get(windows[name, path])
-                agreeing.append(leak.agreeing if leak and leak.train == path else 0)
-            share = np.mean(np.array(agreeing) >= least)
+        for name, damage in DAMAGE.items():
+            windows = []
+            for number, path in enumerate(files):
+                windows.append(Path(folder) / f"{name}-{number}.png")
+                part(read_pixels(path), np.random.default_rng(number), **damage).save(windows[-1])
+            found = {x.truth: x for x in crop_leaks.find_crops(windows, files, threads=1)}
+            agreeing = [
+                found[window].agreeing if window in found and found[window].train == path else 0
+                for window, path in zip(windows, files, strict=True)
+            ]
             low, middle = np.percentile(agreeing, [10, 50])
-            print(f"{name:34} median {middle:4.0f}  10 % {low:4.0f}  found {share:.0%}")
-        even = [window for (_, path), window in windows.items() if files.index(path) % 2 == 0]
-        leaks = crop_leaks.find_crops(even, files[1::2], threads=1)
-        most = max((leak.agreeing for leak in leaks), default=0)
-        print(f"other photographs, {len(even) * len(files[1::2])} pairs: at most {most}")
+            share = np.mean(np.array(agreeing) >= least)
+            print(f"{name:34} median {middle:4.0f}  10 % {low:4.0f}  found {share:.0%}", flush=True)
+            chance = crop_leaks.find_crops(windows[::2], files[1::2], threads=1)
+            most = max([most, *(leak.agreeing for leak in chance)])
+            pairs += len(windows[::2]) * len(files[1::2])
+    print(f"windows of other photographs, {pairs} pairs: at most {most}")
 
 
 if __name__ == "__main__":

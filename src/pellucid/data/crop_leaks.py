@@ -2,8 +2,8 @@
 
 A hash of the whole picture (`leaks`) does not find a crop. Local features do: SIFT (Lowe, IJCV
 2004) with Hellinger distances (Arandjelovic and Zisserman, CVPR 2012). Features of a training
-picture vote for the test pictures that their nearest neighbours are of; a test picture with votes
-is matched by the ratio of the two nearest distances, and the matches that agree on one similarity
+picture vote for the test pictures that their nearest neighbours are of; those with most votes are
+matched by the ratio of the two nearest distances, and the matches that agree on one similarity
 transform (RANSAC) are counted.
 
 TABLE
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ AGREEING = 15  # features on one similarity transform that make a leak
 _TRUTH, _TRAIN = (512, 300), (1024, 1500)  # longest side in px, and features kept
 _CONTRAST = 0.02
 _NEAR, _RATIO = 0.6, 0.8  # distance, and distance over that of the second nearest
-_VOTES, _NEIGHBOURS = 4, 3
+_FEWEST, _CANDIDATES = 4, 10  # matches of a candidate; candidates for a training picture
 _SCALES = (1 / 16, 16)  # of the test picture in the training picture
 _PIXELS = 3.0  # that a feature may lie off
 
@@ -56,10 +57,12 @@ def find_crops(truths: Sequence[Path], train: Sequence[Path], threads: int = 4) 
     """
     if not truths or not train:
         return []
-    truths = list(dict.fromkeys(truths))
-    asked = [(truth, mirrored) for truth in truths for mirrored in (False, True)]
+    same: dict[bytes, list[Path]] = {}  # sets share truths
+    for truth in dict.fromkeys(truths):
+        same.setdefault(sha256(read_pixels(truth).tobytes()).digest(), []).append(truth)
+    asked = [(group, mirrored) for group in same.values() for mirrored in (False, True)]
     with ThreadPoolExecutor(threads) as pool:
-        known = list(pool.map(lambda a: _features(a[0], *_TRUTH, mirrored=a[1]), asked))
+        known = list(pool.map(lambda a: _features(a[0][0], *_TRUTH, mirrored=a[1]), asked))
         if not any(len(features.points) for features in known):
             return []
         index = cv2.FlannBasedMatcher({"algorithm": 1, "trees": 4}, {"checks": 48})  # k-d trees
@@ -68,12 +71,12 @@ def find_crops(truths: Sequence[Path], train: Sequence[Path], threads: int = 4) 
         best: dict[Path, CropLeak] = {}
         for path, seen in zip(train, pool.map(lambda p: _features(p, *_TRAIN), train), strict=True):
             for place in _candidates(index, seen):
-                truth, mirrored = asked[place]
-                leak = CropLeak(truth, path, _agreeing(known[place], seen), mirrored)
-                least = best[truth].agreeing + 1 if truth in best else AGREEING
-                if leak.agreeing >= least:
-                    best[truth] = leak
-    return [best[truth] for truth in truths if truth in best]
+                group, mirrored = asked[place]
+                agreeing = _agreeing(known[place], seen)
+                least = best[group[0]].agreeing + 1 if group[0] in best else AGREEING
+                if agreeing >= least:
+                    best |= {t: CropLeak(t, path, agreeing, mirrored) for t in group}
+    return [best[truth] for truth in dict.fromkeys(truths) if truth in best]
 
 
 def _features(path: Path, side: int, count: int, mirrored: bool = False) -> _Features:
@@ -89,19 +92,19 @@ def _features(path: Path, side: int, count: int, mirrored: bool = False) -> _Fea
 
 
 def _candidates(index: cv2.FlannBasedMatcher, seen: _Features) -> list[int]:
-    """Numbers of the truths that several features of a training picture are near to."""
-    if len(seen.points) < _VOTES:
+    """Numbers of the truths that most features of a training picture are nearest to."""
+    if not len(seen.points):
         return []
-    near = index.knnMatch(seen.descriptors, _NEIGHBOURS)
-    votes = Counter(m.imgIdx for matches in near for m in matches if m.distance < _NEAR)
-    return [place for place, count in votes.items() if count >= _VOTES]
+    near = index.match(seen.descriptors)
+    votes = Counter(match.imgIdx for match in near if match.distance < _NEAR)
+    return [place for place, count in votes.most_common(_CANDIDATES) if count >= _FEWEST]
 
 
 def _agreeing(truth: _Features, seen: _Features) -> int:
     """Matches of two pictures that agree on one similarity transform, each place counted once."""
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(truth.descriptors, seen.descriptors, 2)
     good = [a for a, b in pairs if a.distance < min(_NEAR, _RATIO * b.distance)]
-    if len(good) < _VOTES:
+    if len(good) < _FEWEST:
         return 0
     ours = truth.points[[m.queryIdx for m in good]]
     theirs = seen.points[[m.trainIdx for m in good]]
