@@ -27,7 +27,7 @@ half of the {LEVEL:.0%} bootstrap interval; worst: of one picture. harmed: pictu
 than {HARM} dB, or, undamaged, came back below {INTACT:.0f} dB from what they were. unchanged:
 damaged pictures that changed by less than {UNCHANGED} dB. named: share whose most probable word is
 true; in two: that or the second one. blind: as it is; told: told the true words, where they are
-known; unguided: told nothing."""
+known; unguided: both embeddings zero."""
 RIGHT = ("right", "within_two")
 
 

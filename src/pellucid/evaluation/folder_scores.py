@@ -4,7 +4,7 @@
     scores["all"]["blind"]["harmed"]        # pictures that came back worse
 
 Told the right word, a model shows how it restores; blind, how it names and restores; unguided, what
-it does without being told anything.
+it does when both embeddings that guide it are zero.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,11 +37,22 @@ UNCHANGED = 0.2  # dB that a picture must gain or lose to count as changed
 MAX_PSNR = 99.0  # dB, of equal pictures
 BINS = 15  # of the calibration error
 
+
+def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidance:
+    """What the controller sees, with both embeddings zero, as training drops them."""
+    found = restorer.diagnose(photo)
+    content, degradation = (
+        e if e is None else torch.zeros_like(e) for e in (found.content, found.degradation)
+    )
+    return replace(found, content=content, degradation=degradation, words=())
+
+
 BLIND, TOLD, UNGUIDED = "blind", "told", "unguided"
+# Holes told by `SET/mask` are one more way, once `Restorer.restore` takes a mask.
 WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], Guidance]] = {
     BLIND: lambda restorer, photo, words: restorer.diagnose(photo),
     TOLD: lambda restorer, photo, words: restorer.diagnose(photo, words=words),
-    UNGUIDED: lambda restorer, photo, words: Guidance(),
+    UNGUIDED: _unguided,
 }
 
 
