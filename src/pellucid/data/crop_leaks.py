@@ -6,7 +6,19 @@ picture vote for the test pictures that their nearest neighbours are of; those w
 matched by the ratio of the two nearest distances, and the matches that agree on one similarity
 transform (RANSAC) are counted.
 
-TABLE
+Features that agree, by `benchmarks/crop_leaks.py data/photos --limit 30`; windows of other
+photographs, 1350 pairs: at most 2. Windows with few features are missed.
+
+================================  ======  ====  =====
+256 px windows of 30 photographs  median  10 %  found
+================================  ======  ====  =====
+as it is                             178    25   97 %
+of half the size                     188    86  100 %
+JPEG quality 50                      122    20   93 %
+mirrored                             178    25   97 %
+noise, sigma 25                       71    12   87 %
+half the size, mirrored, JPEG 50     150    72  100 %
+================================  ======  ====  =====
 """
 
 from __future__ import annotations
