@@ -38,7 +38,7 @@ COMMANDS = {
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
 }
-EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval"}
+EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 

@@ -18,6 +18,7 @@ Out = Annotated[Path, tyro.conf.arg(metavar="OUT")]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Side = Annotated[int | None, tyro.conf.arg(metavar="PX", help_behavior_hint="")]
 Models = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME|FILE...", help_behavior_hint="")]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
+def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Flag = False) -> int:
     """Open every picture of a folder and list what is unpaired, of unequal size, or unreadable.
 
     Before training: pellucid data check train/
@@ -50,10 +51,15 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
 
     Before evaluation: pellucid data check AiOIR --benchmark Rain100L --train AiOIR/train
 
+    Before training, that nothing that validates is in it: pellucid data check SETS --train train/
+    --crops
+
     Args:
-        root: Folder with <type>/{LQ,GT}, with LQ and GT, of triplets, or of clean pictures.
+        root: Folder with <type>/{LQ,GT}, with LQ and GT, with SET/{lq,gt}, of triplets, or of clean
+            pictures.
         benchmark: Check this public test set below ROOT, and its count; see docs/protocols.md.
         train: Training pictures: a clean one among them, even rescaled or mirrored, is listed.
+        crops: List parts of training pictures, too (needs OpenCV: pip install 'pellucid[eval]').
     """
     from rich.console import Console
 
@@ -67,7 +73,7 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = ()) -> int:
         print("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
         return 1 if problems else 0
     row = None if benchmark is None else row_of(benchmark)
-    report = checked(root, benchmark=row, train=train)
+    report = checked(root, benchmark=row, train=train, crops=crops)
     console = Console()
     for table in tables(report):
         console.print(table)

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pellucid.data.benchmarks import Benchmark
-from pellucid.data.files import GT, LQ, Pair, is_paired, pairs, pictures, types_of
+from pellucid.data.files import (
+    GT,
+    LQ,
+    SET_GT,
+    SET_LQ,
+    Pair,
+    pairs,
+    pictures,
+    sets_of,
+    types_of,
+)
 from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
 from pellucid.imaging import io
@@ -59,14 +69,17 @@ def check(
     threads: int = 4,
     benchmark: Benchmark | None = None,
     train: Sequence[str | Path] = (),
+    crops: bool = False,
 ) -> Report:
-    """Open every picture of a folder: official layout, one LQ and GT, or clean pictures alone.
+    """Open every picture of a folder: official layout, one LQ and GT, sets by others (``SET/lq``,
+    and ``SET/gt`` where there is a truth), or clean pictures alone.
 
     Args:
         root: the folder.
         threads: that read pictures.
         benchmark: a test set in its own layout below the folder, instead.
         train: folders of training pictures; a clean picture that is among them is a leak.
+        crops: look for parts of training pictures, too (`crop_leaks`, which needs OpenCV).
 
     Raises:
         UsageError: no such folder, or it does not hold the benchmark.
@@ -81,6 +94,10 @@ def check(
             clean = [
                 p for word, folder in types.items() for p in _check_type(report, word, folder, pool)
             ]
+        elif sets := sets_of(root):
+            clean = [
+                p for name, folder in sets.items() for p in _check_set(report, name, folder, pool)
+            ]
         else:
             clean = _check_clean(report, "clean pictures", pictures(root), pool)
             if not clean and not report.problems:
@@ -92,6 +109,13 @@ def check(
         mirrored = ", mirrored" if leak.mirrored else ""
         detail = f"trained on as {leak.train} ({how}{mirrored})"
         report.problems.append(Problem("leak", leak.truth, detail))
+    if crops:
+        from pellucid.data.crop_leaks import find_crops
+
+        for part in find_crops(clean, trained, threads):
+            mirrored = ", mirrored" if part.mirrored else ""
+            detail = f"part of {part.train} ({part.agreeing} features agree{mirrored})"
+            report.problems.append(Problem("leak", part.truth, detail))
     return report
 
 
@@ -113,6 +137,14 @@ def _check_type(report: Report, word: str, folder: Path, pool: ThreadPoolExecuto
     if not matched and not alone:
         report.problems.append(Problem("empty", folder, "no pictures"))
     return _check_pairs(report, word, matched, alone, (folder / LQ, folder / GT), pool)
+
+
+def _check_set(report: Report, name: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
+    """Truths of the usable pairs, or the pictures of a set without truths."""
+    if not (folder / SET_GT).is_dir():
+        return _check_clean(report, name, pictures(folder / SET_LQ), pool)
+    sides = (folder / SET_LQ, folder / SET_GT)
+    return _check_pairs(report, name, *pairs(folder, (SET_LQ, SET_GT)), sides, pool)
 
 
 def _check_benchmark(report: Report, benchmark: Benchmark, pool: ThreadPoolExecutor) -> list[Path]:
@@ -186,7 +218,7 @@ def tables(report: Report) -> Iterator[Table]:
 
     summary = Table("type", "usable", *COUNTED, title=str(report.root), title_justify="left")
     for name, count in report.counts.items():
-        folder = report.root / name if is_paired(report.root / name) else report.root
+        folder = report.root / name if (report.root / name).is_dir() else report.root
         numbers = [report.number(kind, folder) for kind in COUNTED]
         summary.add_row(name, str(count), *(f"[red]{n}[/red]" if n else "-" for n in numbers))
     yield summary

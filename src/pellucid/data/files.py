@@ -13,6 +13,7 @@ from pellucid.imaging import formats, io
 from pellucid.imaging.photo import to_integers
 
 LQ, GT = "LQ", "GT"  # damaged and clean, as the official datasets call them
+SET_LQ, SET_GT = "lq", "gt"  # the same of sets by others, where the name of a folder is no word
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,25 @@ def is_paired(folder: Path) -> bool:
     return (folder / LQ).is_dir() or (folder / GT).is_dir()
 
 
-def pairs(folder: str | Path) -> tuple[list[Pair], list[Path]]:
-    """Pairs of ``folder/{LQ,GT}`` and the files without a partner.
+def sets_of(root: str | Path) -> dict[str, Path]:
+    """Folders ``SET/lq`` below a folder by name of the set, sorted; truths in ``SET/gt``, if any.
+
+    Raises:
+        UsageError: no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder")
+    return {f.name: f for f in sorted(root.iterdir()) if (f / SET_LQ).is_dir()}
+
+
+def pairs(folder: str | Path, names: tuple[str, str] = (LQ, GT)) -> tuple[list[Pair], list[Path]]:
+    """Pairs of ``folder/{LQ,GT}`` (or other names) and the files without a partner.
 
     By name without suffix, where any name occurs on both sides. Where none does (``rain-1`` and
     ``norain-1``) and there are as many on both, by sorted order, as in the official code.
     """
-    sides = (Path(folder) / LQ, Path(folder) / GT)
+    sides = [Path(folder) / name for name in names]
     lq, gt = ({_stem(p, s): p for p in pictures(s)} if s.is_dir() else {} for s in sides)
     common = [stem for stem in lq if stem in gt]
     if common:

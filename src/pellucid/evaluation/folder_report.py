@@ -27,7 +27,7 @@ half of the {LEVEL:.0%} bootstrap interval; worst: of one picture. harmed: pictu
 than {HARM} dB, or, undamaged, came back below {INTACT:.0f} dB from what they were. unchanged:
 damaged pictures that changed by less than {UNCHANGED} dB. named: share whose most probable word is
 true; in two: that or the second one. blind: as it is; told: told the true words, where they are
-known; unguided: told nothing."""
+known; unguided: both embeddings zero."""
 RIGHT = ("right", "within_two")
 
 
@@ -75,7 +75,7 @@ def tables(summary: dict[str, Any]) -> dict[str, list[list[str]]]:
         found["by what the model is told, gain in dB (harmed)"] = _ways(summary)
     if summary["naming"]:
         error = summary["naming"]["calibration_error"]
-        title = f"named as; expected calibration error {_number(error, 3)}"
+        title = "named as" + ("" if error is None else f"; expected calibration error {error:.3f}")
         found[title] = _confusion(summary["naming"])
     return found
 
@@ -112,16 +112,17 @@ def _sets(summary: dict[str, Any], way: str) -> list[list[str]]:
 
 def _cells(scores: dict[str, Any], naming: dict[str, Any] | None) -> list[str]:
     shares = [_share(naming[key]) if naming else "-" for key in RIGHT]
-    cells = [str(scores["pictures"]), _number(scores["input"]), _number(scores["output"])]
+    pictures = str(scores["pictures"])
     if not scores["scored"]:
-        return [*cells, "-", "-", "-", "-", *shares]
+        return [pictures, *["-"] * 6, *shares]
     harmed = _of(scores["harmed"], scores["scored"])
-    unchanged = _of(scores["unchanged"], scores["damaged"]) if scores["damaged"] else "-"
-    if not scores["damaged"]:  # what is left of them
-        worst = f"{scores['itself_worst']:.2f} left"
-        return [*cells, "-", worst, harmed, unchanged, *shares]
+    if not scores["damaged"]:  # how much is left of them
+        left = [f"{scores[key]:.2f} left" for key in ("itself", "itself_worst")]
+        return [pictures, "-", left[0], "-", left[1], harmed, "-", *shares]
     gain = report.number("psnr", scores["gain"], signed=True)
-    return [*cells, gain, f"{scores['worst']:+.2f}", harmed, unchanged, *shares]
+    unchanged = _of(scores["unchanged"], scores["damaged"])
+    levels = [f"{scores[key]:.2f}" for key in ("input", "output")]
+    return [pictures, *levels, gain, f"{scores['worst']:+.2f}", harmed, unchanged, *shares]
 
 
 def _ways(summary: dict[str, Any]) -> list[list[str]]:
@@ -148,10 +149,6 @@ def _confusion(naming: dict[str, Any]) -> list[list[str]]:
         cells = [str(counts.get(column, "")) for column in columns]
         rows.append([word, str(right["pictures"]), *(_share(right[key]) for key in RIGHT), *cells])
     return rows
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _share(value: float) -> str:

@@ -4,7 +4,7 @@
     scores["all"]["blind"]["harmed"]        # pictures that came back worse
 
 Told the right word, a model shows how it restores; blind, how it names and restores; unguided, what
-it does without being told anything.
+it does when both embeddings that guide it are zero.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,11 +37,22 @@ UNCHANGED = 0.2  # dB that a picture must gain or lose to count as changed
 MAX_PSNR = 99.0  # dB, of equal pictures
 BINS = 15  # of the calibration error
 
+
+def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidance:
+    """What the controller sees, with both embeddings zero, as training drops them."""
+    found = restorer.diagnose(photo)
+    content, degradation = (
+        e if e is None else torch.zeros_like(e) for e in (found.content, found.degradation)
+    )
+    return replace(found, content=content, degradation=degradation, words=())
+
+
 BLIND, TOLD, UNGUIDED = "blind", "told", "unguided"
+# Holes told by `SET/mask` are one more way, once `Restorer.restore` takes a mask.
 WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], Guidance]] = {
     BLIND: lambda restorer, photo, words: restorer.diagnose(photo),
     TOLD: lambda restorer, photo, words: restorer.diagnose(photo, words=words),
-    UNGUIDED: lambda restorer, photo, words: Guidance(),
+    UNGUIDED: _unguided,
 }
 
 
@@ -173,16 +185,17 @@ def summarise(outcomes: Mapping[str, Outcome], cases: Sequence[SetCase]) -> dict
 def measured(rows: Rows) -> dict[str, Any]:
     """Scores of some pictures.
 
-    `pictures`: all; `scored`: those with a truth, which all that follows is of. `input`, `output`:
-    mean PSNR in dB. `gain`: mean gain of the damaged pictures with its 95 % interval, `worst` the
-    least of them. `harmed`: number of damaged pictures that lost more than `HARM` dB and of
-    undamaged ones below `INTACT` dB. `damaged`: how many are; `unchanged`: number of those that
-    changed by less than `UNCHANGED` dB. `itself`, `itself_worst`: PSNR of undamaged pictures'
-    restorations. What there is nothing to compute from is None.
+    `pictures`: all; `scored`: those with a truth; `damaged`: those that differ from it. Of the
+    damaged: `input`, `output`: mean PSNR in dB; `gain`: its mean with the 95 % interval; `worst`:
+    the least gain; `unchanged`: how many changed by less than `UNCHANGED` dB. Of the undamaged:
+    `itself`, `itself_worst`: mean and least PSNR of the restorations. `harmed`: damaged pictures
+    that lost more than `HARM` dB, and undamaged ones below `INTACT` dB. `seconds` a picture. What
+    there is nothing to compute from is None.
     """
     scored = [row for row in rows if not math.isnan(row["psnr_rgb"])]
     whole = [row["psnr_rgb"] for row in scored if row["psnr_rgb_input"] >= MAX_PSNR]
-    gains = [r["psnr_rgb"] - r["psnr_rgb_input"] for r in scored if r["psnr_rgb_input"] < MAX_PSNR]
+    damaged = [row for row in scored if row["psnr_rgb_input"] < MAX_PSNR]
+    gains = [row["psnr_rgb"] - row["psnr_rgb_input"] for row in damaged]
 
     def mean(values: list[float]) -> float | None:
         return sum(values) / len(values) if values else None
@@ -191,8 +204,8 @@ def measured(rows: Rows) -> dict[str, Any]:
         "pictures": len(rows),
         "scored": len(scored),
         "damaged": len(gains),
-        "input": mean([row["psnr_rgb_input"] for row in scored]),
-        "output": mean([row["psnr_rgb"] for row in scored]),
+        "input": mean([row["psnr_rgb_input"] for row in damaged]),
+        "output": mean([row["psnr_rgb"] for row in damaged]),
         "gain": estimate([gains])._asdict() if gains else None,
         "worst": min(gains, default=None),
         "harmed": sum(gain < -HARM for gain in gains) + sum(psnr < INTACT for psnr in whole),

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data.files import pictures, read_pixels
+from pellucid.data.files import SET_GT, SET_LQ, pairs, pictures, read_pixels, sets_of
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import ImageError, UsageError
 
@@ -83,27 +83,30 @@ def set_cases(root: Path) -> Iterator[SetCase]:
     Raises:
         UsageError: no set is there, a picture lacks its truth, or ``manifest.json`` is wrong.
     """
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder")
-    folders = sorted(folder for folder in root.iterdir() if (folder / "lq").is_dir())
+    folders = sets_of(root)
     if not folders:
-        raise UsageError(f"{root}: no folders SET/lq (and SET/gt) in it")
+        raise UsageError(f"{root}: no folders SET/{SET_LQ} (and SET/{SET_GT}) in it")
     manifest = _manifest(root / "manifest.json")
-    for folder in folders:
-        truths = {p.stem: p for p in pictures(folder / "gt")} if (folder / "gt").is_dir() else None
-        entries = manifest.get(folder.name, {})
-        for index, path in enumerate(pictures(folder / "lq")):
-            if truths is not None and path.stem not in truths:
-                raise UsageError(f"{path}: there is no picture of this name in {folder / 'gt'}")
-            truth = None if truths is None else truths[path.stem]
-            words = _words(folder.name, entries.get(path.name, {}), path)
-            yield SetCase(folder.name, path.stem, index, path, truth, words)
+    for column, folder in folders.items():
+        entries = manifest.get(column, {})
+        for index, (path, truth) in enumerate(_pictures(folder)):
+            words = _words(column, entries.get(path.name, {}), path)
+            yield SetCase(column, path.stem, index, path, truth, words)
 
 
 def kind_of(name: str) -> str | None:
     """The word of a set's name or of a kind; None if no beginning of `KINDS` fits."""
     name = name.lower().replace("_", "-").replace(" ", "-")
     return KINDS.get(max((k for k in KINDS if name.startswith(k)), key=len, default=""))
+
+
+def _pictures(folder: Path) -> list[tuple[Path, Path | None]]:
+    if not (folder / SET_GT).is_dir():
+        return [(path, None) for path in pictures(folder / SET_LQ)]
+    matched, alone = pairs(folder, (SET_LQ, SET_GT))
+    if alone:
+        raise UsageError(f"{alone[0]}: there is no other picture of this name in {folder}")
+    return [(pair.lq, pair.gt) for pair in matched]
 
 
 def _manifest(path: Path) -> dict[str, dict[str, Any]]:
