@@ -12,7 +12,7 @@ def keep_freed_memory() -> bool:
     """Have the C library hand freed memory to the next tensor instead of to the system.
 
     By default glibc asks the system for each large block and gives it back when it is freed: a
-    network's every layer waits until fresh pages are cleared (docs/speed.md). It holds for the
+    network's every layer waits until fresh pages are cleared (docs/measurements/speed.md). It holds for the
     whole process, so the commands of `pellucid` call it, and importing the package does not.
 
     Returns:
