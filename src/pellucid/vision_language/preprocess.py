@@ -19,6 +19,7 @@ from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 
 MOST_WINDOWS = 25
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 BLOCK = 8  # px; windows start on the grid of blocks of a JPEG file, so the tower meets one grid
 
 
