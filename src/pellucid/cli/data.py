@@ -143,7 +143,7 @@ def windows(
 ) -> int:
     """Damage windows of clean photographs ahead of a training, with the wide generators.
 
-    A run that was stopped goes on where it was; a larger COUNT adds to what is there. Train on
+    A run that was stopped continues; a larger COUNT adds windows. Train on
     them with --data.kind windows --data.root OUT.
 
     Args:
