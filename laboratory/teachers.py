@@ -19,9 +19,8 @@ import torch
 from PIL import Image
 
 from pellucid.errors import UsageError
+from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
-IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
-IMAGENET_STD = np.array((0.229, 0.224, 0.225), np.float32)
 CROP, VIEW = 224, 64  # what the teacher sees, and what the student sees of the same region
 _MISSING = "{} is missing; run python -m laboratory.fetch_teachers first"
 
@@ -50,7 +49,8 @@ class ImageTeacher:
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return embeddings (B, 320) and maps (B, 7, 7, 320) of (B, 224, 224, 3) uint8 RGB."""
-        pixels = (pictures.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+        mean, std = np.float32(IMAGENET_MEAN), np.float32(IMAGENET_STD)
+        pixels = (pictures.astype(np.float32) / 255 - mean) / std
         inputs = {"input": pixels.transpose(0, 3, 1, 2)}
         embedding, features = self.session.run(["output", "map"], inputs)
         return embedding, features.transpose(0, 2, 3, 1)

@@ -8,12 +8,12 @@ from torch import nn
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.degradations import CLASSES
 from pellucid.networks.contract import Guidance
+from pellucid.networks.prior import PriorConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.restorer import Restorer
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.prior import PriorConfig
 
 CLIP = CLIPConfig(
     embed_dim=16,

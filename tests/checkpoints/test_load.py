@@ -32,11 +32,11 @@ from pellucid.errors import CheckpointError, UsageError
 from pellucid.networks.contract import Guidance
 from pellucid.networks.irsde_unet import UNIVERSAL, WILD, ConditionalUNet
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
+from pellucid.networks.prior import PriorConfig
 from pellucid.networks.restormer import Restormer, RestormerConfig
 from pellucid.networks.weather import WeatherConfig
 from pellucid.vision_language.clip import CLIP, VIT_B_32, VIT_L_14, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.prior import PriorConfig
 from pellucid.vision_language.semantics import TowerSemantics
 from vision_language.small_towers import SMALL, small_tower
 

@@ -37,8 +37,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_captions(root, Fake(after=1), batch=2)
     second, seen = Fake(), []
-    table = write_captions(root, second, batch=2, progress=lambda *done: seen.append(done))
-    assert second.calls == 2 and seen == [(2, 5), (4, 5), (5, 5)]
+    table = write_captions(root, second, batch=2, progress=seen.append)
+    assert second.calls == 2 and seen == [0.4, 0.8, 1.0]
     assert len(read_captions(table)) == 5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from pellucid.data.benchmarks import BENCHMARKS
-from pellucid.data.check import check, tables
+from pellucid.data.check import check_folder, tables
 
 from .making import dataset, photos, picture, save
 from .test_leaks import scene
@@ -15,7 +15,7 @@ def kinds(report):
 
 
 def test_a_good_folder_has_no_problems(tmp_path):
-    report = check(dataset(tmp_path, {"hazy": 2, "noisy": 1}))
+    report = check_folder(dataset(tmp_path, {"hazy": 2, "noisy": 1}))
     assert report.ok and report.counts == {"hazy": 2, "noisy": 1}
 
 
@@ -26,7 +26,7 @@ def test_every_kind_of_problem_is_found(tmp_path):
     whole = (root / "hazy/LQ/002.png").read_bytes()
     (root / "hazy/LQ/002.png").write_bytes(whole[: len(whole) // 2])
     (root / "rainy" / "LQ").mkdir(parents=True)
-    report = check(root)
+    report = check_folder(root)
     assert not report.ok
     assert report.counts == {"hazy": 1, "noisy": 1, "rainy": 0}
     assert sorted(kinds(report)) == [
@@ -42,13 +42,13 @@ def test_every_kind_of_problem_is_found(tmp_path):
 
 def test_a_folder_of_clean_pictures_is_opened_too(tmp_path):
     folder = photos(tmp_path)
-    assert check(folder).counts == {"clean pictures": 3}
+    assert check_folder(folder).counts == {"clean pictures": 3}
     (folder / "bad.jpg").write_bytes(b"")
-    assert kinds(check(folder)) == [("unreadable", "bad.jpg")]
+    assert kinds(check_folder(folder)) == [("unreadable", "bad.jpg")]
 
 
 def test_an_empty_folder_is_a_problem(tmp_path):
-    assert kinds(check(tmp_path)) == [("empty", ".")]
+    assert kinds(check_folder(tmp_path)) == [("empty", ".")]
 
 
 def test_the_tables_name_every_problem(tmp_path):
@@ -58,7 +58,7 @@ def test_the_tables_name_every_problem(tmp_path):
     (root / "hazy/LQ/000.png").unlink()
     console = Console(width=60)
     with console.capture() as captured:
-        for table in tables(check(root)):
+        for table in tables(check_folder(root)):
             console.print(table)
     assert "unpaired" in captured.get() and "hazy/GT/000.png" in captured.get()
 
@@ -84,8 +84,8 @@ def outdoor_rain(root):
 
 def test_the_leak_of_outdoor_rain_is_found(tmp_path):
     row, train = outdoor_rain(tmp_path)
-    assert check(tmp_path, benchmark=row).counts == {"Outdoor-Rain-Test1": 8}
-    report = check(tmp_path, benchmark=row, train=[train])
+    assert check_folder(tmp_path, benchmark=row).counts == {"Outdoor-Rain-Test1": 8}
+    report = check_folder(tmp_path, benchmark=row, train=[train])
     folder = "test/Outdoor-Rain-Test1/gt"
     assert kinds(report) == [("leak", f"{folder}/im_{n:04}.png") for n in (301, 302, 303)]
     assert "im_0302.jpg" in report.problems[1].detail
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_benchmark_is_listed(tmp_path):
     (folder / "gt/im_0301.png").unlink()
     save(folder / "gt/im_0999.png", scene(999))
     save(folder / "input/im_0302_s80_a04.png", picture(0, 40, 47))
-    report = check(tmp_path, benchmark=row)
+    report = check_folder(tmp_path, benchmark=row)
     assert report.counts == {"Outdoor-Rain-Test1": 5}
     assert [kind for kind, _ in kinds(report)] == ["wrong count", *["unpaired"] * 3, "unequal size"]
     assert report.problems[0].detail == "6 cases, there must be 8"
@@ -109,14 +109,16 @@ def test_what_is_wrong_with_a_benchmark_is_listed(tmp_path):
 def test_a_benchmark_without_inputs_is_counted_and_opened(tmp_path):
     row = replace(BENCHMARKS["CBSD68"], count=3)
     photos(tmp_path / "test/denoise/bsd68")
-    assert check(tmp_path, benchmark=row).ok
+    assert check_folder(tmp_path, benchmark=row).ok
     (tmp_path / "test/denoise/bsd68/0.png").write_bytes(b"")
-    assert kinds(check(tmp_path, benchmark=row)) == [("unreadable", "test/denoise/bsd68/0.png")]
+    assert kinds(check_folder(tmp_path, benchmark=row)) == [
+        ("unreadable", "test/denoise/bsd68/0.png")
+    ]
 
 
 def test_leaks_are_found_in_any_layout(tmp_path):
     root = dataset(tmp_path / "data", {"hazy": 3})
     save(tmp_path / "train" / "x.png", scene(1))
-    assert check(root, train=[tmp_path / "train"]).ok
+    assert check_folder(root, train=[tmp_path / "train"]).ok
     (tmp_path / "train" / "y.png").write_bytes((root / "hazy/GT/001.png").read_bytes())
-    assert kinds(check(root, train=[tmp_path / "train"])) == [("leak", "hazy/GT/001.png")]
+    assert kinds(check_folder(root, train=[tmp_path / "train"])) == [("leak", "hazy/GT/001.png")]

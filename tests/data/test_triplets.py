@@ -8,10 +8,10 @@ import torch
 from pellucid.data.crops import TwoCrops
 from pellucid.data.files import read_pixels
 from pellucid.data.folders import PairedFolders
-from pellucid.data.generate import generate
 from pellucid.data.generated import GeneratedPairs
 from pellucid.data.photos import CleanPhotos
 from pellucid.data.triplets import Triplets, fold_of, held_out, read_manifest, render, verify
+from pellucid.data.write_pairs import write_pairs
 from pellucid.errors import UsageError
 from pellucid.imaging import io
 
@@ -183,7 +183,7 @@ def test_photographs_of_one_fold_are_trained_on_alone(tmp_path):
 
 def test_generated_windows_are_cut_before_they_are_damaged(tmp_path):
     clean = photos(tmp_path / "clean", [(60, 80), (64, 64)])
-    generate(clean, tmp_path / "out", ["low-light", "clean"], window=32)
+    write_pairs(clean, tmp_path / "out", ["low-light", "clean"], window=32)
     for name in ("0", "1"):
         whole = read_pixels(clean / f"{name}.png")
         cut = read_pixels(tmp_path / f"out/clean/GT/{name}.png")

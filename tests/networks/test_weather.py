@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pellucid.networks.prior import PriorConfig
 from pellucid.networks.weather import SAR, WeatherConfig, WeatherUNet
-from pellucid.vision_language.prior import PriorConfig
 from tiny import told
 
 PRIOR = PriorConfig(sample_dim=10, tokens=3, width=8)

@@ -7,13 +7,13 @@ from pellucid.checkpoints.bundle import save_bundle
 from pellucid.checkpoints.load import load_network
 from pellucid.errors import UsageError
 from pellucid.losses.distillation import SoftResidualDistillation
+from pellucid.networks.prior import PriorConfig
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 from pellucid.networks.weather import WeatherConfig, WeatherUNet
 from pellucid.training.loop import train
 from pellucid.training.start import initialise
 from pellucid.training.tasks.guidance import Semantics
 from pellucid.training.tasks.weather import WeatherOptions, WeatherTask
-from pellucid.vision_language.prior import PriorConfig
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 from pellucid.vision_language.spatial import Pixels, SpatialTeacher
 from tiny import randomised, told

@@ -10,6 +10,7 @@ from pellucid.vision_language.preprocess import (
     embed,
     grid,
     preprocess,
+    sample_embedding,
     thumbnail,
     windows,
 )
@@ -144,3 +145,15 @@ def test_a_tower_in_half_precision_gives_float32_embeddings():
     content, degradation = embed(small_tower(views="windows").bfloat16(), torch.rand(1, 3, 40, 40))
     assert content.dtype == degradation.dtype == torch.float32
     assert content.shape == degradation.shape == (1, 16)
+
+
+@pytest.mark.parametrize("views", ["whole", "windows"])
+def test_the_sample_is_the_plain_towers_embedding_of_the_whole_picture(views):
+    tower = small_tower(views=views)
+    picture = torch.rand(2, 3, 50, 41, generator=torch.Generator().manual_seed(0))
+    sample = sample_embedding(tower, picture)
+    assert sample.shape == (2, 16) and not sample.requires_grad
+    controlled, _ = embed(tower, picture)
+    assert (sample - controlled).abs().max() > 1e-3  # what `embed` gives is corrected
+    tower.start_controller()  # corrections of zero: the two are one
+    assert torch.allclose(sample, embed(tower, picture)[0], atol=1e-5)

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pellucid.vision_language.prior import sample_embedding
+from pellucid.vision_language.preprocess import sample_embedding
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 
 SMALL = CLIPResNetConfig(

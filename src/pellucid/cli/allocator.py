@@ -1,4 +1,4 @@
-"""How a process of ours keeps its memory."""
+"""The memory allocator of the process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's <malloc.h>
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library hand freed memory to the next tensor instead of to the system.
+    """Let the C library reuse freed memory instead of returning it to the system.
 
-    By default glibc asks the system for each large block and gives it back when it is freed: a
-    network's every layer waits until fresh pages are cleared (docs/speed.md). It holds for the
-    whole process, so the commands of `pellucid` call it, and importing the package does not.
+    By default glibc requests every large block from the system and returns it when freed, so each
+    layer of a network waits for fresh pages (docs/measurements/speed.md). The setting holds for the
+    whole process: the commands of `pellucid` make it, importing the package does not.
 
     Returns:
-        Whether it was done; other C libraries than glibc are left as they are.
+        Whether the setting was made; C libraries other than glibc are left as they are.
     """
     if sys.platform != "linux":
         return False

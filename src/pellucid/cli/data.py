@@ -63,17 +63,16 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     """
     from rich.console import Console
 
-    from pellucid.data.benchmarks import benchmark as row_of
-    from pellucid.data.check import check as checked
-    from pellucid.data.check import tables
+    from pellucid.data import benchmarks
+    from pellucid.data.check import check_folder, tables
     from pellucid.data.triplets import MANIFEST, read_manifest, verify
 
     if (root / MANIFEST).exists():
         problems = verify(root)
         print("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
         return 1 if problems else 0
-    row = None if benchmark is None else row_of(benchmark)
-    report = checked(root, benchmark=row, train=train, crops=crops)
+    row = None if benchmark is None else benchmarks.benchmark(benchmark)
+    report = check_folder(root, benchmark=row, train=train, crops=crops)
     console = Console()
     for table in tables(report):
         console.print(table)
@@ -126,14 +125,14 @@ def generate(
         seed: Another seed gives other damage.
         window: Cut a random square of so many px from each picture; all of it if not given.
     """
-    from pellucid.data.generate import generate as generated
+    from pellucid.data.write_pairs import write_pairs
     from pellucid.degradations import WORDS
 
     if len(severity) not in (1, 2):
         raise UsageError("--severity takes one number, or the lowest and the highest")
     with _progress("pairs") as progress:
         span = severity[0], severity[-1]
-        counts = generated(clean, out, words or WORDS, span, seed, window, progress)
+        counts = write_pairs(clean, out, words or WORDS, span, seed, window, progress)
     for word, count in counts.items():
         print(f"{out / word}: {count} pairs")
     return 0
@@ -150,7 +149,7 @@ def windows(
 ) -> int:
     """Damage windows of clean photographs ahead of a training, with the wide generators.
 
-    A run that was stopped goes on where it was; a larger COUNT adds to what is there. Train on
+    A run that was stopped continues; a larger COUNT adds windows. Train on
     them with --data.kind windows --data.root OUT.
 
     Args:
@@ -209,11 +208,11 @@ def triplets(
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal's error stream, gone when it is done."""
+def _progress(name: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on standard error, removed at the end."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)

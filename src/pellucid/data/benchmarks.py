@@ -18,7 +18,7 @@ from pellucid.errors import UsageError, look_up
 NOT_STATED = "not stated"
 
 
-class Pair(NamedTuple):
+class BenchmarkPair(NamedTuple):
     """A case of a test set; several may share a truth.
 
     `name` is the input's path below its folder without suffix; `input` is None where the damaged
@@ -83,7 +83,7 @@ class Benchmark:
             f"({self.source})"
         )
 
-    def match(self, root: str | Path) -> tuple[list[Pair], list[Path]]:
+    def match(self, root: str | Path) -> tuple[list[BenchmarkPair], list[Path]]:
         """Pairs in the order of the inputs' paths (without inputs, of the truths'), and the files
         without a partner.
 
@@ -93,11 +93,13 @@ class Benchmark:
         layout = self.layout(root)
         truth_folder = Path(root) / layout.truths
         if layout.inputs is None:
-            return [Pair(_name(p, truth_folder), None, p) for p in pictures(truth_folder)], []
+            return [
+                BenchmarkPair(_name(p, truth_folder), None, p) for p in pictures(truth_folder)
+            ], []
         input_folder = Path(root) / layout.inputs
         if input_folder.parent == truth_folder.parent and layout.truths.endswith(f"/{GT}"):
             matched, alone = files.pairs(truth_folder.parent)
-            return [Pair(_name(p.lq, input_folder), p.lq, p.gt) for p in matched], alone
+            return [BenchmarkPair(_name(p.lq, input_folder), p.lq, p.gt) for p in matched], alone
         truths = {_name(p, truth_folder): p for p in pictures(truth_folder)}
         found, alone = [], []
         for path in pictures(input_folder):
@@ -106,11 +108,11 @@ class Benchmark:
             if truth is None:
                 alone.append(path)
             else:
-                found.append(Pair(name, path, truth))
+                found.append(BenchmarkPair(name, path, truth))
         asked = {pair.truth for pair in found}
         return found, alone + [path for path in truths.values() if path not in asked]
 
-    def pairs(self, root: str | Path) -> list[Pair]:
+    def pairs(self, root: str | Path) -> list[BenchmarkPair]:
         """All cases, in the order of `match`.
 
         Raises:

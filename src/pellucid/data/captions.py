@@ -71,7 +71,7 @@ def write_captions(
     captioner: Captioner,
     table: str | Path | None = None,
     batch: int = 8,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Path:
     """Caption the clean pictures of ``root/<type>/{LQ,GT}`` and list the damaged ones with them.
 
@@ -80,7 +80,7 @@ def write_captions(
         captioner: pictures -> captions; see `BlipCaptioner`.
         table: the CSV, default ``root/captions.csv``; rows that it has already are left alone.
         batch: pictures captioned, and rows written, at once.
-        progress: called with (pictures done, pictures in all) after each batch.
+        progress: called with the share that is done, in [0, 1], after each batch.
 
     Returns:
         The path of the CSV; its paths are relative to its folder where they are below it.
@@ -101,7 +101,7 @@ def write_captions(
     writer = CaptionWriter(table)
     left = [job for job in jobs if job[0] not in writer.done]
     done = len(jobs) - len(left)
-    progress(done, len(jobs))
+    progress(done / len(jobs))
     for start in range(0, len(left), batch):
         part = left[start : start + batch]
         captions = captioner([read_pixels(gt) for _, gt, _ in part])
@@ -109,7 +109,7 @@ def write_captions(
             [(name, text, word) for (name, _, word), text in zip(part, captions, strict=True)]
         )
         done += len(part)
-        progress(done, len(jobs))
+        progress(done / len(jobs))
     return table
 
 

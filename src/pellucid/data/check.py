@@ -64,7 +64,7 @@ class Report:
         return sum(p.kind == kind and p.path.is_relative_to(folder) for p in self.problems)
 
 
-def check(
+def check_folder(
     root: str | Path,
     threads: int = 4,
     benchmark: Benchmark | None = None,

@@ -32,7 +32,7 @@ class PairedFolders(Dataset):
     `severity`, NaN; `index`; with `view`, also `view`, float32 (3, view, view).
 
     Args:
-        root: folder of the types, or one type's folder, or one of `weather_sets.SETS`.
+        root: folder of the types, or one type's folder, or one of `weather_sets.WEATHER_SETS`.
         words: types to take; empty = all. The official words come first, in the official order.
         crop: side of the window in px, the same in both pictures; smaller pictures are extended by
             reflection (the official code stops). None = whole pictures, of any size.

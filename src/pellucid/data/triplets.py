@@ -51,7 +51,7 @@ def render(
     restorers: Sequence[tuple[str, Callable[[Photo], Photo]]],
     noise: Sequence[float] = (),
     legacy: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> int:
     """Render the triplets of `root/<type>/{LQ,GT}`; goes on where it was stopped.
 
@@ -63,7 +63,7 @@ def render(
         noise: standard deviations in grey levels. A type without LQ gets noise of one of them, in
             turn over its sorted files; the noisy pictures, 8 bit, are written, too.
         legacy: tell folds by "type|absolute path", for medium networks of the authors.
-        progress: called with (triplets done, triplets in all).
+        progress: called with the share that is done, in [0, 1].
 
     Returns:
         The number of triplets.
@@ -106,7 +106,7 @@ def render(
                 io.write(restored, medium, overwrite=True)
                 manifest.write(json.dumps(row) + "\n")
                 manifest.flush()
-            progress(done, len(jobs))
+            progress(done / len(jobs))
     return len(jobs)
 
 

@@ -30,7 +30,7 @@ class WeatherSet(NamedTuple):
     border: int = 0
 
 
-SETS = (
+WEATHER_SETS = (
     WeatherSet("Allweather", "input", "gt", None),  # TransWeather's mixture
     WeatherSet(
         "Outdoor-Rain",
@@ -54,13 +54,13 @@ SETS = (
 
 
 def weather_pairs(root: str | Path) -> dict[str, list[Pair]]:
-    """Pairs of the set that lies in a folder, by word; empty if it is none of `SETS`.
+    """Pairs of the set that lies in a folder, by word; empty if it is none of `WEATHER_SETS`.
 
     A list of inputs `<name>.txt` in or beside the folder `<name>`, a path a line, leaves out what
     is not in it. Inputs without a truth are left out.
     """
     root = Path(root)
-    for row in SETS:
+    for row in WEATHER_SETS:
         inputs, truths = root / row.inputs, root / row.truths
         if inputs.is_dir() and truths.is_dir():
             break

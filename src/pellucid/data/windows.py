@@ -36,7 +36,7 @@ def make_windows(
     side: int = 160,
     seed: int = 0,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> int:
     """Write shards until `out` holds `count` windows (rounded up to shards); returns the number.
 
@@ -47,7 +47,7 @@ def make_windows(
         side: of a window, in px.
         seed: another seed gives other windows.
         workers: processes.
-        progress: is called with shards done and shards in all.
+        progress: called with the share that is done, in [0, 1], after each shard.
 
     Raises:
         UsageError: `out` holds windows of another side, seed or set of photographs.
@@ -64,8 +64,7 @@ def make_windows(
     jobs = [(photos, out, i, side, seed) for i in missing]
     with ProcessPoolExecutor(workers) as pool:
         for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
-            if progress is not None:
-                progress(done, shards)
+            progress(done / shards)
     return shards * SHARD
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pellucid.diffusion import samplers
-from pellucid.diffusion.noise import Source, gaussian
+from pellucid.diffusion.randomness import Randomness, gaussian
 from pellucid.diffusion.sde import MeanRevertingSDE
 
 
@@ -33,7 +33,7 @@ class Preset:
         self,
         sde: MeanRevertingSDE,
         denoise: samplers.Denoise,
-        noise: Source = None,
+        noise: Randomness = None,
         steps: int | None = None,
     ) -> Tensor:
         """Restore `denoise.mu`; the first draw of `noise` makes the initial state.

@@ -2,7 +2,7 @@
 
 They take a state `x` `(B, 3, H, W)` from `times[0]` to `times[-1]`. `denoise` is a `Denoiser` or
 anything like it, `times` a decreasing list of times of the training schedule such as
-`sde.times(20)`, `noise` a `Source`: generators, a function, or None for torch's global stream.
+`sde.times(20)`, `noise` a `Randomness`: generators, a function, or None for torch's global stream.
 Every pair of neighbouring times costs one network call and, in the stochastic samplers, one draw of
 noise, the last pair included.
 
@@ -28,7 +28,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pellucid.diffusion.noise import Source, gaussian
+from pellucid.diffusion.randomness import Randomness, gaussian
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import UsageError
 
@@ -45,7 +45,7 @@ class Denoise(Protocol):
         """Estimate the noise; asked for by `reverse_sde` and `reverse_ode` alone."""
 
 
-Sampler = Callable[[MeanRevertingSDE, Denoise, Tensor, Sequence[int], Source], Tensor]
+Sampler = Callable[[MeanRevertingSDE, Denoise, Tensor, Sequence[int], Randomness], Tensor]
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def reverse_sde(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """Euler-Maruyama on the reverse-time SDE; leaves noise of 0.94 / 255 in the image."""
     _require_adjacent(times)
@@ -71,7 +71,7 @@ def reverse_ode(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """Euler on the probability-flow ODE; `noise` is not used."""
     _require_adjacent(times)
@@ -86,7 +86,7 @@ def posterior(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """Draw x_s from its distribution given x_t and the estimated clean image."""
     draw = gaussian(x, noise)
@@ -102,7 +102,7 @@ def dpmpp_1(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """Take the estimated clean image back to time s with the same noise; `noise` is not used."""
     for t, s in pairwise(times):
@@ -116,7 +116,7 @@ def dpmpp_2m(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """`dpmpp_1` with the estimate extrapolated from the last two; `noise` is not used."""
     estimate = _Extrapolation(sde, denoise)
@@ -131,7 +131,7 @@ def sde_dpmpp_2m(
     denoise: Denoise,
     x: Tensor,
     times: Sequence[int],
-    noise: Source = None,
+    noise: Randomness = None,
 ) -> Tensor:
     """`posterior` with the estimate extrapolated from the last two."""
     draw = gaussian(x, noise)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import ImageError
+from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ALEX = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1))
 _VGG = (2, 2, 3, 3, 3)  # convolutions of each of the five stages
 SMALLEST = 32  # px; below it the last features of either network are empty
@@ -28,8 +28,8 @@ class LPIPS(nn.Module):
         self.features, self.taps = _alex() if network == "alex" else _vgg()
         widths = (64, 192, 384, 256, 256) if network == "alex" else (64, 128, 256, 512, 512)
         self.heads = nn.ParameterList(nn.Parameter(torch.zeros(1, c, 1, 1)) for c in widths)
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
     @torch.inference_mode()
     def forward(self, restored: Tensor, truth: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.losses.pixel import psnr
+from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # relu1_2, relu2_2, relu3_1, relu3_3. The official code names layer 7, the convolution before
 # relu2_2, but torchvision's rectifiers work in place: what it kept was overwritten by layer 8.
 TAPS = (3, 8, 11, 15)
@@ -50,7 +50,9 @@ class VGG16(nn.Module):
 
         Both sides must be 4 px or more.
         """
-        mean, std = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        mean, std = (
+            image.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
         x, taps = (image.clamp(0, 1) - mean) / std, []
         for index, layer in enumerate(self.features):
             x = layer(x)

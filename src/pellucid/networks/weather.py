@@ -4,7 +4,7 @@ Paper: Tan et al., "Exploring the Application of Large-scale Pre-trained Models 
 Removal" (IEEE TIP 2024, arXiv 2306.09008). Independent implementation of the published idea: its
 code is not public, and we know its abstract alone, which asks for "a Spatially-Adaptive Residual
 (SAR) Encoder to extract degraded areas adaptively" and for an embedding of CLIP's weather prior by
-cross-attention (`vision_language/prior.py`). No label of the weather is asked for.
+cross-attention (`networks/prior.py`). No label of the weather is asked for.
 
 Inferred, ours: the U-Net; a gated residual branch at every level of the encoder, before
 down-sampling, that feeds both the skip and the next level, or of the decoder, which knows more of
@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import pad_to_multiple
 from pellucid.networks.nafnet import NAFBlock
+from pellucid.networks.prior import PriorAttention, PriorConfig, WeatherPrior
 from pellucid.networks.resunet import Prompt, ResBlock
-from pellucid.vision_language.prior import PriorAttention, PriorConfig, WeatherPrior
 
 
 @dataclass(frozen=True)

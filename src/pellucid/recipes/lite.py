@@ -118,9 +118,9 @@ def lite_restore() -> TrainConfig:
 
 
 def lite_blind() -> TrainConfig:
-    """The restorer that looks before it believes: wide generators, words missing or wrong.
+    """A restorer that works with missing or wrong words, trained on the wide generators.
 
-    The data: windows made by `pellucid data windows`.
+    Data: windows made by `pellucid data windows`.
     """
     return TrainConfig(
         recipe="lite_blind",

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pellucid.degradations import CLASSES, WEATHER
+from pellucid.networks.prior import PriorConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
 from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
-from pellucid.vision_language.prior import PriorConfig
 
 _SIZES = ResUNetConfig()
 

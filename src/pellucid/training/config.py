@@ -19,11 +19,10 @@ from pellucid.errors import UsageError
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Muon, with a schedule moved every step.
+    """AdamW or Muon, with a schedule that moves every step.
 
-    Muon trains the inner kernels; AdamW the rest, at `adamw_lr`, on the same schedule. Weight decay
-    is applied to matrices and kernels only: never to biases, gains and other tensors of fewer than
-    two dimensions, nor to `logit_scale`.
+    Muon trains the inner kernels; AdamW trains the rest, at `adamw_lr`, on the same schedule.
+    Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`.
     """
 
     name: Literal["adamw", "muon"] = "adamw"

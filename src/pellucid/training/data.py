@@ -17,9 +17,8 @@ from pellucid.data.triplets import Triplets, fold_of, held_out
 from pellucid.data.windows import Windows
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
 from pellucid.errors import UsageError
+from pellucid.imaging.photo import LUMA
 from pellucid.training.config import DataConfig, TrainConfig
-
-LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
 def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
@@ -146,7 +145,7 @@ class WildPairs(GeneratedPairs):
         rng = np.random.default_rng((self.seed, int(index)))
         clean = self._window(self.crop, index, rng).astype(np.float32) / 255
         if rng.random() < 0.1:
-            clean = np.repeat(clean @ LUMA, 3, axis=-1)
+            clean = np.repeat((clean @ LUMA)[..., None], 3, axis=-1)
         damaged, words = wild(clean, rng)
         return {
             "lq": as_tensor(damaged),

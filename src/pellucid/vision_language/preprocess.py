@@ -8,6 +8,7 @@ looks at squares of the picture at its own resolution. `embed` does what the mod
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 
 MOST_WINDOWS = 25
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 BLOCK = 8  # px; windows start on the grid of blocks of a JPEG file, so the tower meets one grid
 
 
@@ -150,3 +152,22 @@ def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
         content.float().unflatten(0, (batch, count)).mean(dim=1),
         degradation.float().unflatten(0, (batch, count)).mean(dim=1),
     )
+
+
+@torch.no_grad()
+def sample_embedding(tower: Any, image: Tensor) -> Tensor:
+    """Return the plain embedding (B, D), float32, of whole pictures.
+
+    It is that of the thumbnail, or the mean over windows where the tower's config says so. A crop
+    has another embedding than its picture: in training, embed the picture before cropping, turned
+    as the crop is.
+
+    Args:
+        tower: has `config` and `encode_image`, as `CLIP`, `DaCLIP` (its plain tower) and
+            `CLIPResNet` do; its device and dtype are used.
+        image: float RGB (B, 3, H, W) in [0, 1].
+    """
+    views = preprocess(image, tower.config)
+    weight = next(tower.parameters())
+    embedded = tower.encode_image(views.flatten(0, 1).to(weight.device, weight.dtype))
+    return embedded.float().unflatten(0, views.shape[:2]).mean(dim=1)

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from pellucid.vision_language.clip import MEAN, STD
 from pellucid.vision_language.image_tower import ImageTower
-from pellucid.vision_language.preprocess import preprocess
-from pellucid.vision_language.prior import sample_embedding
+from pellucid.vision_language.preprocess import preprocess, sample_embedding
 
 
 @dataclass(frozen=True)

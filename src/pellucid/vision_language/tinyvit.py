@@ -12,12 +12,14 @@ from types import SimpleNamespace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
 
 class TinyViTStem(nn.Module):
     """Maps of strides 2, 4 and 8 of TinyViT-5M's stem and first two stages."""
 
     widths, strides = (32, 64, 128), (2, 4, 8)
-    config = SimpleNamespace(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # ImageNet
+    config = SimpleNamespace(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
     def __init__(self):
         super().__init__()

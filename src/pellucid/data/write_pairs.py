@@ -17,14 +17,14 @@ from pellucid.errors import UsageError
 from pellucid.imaging import io
 
 
-def generate(
+def write_pairs(
     clean: str | Path,
     out: str | Path,
     words: Sequence[str],
     severity: tuple[float, float] = (0.5, 0.5),
     seed: int = 0,
     window: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, int]:
     """Write ``out/<word>/{LQ,GT}/<name>.png``, 8 bit, for every picture below `clean` and word.
 
@@ -41,7 +41,7 @@ def generate(
         seed: another seed gives other damage.
         window: side in px of the random square that is cut from each picture, another one for each
             word; None = whole pictures.
-        progress: called with (files written, files in all) after each pair.
+        progress: called with the share that is done, in [0, 1], after each pair.
 
     Returns:
         Number of pairs by word.
@@ -89,5 +89,5 @@ def generate(
             io.write(damaged, out / word / LQ / f"{name}.png")
             io.write(photo, out / word / GT / f"{name}.png")
             done += 1
-            progress(done, total)
+            progress(done / total)
     return dict.fromkeys(chains, len(names))

@@ -2,14 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pellucid.vision_language.preprocess import embed
-from pellucid.vision_language.prior import (
-    PriorAttention,
-    PriorConfig,
-    WeatherPrior,
-    sample_embedding,
-)
-from vision_language.small_towers import small_tower
+from pellucid.networks.prior import PriorAttention, PriorConfig, WeatherPrior
 
 
 def random(*shape, seed=0):
@@ -118,15 +111,3 @@ def test_attention_costs_pixels_times_tokens(monkeypatch):
 def test_widths_that_do_not_divide_into_heads_are_refused():
     with pytest.raises(ValueError, match="112 channels"):
         PriorAttention(112, 8)
-
-
-@pytest.mark.parametrize("views", ["whole", "windows"])
-def test_the_sample_is_the_plain_towers_embedding_of_the_whole_picture(views):
-    tower = small_tower(views=views)
-    picture = torch.rand(2, 3, 50, 41, generator=torch.Generator().manual_seed(0))
-    sample = sample_embedding(tower, picture)
-    assert sample.shape == (2, 16) and not sample.requires_grad
-    controlled, _ = embed(tower, picture)
-    assert (sample - controlled).abs().max() > 1e-3  # what `embed` gives is corrected
-    tower.start_controller()  # corrections of zero: the two are one
-    assert torch.allclose(sample, embed(tower, picture)[0], atol=1e-5)

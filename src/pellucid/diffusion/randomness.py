@@ -1,6 +1,6 @@
 """Where a sampler's noise comes from.
 
-A sampler asks a `Noise` once for every stochastic step and gets a standard normal tensor of its
+A sampler asks a `Draw` once for every stochastic step and gets a standard normal tensor of its
 state's shape. Usually that is `gaussian` over generators. An image restored in tiles uses crops of
 the noise of its whole canvas, replayed for every tile:
 
@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-Noise = Callable[[], Tensor]
-Source = Noise | torch.Generator | Sequence[torch.Generator] | None
+Draw = Callable[[], Tensor]
+Randomness = Draw | torch.Generator | Sequence[torch.Generator] | None
 
 
-def gaussian(like: Tensor, source: Source = None) -> Noise:
-    """Noise of the shape, dtype and device of `like`.
+def gaussian(like: Tensor, source: Randomness = None) -> Draw:
+    """Draw of the shape, dtype and device of `like`.
 
     Args:
         like: `(B, C, H, W)`.
         source: None = torch's global stream on the device of `like` (`torch.manual_seed`), as in
             the official code; or one generator for the batch; or a list with one an image, so that
-            an image's noise does not depend on its neighbours in the batch; or a `Noise`, returned
+            an image's noise does not depend on its neighbours in the batch; or a `Draw`, returned
             as it is. Numbers are drawn on the generator's device: with CPU generators, a seed means
             the same noise on every machine.
 

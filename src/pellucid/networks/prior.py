@@ -1,4 +1,4 @@
-"""CLIP weather prior (CWP): what a frozen image encoder and the data set know of the weather.
+"""CLIP weather prior (CWP): cross-attention to an image embedding and learned tokens.
 
 Paper: Tan et al., "Exploring the Application of Large-scale Pre-trained Models on Adverse Weather
 Removal" (IEEE TIP 2024, arXiv 2306.09008). Independent implementation of the published idea: its
@@ -13,13 +13,10 @@ learned queries in TransWeather, pixels that query a context in DA-CLIP's U-Net 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from pellucid.vision_language.preprocess import preprocess
 
 
 @dataclass(frozen=True)
@@ -118,22 +115,3 @@ class PriorAttention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, d)
-
-
-@torch.no_grad()
-def sample_embedding(tower: Any, image: Tensor) -> Tensor:
-    """Return the frozen encoder's embedding (B, D), float32, of whole pictures.
-
-    Of the thumbnail, or the mean over windows where the tower's config says so. A crop gives
-    another embedding than its picture: in training, too, take it of the picture before cropping,
-    turned as the crop is.
-
-    Args:
-        tower: has `config` and `encode_image`, as `CLIP`, `DaCLIP` (its plain tower) and
-            `CLIPResNet` do; its device and dtype are used.
-        image: float RGB (B, 3, H, W) in [0, 1].
-    """
-    views = preprocess(image, tower.config)
-    weight = next(tower.parameters())
-    embedded = tower.encode_image(views.flatten(0, 1).to(weight.device, weight.dtype))
-    return embedded.float().unflatten(0, views.shape[:2]).mean(dim=1)
