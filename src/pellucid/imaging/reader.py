@@ -138,7 +138,8 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
         photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=16)
     if colours.hdr:
         photo = replace(photo, pixels=profiles.to_standard_range(photo.pixels, colours.hdr))
-    return replace(photo, lossless=format.name == "WEBP" and b"VP8L" in data[12:4096])
+    lossless = format.name == "WEBP" and b"VP8L" in data[12:4096]
+    return replace(photo, format=format.name, lossless=lossless)
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
