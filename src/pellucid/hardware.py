@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from pellucid.errors import UsageError
@@ -14,6 +16,11 @@ DTYPES = {
     "float32": torch.float32,
     "fp32": torch.float32,
 }
+
+# The threads of OpenMP do not live on in a process that is forked: a child would wait for them for
+# ever. It computes with one thread of its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

@@ -152,8 +152,7 @@ def load_parts(
         _check_embeddings(network, guide.controller, path, file)
     reads = None
     if network.needs & {"semantics", "places"}:
-        source = semantics or loaded.meta.get("semantics", BASE)
-        source = _near(path, source) or source
+        source = semantics or _semantics(path, loaded.meta.get("semantics") or BASE)
         same = guide is not None and file is not None and _same_file(file, source)
         reads = TowerSemantics(guide.controller) if same else load_image_tower(source)
         _check_semantics(network, reads, path, source)
@@ -165,9 +164,27 @@ def load_parts(
         perceiver=guide and guide.perceiver,
         semantics=reads,
         predicts=loaded.predicts,
-        sde=MeanRevertingSDE(**loaded.sde),
+        sde=_sde(path, loaded.sde),
         name=str(name_or_path) if default_tower else path.stem,
     )
+
+
+def _sde(path: Path, arguments: dict[str, Any]) -> MeanRevertingSDE:
+    try:
+        return MeanRevertingSDE(**arguments)
+    except Exception as error:  # whatever wrong arguments make it stumble over
+        raise CheckpointError(f"{path} names a diffusion that cannot be ({error})") from error
+
+
+def _semantics(path: Path, name: str) -> str | Path:
+    """What a network's file names: a file near it, a folder, or one of DINOv2's own names.
+
+    Nothing else is fetched because a file says so.
+    """
+    found = Path(name) if Path(name).is_dir() else _near(path, name)
+    if found is None and not name.startswith("facebook/dinov2-"):
+        raise CheckpointError(f"{path} is guided by {name}, which is not there; put it beside")
+    return found or name
 
 
 def load_tower(path: Path) -> Tower:
@@ -220,7 +237,7 @@ def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path, None
-    if path.suffix in SUFFIXES or len(path.parts) > 1:
+    if path.suffix.lower() in SUFFIXES or len(path.parts) > 1:
         raise UsageError(f"there is no weights file {path}")
     zoo.entry(str(name_or_path))  # raises, and names the nearest
     raise UsageError(f"unknown model {name_or_path}")

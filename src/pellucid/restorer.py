@@ -29,6 +29,7 @@ from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
 from pellucid.imaging.convert import as_batch, from_array, like_given
 from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
+from pellucid.imaging.neutral import keep_neutral
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
@@ -206,7 +207,8 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
-                    restored[i] = restoration
+                    grey = keep_neutral(batch[i], restoration.picture)
+                    restored[i] = replace(restoration, picture=grey)
                 done += len(part)
         for i, result in enumerate(restored if quality else ()):
             before, after = self._quality(batch[i : i + 1]), self._quality(result.picture[None])

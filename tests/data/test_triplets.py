@@ -196,3 +196,28 @@ def test_generated_windows_are_cut_before_they_are_damaged(tmp_path):
         )
         dark = io.read(tmp_path / f"out/low-light/LQ/{name}.png").pixels
         assert dark.mean() < 0.9 * io.read(tmp_path / f"out/low-light/GT/{name}.png").pixels.mean()
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("manifest.jsonl", b"{\n", "line 1: damaged"),
+        ("manifest.jsonl", b"[1]\n", "line 1: holds a list"),
+        ("manifest.jsonl", b'{"low": 1}\n', "line 1: a triplet has low"),
+        ("manifest.jsonl", b"\xff\xfe\n", "cannot be read"),
+        ("triplets.json", b"no", "damaged"),
+        ("triplets.json", b"3", "holds a int"),
+        ("triplets.json", None, "cannot be read"),
+    ],
+)
+def test_malformed_lists_are_named(tmp_path, name, content, words, capsys):
+    from pellucid import cli
+
+    (tmp_path / "manifest.jsonl").write_text("")
+    (tmp_path / "triplets.json").write_text("{}")
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert cli.main(["data", "check", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert name in said and words in said and "Traceback" not in said

@@ -157,3 +157,14 @@ def test_the_sample_is_the_plain_towers_embedding_of_the_whole_picture(views):
     assert (sample - controlled).abs().max() > 1e-3  # what `embed` gives is corrected
     tower.start_controller()  # corrections of zero: the two are one
     assert torch.allclose(sample, embed(tower, picture)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_very_thin_pictures_need_no_memory_and_are_seen_along_their_whole_length(turned):
+    line = torch.linspace(0, 1, 60_000).expand(1, 3, 2, -1)
+    line = line.transpose(-1, -2) if turned else line
+    views = windows(line, 64)
+    assert views.shape == (1, 25, 3, 64, 64)
+    assert torch.allclose(views.mean(dim=(0, 2, 3, 4)), torch.linspace(0, 1, 25), atol=1e-3)
+    square = thumbnail(line, 64)
+    assert square.shape == (1, 3, 64, 64) and (square - 0.5).abs().max() < 0.01

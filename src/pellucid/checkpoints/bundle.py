@@ -61,7 +61,10 @@ def save_bundle(
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()  # with the user's permissions; the library gives its own
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, header)
+        temporary.chmod(mode)
         os.replace(temporary, path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
@@ -94,7 +97,18 @@ def read_meta(path: str | PathLike) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, truncated or not a safetensors file.
     """
-    return json.loads(_header(path).get("pellucid", "{}"))
+    return _meta(path, _header(path), "pellucid")
+
+
+def _meta(path: str | PathLike, header: Mapping[str, str], name: str) -> dict[str, Any]:
+    """An entry of the header, which must be a JSON object."""
+    try:
+        found = json.loads(header.get(name, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its metadata are damaged ({error})") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: its metadata are a {type(found).__name__}, not an object")
+    return found
 
 
 def load_bundle(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -109,14 +123,25 @@ def load_bundle(path: str | PathLike) -> tuple[dict[str, Tensor], dict[str, Any]
     try:
         with safe_open(path, "pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     for scaled in [name for name in state if name.endswith(SCALE)]:
-        name, scale = scaled.removesuffix(SCALE), state.pop(scaled)
-        state[name] = state[name] * scale.view(-1, *[1] * (state[name].ndim - 1))
-    for alias, name in json.loads(header.get("aliases", "{}")).items():
+        name = scaled.removesuffix(SCALE)
+        state[name] = _scaled(path, name, state.get(name), state.pop(scaled))
+    for alias, name in _meta(path, header, "aliases").items():
+        if not isinstance(name, str) or name not in state:
+            raise CheckpointError(f"{path}: {alias} is to be {name!r}, which is not in it")
         state[alias] = state[name]
-    return state, json.loads(header.get("pellucid", "{}"))
+    return state, _meta(path, header, "pellucid")
+
+
+def _scaled(path: str | PathLike, name: str, whole: Tensor | None, scale: Tensor) -> Tensor:
+    """Whole numbers times a scale for each row, which is checked: a wrong one could make a tensor
+    far larger than the file."""
+    rows = 1 if whole is None or whole.ndim < 2 else len(whole)
+    if whole is None or scale.numel() != rows or not scale.is_floating_point():
+        raise CheckpointError(f"{path}: the scale of {name} does not fit it")
+    return whole * scale.view(-1, *[1] * (whole.ndim - 1))
 
 
 def _header(path: str | PathLike) -> dict[str, str]:

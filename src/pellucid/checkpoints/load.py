@@ -29,7 +29,7 @@ from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.towers import TOWERS
 
 Module = TypeVar("Module", bound=nn.Module)
-SUFFIXES = (".safetensors", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def load_image_tower(source: str | PathLike = BASE) -> ImageTower:
     Raises:
         CheckpointError: as `load_clip` and `DINOv2.from_pretrained`.
     """
-    if not Path(source).is_file() and Path(source).suffix not in SUFFIXES:
+    if not Path(source).is_file() and Path(source).suffix.lower() not in SUFFIXES:
         return DINOv2.from_pretrained(source)
     weights = read_weights(source)
     if weights.kind not in TOWERS:
@@ -241,7 +241,10 @@ def unfilled() -> Iterator[None]:
 
 
 def _filled(network: Any, config: Any, weights: Weights) -> nn.Module:
-    with unfilled():
-        module = network(config)
+    try:
+        with unfilled():
+            module = network(config)
+    except Exception as error:  # sizes that make no sense fail wherever they are used first
+        raise CheckpointError(f"{weights.path} has sizes that make no network: {error}") from error
     load_into(module, weights.state, weights.path, assign=True)
     return module.to(torch.float32).eval().requires_grad_(False)

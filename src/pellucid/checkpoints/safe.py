@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pellucid.checkpoints.checks import check_archive, read_head
 from pellucid.errors import CheckpointError
 
 
@@ -66,22 +67,16 @@ def load(path: str | PathLike) -> Any:
         CheckpointError: the file is missing, truncated, not a checkpoint, or asks to run code.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    if head.lstrip()[:1] == b"<":
-        raise CheckpointError(f"{path} is a web page, not weights: download the file itself")
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{path} is a git-lfs pointer, not weights: run `git lfs pull`")
+    head = read_head(path)
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is cut off: the download did not finish; fetch it again")
+    if zipfile.is_zipfile(path):
+        check_archive(path)
+    named = path.suffix.lower() == ".safetensors"  # by which torch.load takes it for such a file
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
-            return torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
+        with torch.serialization.safe_globals(_ALLOWED), open(path, "rb") as file:
+            source, mapped = (file, None) if named else (path, zipfile.is_zipfile(path))
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
             wanted = str(error).split("GLOBAL ")[1].split()[0]

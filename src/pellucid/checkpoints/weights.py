@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pellucid.checkpoints import safe
 from pellucid.checkpoints.bundle import load_bundle
+from pellucid.checkpoints.checks import check_meta, is_safetensors, read_head
 from pellucid.checkpoints.openai_clip import open_archive
 from pellucid.errors import CheckpointError
 from pellucid.networks.table import NETWORKS
@@ -65,8 +66,8 @@ class Weights:
             return config_from(config_class, self.meta["config"])
         except CheckpointError as error:
             raise CheckpointError(f"{self.path} {error}") from error
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{self.path} has sizes that do not fit: {error}") from error
+        except Exception as error:  # a class may stumble anywhere over values of the wrong type
+            raise CheckpointError(f"{self.path} has sizes that make no network: {error}") from error
 
 
 def read_weights(path: str | PathLike) -> Weights:
@@ -79,7 +80,8 @@ def read_weights(path: str | PathLike) -> Weights:
     """
     path = Path(path)
     meta: dict[str, Any] = {}
-    if path.suffix == ".safetensors":
+    head = read_head(path)
+    if is_safetensors(head) or (path.suffix.lower() == ".safetensors" and head[:2] != b"PK"):
         content, meta = load_bundle(path)
     elif archive := open_archive(path):
         content, meta = archive[1], OPENAI.get(archive[0], {})
@@ -87,12 +89,15 @@ def read_weights(path: str | PathLike) -> Weights:
         content = safe.load(path)
     try:
         state = unwrap(content)
+        check_meta(meta, len(state))
         if not meta:
             state, meta = recognise(state)
         elif found := DaCLIP.official(state):  # a bundle may list its image tower once
             state = dict(found[1])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    except Exception as error:  # names of a known network with shapes that it never has
+        raise CheckpointError(f"{path}: its weights make no network ({error!r})") from error
     return Weights(path, state, meta)
 
 
@@ -111,7 +116,7 @@ def unwrap(checkpoint: Any) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError(f"no weights in it, but a {type(state).__name__}")
     for key, value in state.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"not a state dict: {key!r} is a {type(value).__name__}")
     while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), ""):
         state = {key.removeprefix(prefix): value for key, value in state.items()}

@@ -119,11 +119,32 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise UsageError(f"{folder}: no {MANIFEST} in it; `pellucid data triplets` makes one")
-    text = path.read_text(encoding="utf-8")
+    text = _read_text(path)
     if not text.endswith("\n"):
         text = text[: text.rfind("\n") + 1]
         path.write_text(text, encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    rows = [_read_json(line, f"{path}, line {i}") for i, line in enumerate(text.splitlines(), 1)]
+    for i, row in enumerate(rows, 1):
+        if not all(isinstance(row.get(key), str) for key in (*LEVELS, "task", "name")):
+            raise UsageError(f"{path}, line {i}: a triplet has {', '.join(LEVELS)}, task and name")
+    return rows
+
+
+def _read_json(text: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: damaged ({error})") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{where}: holds a {type(found).__name__}, not an object")
+    return found
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
 
 
 def verify(folder: str | Path) -> list[str]:
@@ -132,7 +153,7 @@ def verify(folder: str | Path) -> list[str]:
     Folds by absolute paths (`legacy`) are not told again, since the data may have been moved.
     """
     folder, problems, seen = Path(folder), [], set()
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about = _read_json(_read_text(folder / ABOUT), str(folder / ABOUT))
     for row in read_manifest(folder):
         name = row["medium"]
         if name in seen:
@@ -145,8 +166,9 @@ def verify(folder: str | Path) -> list[str]:
             continue
         if len(sizes) > 1:
             problems.append(f"{name}: the three pictures differ in size")
-        if row["fold"] is not None and not about["legacy"] and fold_of(row["name"]) != row["fold"]:
-            problems.append(f"{name}: of the other fold than {row['fold']}")
+        fold = row.get("fold")
+        if fold is not None and not about.get("legacy") and fold_of(row["name"]) != fold:
+            problems.append(f"{name}: of the other fold than {fold}")
     return problems
 
 
@@ -218,7 +240,7 @@ def _begin(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows that are there already, of the same restorers."""
     out.mkdir(parents=True, exist_ok=True)
     note = out / ABOUT
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != about:
+    if note.exists() and _read_json(_read_text(note), str(note)) != about:
         raise UsageError(f"{out} holds triplets by other restorers; name another folder")
     note.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return read_manifest(out) if (out / MANIFEST).exists() else []

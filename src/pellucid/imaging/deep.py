@@ -38,7 +38,7 @@ def encode_heif(samples: np.ndarray, quality: int, **blocks: bytes | None) -> by
         samples = samples[..., (0, 0, 0, 1)]
     mode = {1: "L;16", 3: "RGB;16"}.get(channels, "RGBA;16")
     out = io.BytesIO()
-    given = {key: value for key, value in blocks.items() if value is not None}
+    given = {key: value for key, value in blocks.items() if value}
     pillow_heif.encode(
         mode,
         (width, height),

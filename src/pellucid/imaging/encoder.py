@@ -46,7 +46,7 @@ def _encode(photo: Photo, format: str, quality: int | None) -> bytes:
         tags = metadata.tiff_tags(photo.exif) if photo.exif else {}
         return tiff.encode(samples, tags, icc, photo.xmp, photo.iptc, photo.dpi)
     options = {"icc_profile": icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
-    options = {key: value for key, value in options.items() if value is not None}
+    options = {key: value for key, value in options.items() if value}
     if format == "PNG":
         options["pnginfo"] = _text_chunks(photo)
         if samples.dtype == np.uint16:

@@ -43,7 +43,8 @@ def fit(photo: Photo, format: str) -> Photo:
         raise ImageError(
             f"the picture is transparent in places, which {format} cannot store ({able} can)"
         )
-    photo = _with_fitting_profile(photo)
+    empty = {name: None for name in ("exif", "icc", "xmp", "iptc") if not getattr(photo, name)}
+    photo = _with_fitting_profile(replace(photo, **empty))
     if photo.icc is not None and "icc" not in kind.holds and not _is_srgb(photo.icc):
         photo = photo.with_notes(f"colours become sRGB: {format} files have no profile here")
     if photo.bit_depth == 16 and (not kind.deep or (format == "HEIF" != photo.format)):

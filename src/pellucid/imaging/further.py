@@ -32,7 +32,7 @@ def with_end(data: bytes, max_pixels: int) -> tuple[bytes, tuple[str, ...]]:
     for padding in _PADDINGS:
         whole = data.removesuffix(b"\xff") + padding + b"\xff\xd9"
         try:
-            with Image.open(io.BytesIO(whole), formats=("JPEG", "MPO")) as image:
+            with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
                 check_size(*image.size, max_pixels)
                 pictures.append(image.tobytes())
         except (OSError, SyntaxError, ValueError, struct.error):

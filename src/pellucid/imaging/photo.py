@@ -1,6 +1,6 @@
 """A photograph in memory: its pixels, and all of its file that must survive restoration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,25 +59,8 @@ class Photo:
         """``(H, W)``: the grey values of the picture."""
         return self.pixels @ LUMA
 
-    @property
-    def neutral(self) -> bool:
-        """Whether it is black and white, however it is stored.
-
-        R, G and B differ by no more than one step of 8 bits: lossy formats that store luma and
-        chroma round that much.
-        """
-        return all(
-            np.ptp(part, axis=2).max() < 1.5 / 255
-            for part in (self.pixels[::16, ::16], *_bands(self.pixels))  # a sample first: quicker
-        )
-
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
-        """The same photograph with other pixels, float32 ``(H, W, 3)`` in [0, 1].
-
-        A black-and-white picture stays so: it gets their luma in all three channels.
-        """
-        if self.neutral:
-            pixels = np.repeat((pixels @ LUMA)[..., None], 3, axis=2)
+        """The same photograph with other pixels, float32 ``(H, W, 3)`` in [0, 1]."""
         return replace(self, pixels=pixels)
 
     def with_notes(self, *notes: str) -> "Photo":
@@ -94,12 +77,6 @@ class Photo:
         if self.alpha is not None:
             channels.append(to_integers(self.alpha[..., None], bits))
         return channels[0] if len(channels) == 1 else np.concatenate(channels, axis=2)
-
-
-def _bands(pixels: np.ndarray, rows: int = 256) -> Iterator[np.ndarray]:
-    """Bands of rows: what is computed of them is small."""
-    for start in range(0, len(pixels), rows):
-        yield pixels[start : start + rows]
 
 
 def to_integers(values: np.ndarray, bits: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -67,14 +68,25 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     except MemoryError as error:
         raise ImageError(f"{name}: not enough memory to decode it") from error
     except Exception as error:  # decoders raise whatever damaged data make them stumble over
-        reason = str(error) or type(error).__name__
-        raise ImageError(f"{name}: damaged or truncated ({reason})") from error
+        raise ImageError(f"{name}: damaged or truncated ({_reason(error)})") from error
     return replace(photo, path=path)
+
+
+def _reason(error: Exception) -> str:
+    """What a library says of damaged data, where it says it to a person."""
+    said = " ".join(str(error).split())
+    if isinstance(error, struct.error):
+        return "it ends early, or points beyond its end"
+    if "MAX_TEXT" in said:
+        return f"its text or profile takes more than {_TEXT_BYTES >> 20} MB"
+    if not said or isinstance(error, KeyError | IndexError) or "libjxl" in said:
+        return "the decoder cannot follow it"
+    return said[:120]
 
 
 def from_pil(image: Image.Image) -> Photo:
     """A :class:`Photo` from a Pillow image and its metadata; the same rules as :func:`read`."""
-    image.load()
+    _load(image)
     notes = []
     exif, orientation = None, None
     raw = image.info.get("exif")
@@ -138,7 +150,8 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
         photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=16)
     if colours.hdr:
         photo = replace(photo, pixels=profiles.to_standard_range(photo.pixels, colours.hdr))
-    return replace(photo, lossless=format.name == "WEBP" and b"VP8L" in data[12:4096])
+    lossless = format.name == "WEBP" and b"VP8L" in data[12:4096]
+    return replace(photo, format=format.name, lossless=lossless)
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
@@ -184,8 +197,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
 
 def _open(data: bytes, max_pixels: int, format: str) -> Image.Image:
     """Decode with Pillow after looking at the size and at the number of pictures in the file."""
-    # a phone's JPEG with further views is of Pillow's format MPO
-    wanted = {"JPEG": ("JPEG", "MPO"), "PNM": ("PPM",)}.get(format, (format,))
+    wanted = ("PPM",) if format == "PNM" else (format,)
     with _no_pillow_limit():
         try:
             image = Image.open(io.BytesIO(data), formats=wanted)
@@ -194,8 +206,14 @@ def _open(data: bytes, max_pixels: int, format: str) -> Image.Image:
         formats.check_size(*image.size, max_pixels)
         if image.format not in ("MPO", "HEIF", "TIFF"):  # HEIF: a phone's views and depth maps
             _check_single(getattr(image, "n_frames", 1))
-        image.load()
+        _load(image)
     return image
+
+
+def _load(image: Image.Image) -> None:
+    if "xmp" in image.info:  # Pillow looks into it, and expects bytes
+        image.info["xmp"] = metadata.as_bytes(image.info["xmp"]) or b""
+    image.load()
 
 
 def _check_single(count: int) -> None:

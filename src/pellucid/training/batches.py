@@ -59,6 +59,17 @@ def loader(config: TrainConfig, dataset: Dataset, start: int, rank: int, world: 
     )
 
 
+def close(batches: Iterator) -> None:
+    """End the workers of a loader's iterator.
+
+    Nothing else would after an error: its traceback holds the iterator, and the workers do not mind
+    the SIGTERM that ends them when Python exits, so the process would wait for them for ever.
+    """
+    shut_down = getattr(batches, "_shutdown_workers", None)
+    if shut_down is not None:
+        shut_down()
+
+
 def seed_of(*key: int) -> int:
     """Return a 63-bit seed that depends on all of the key's numbers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

@@ -36,7 +36,9 @@ def save(output: str | Path, step: int, state: dict[str, Any], keep: int) -> Pat
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    for old in listed(output)[: -max(1, keep)]:
+    # Those of later steps are no older: they are damaged, or the run would have gone on from them.
+    before = [p for p in listed(output) if p.name <= path.name]
+    for old in before[: -max(1, keep)]:
         old.unlink(missing_ok=True)
     return path
 

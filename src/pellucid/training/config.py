@@ -7,6 +7,8 @@ is generated from the same dataclasses.
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -137,6 +139,49 @@ class TrainConfig:
     log_every: int = 50
     max_minutes: float = 0.0
     """Stop with a checkpoint after this much wall time; 0 = no limit."""
+
+
+def check(config: TrainConfig) -> None:
+    """Look at every number of a run before anything is built.
+
+    Raises:
+        UsageError: one is out of its range; says which, and the range.
+    """
+    for name, value in _leaves(dataclasses.asdict(config)):
+        last = name.rsplit(".", 1)[-1]
+        low, high = RANGES.get(name) or RANGES.get(last) or (0, math.inf)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not (low <= value <= high and math.isfinite(value)):
+            limit = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+            raise UsageError(f"--{name.replace('_', '-')} {value} must be {limit}")
+
+
+RANGES: dict[str, tuple[float, float]] = {  # others: a finite number, not negative
+    **dict.fromkeys(("steps", "batch_size", "accumulation", "save_every", "keep"), (1, math.inf)),
+    **dict.fromkeys(("validate_every", "validation_samples", "log_every"), (1, math.inf)),
+    **dict.fromkeys(("widths", "width", "dim", "nf", "heads", "optimizer.lr"), (1e-12, math.inf)),
+    **dict.fromkeys(("optimizer.adamw_lr", "optimizer.eps"), (1e-16, math.inf)),
+    **dict.fromkeys(("betas", "decay", "clean", "chains", "rare", "held_out"), (0, 1)),
+    **dict.fromkeys(("context_dropout", "wrong_words"), (0, 1)),
+    "ema.every": (1, math.inf),
+    "seed": (0, 2**63 - 1),
+    "workers": (0, 256),
+    "data.crop": (16, 4096),
+    "data.shrink": (0.05, 1),
+}
+
+
+def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """All values that are no containers, each under its dotted name."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _leaves(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _leaves(value, name)
+    else:
+        yield name, values
 
 
 def to_dict(config: Any) -> dict:

@@ -16,7 +16,7 @@ from pellucid.data.photos import CleanPhotos
 from pellucid.data.triplets import Triplets, fold_of, held_out
 from pellucid.data.windows import Windows
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
-from pellucid.errors import UsageError
+from pellucid.errors import UsageError, look_up
 from pellucid.imaging.photo import LUMA
 from pellucid.training.config import DataConfig, TrainConfig
 
@@ -55,6 +55,8 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 
 def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data, seed = config.data, config.seed
+    for word in data.words:
+        look_up(dict.fromkeys(WORDS), word, "degradation in --data.words")
     classes = (*data.words, CLEAN) if data.words else CLASSES
     plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
     plan, twins = (TurnPlan(classes), len(classes)) if data.twins else (plan, 1)

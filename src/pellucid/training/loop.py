@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 from pellucid.errors import PellucidError
 from pellucid.hardware import has_fast_bfloat16
 from pellucid.training import checkpoint, state
-from pellucid.training.batches import loader, seed_of, to_device
+from pellucid.training.batches import close, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, save_yaml
 from pellucid.training.optim import EMA, build_optimizer, learning_rate
 from pellucid.training.runlog import RunLog
@@ -98,7 +98,8 @@ def train(
             checkpoint.save(output, step, whole, config.keep)
             log.export(weights, meta, step)
 
-    with Stopping(config.max_minutes, accelerator) as stopping, log:
+    with Stopping(config.max_minutes, accelerator) as stopping, log, ExitStack() as at_end:
+        at_end.callback(close, batches)
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
@@ -106,13 +107,13 @@ def train(
             values = gradients(config, model, batches, accelerator, step)
             limit = config.optimizer.clip_norm or math.inf
             norm = float(accelerator.clip_grad_norm_(model.parameters(), limit))
-            if math.isfinite(norm):
+            if math.isfinite(norm) and math.isfinite(float(values["loss"])):
                 optimizer.step()
                 task.after_step()
                 bad = 0
             else:
                 bad += 1
-                log.warn(f"step {step}: the gradient is not finite, weights left as they are")
+                log.warn(f"step {step}: loss or gradient is not finite, weights left as they are")
                 _check_bad(bad, step)
             optimizer.zero_grad(set_to_none=True)
             step += 1

@@ -10,7 +10,7 @@ from pellucid.checkpoints.load import load_into
 from pellucid.checkpoints.weights import read_weights
 from pellucid.errors import CheckpointError
 from pellucid.networks.contract import RestorationNetwork
-from pellucid.training.config import TrainConfig
+from pellucid.training.config import TrainConfig, check
 from pellucid.training.data import datasets
 from pellucid.training.loop import Result, train
 
@@ -22,6 +22,7 @@ def run(config: TrainConfig, resume: bool = True) -> Result:
         UsageError: the config names no data, or data that is not there.
         CheckpointError: weights that cannot be read or do not fit.
     """
+    check(config)
     torch.manual_seed(config.seed)
     task = config.task.build()
     if config.init_from:

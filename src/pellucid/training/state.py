@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from pellucid.errors import UsageError
 from pellucid.training.optim import EMA
 
 # Whole tensors under plain names whatever the sharding; frozen parameters are rebuilt by the task.
@@ -46,6 +47,7 @@ def restore(
 ) -> int:
     """Put a state back; returns its step. An average that was not kept starts from the weights."""
     optimizer = getattr(optimizer, "optimizer", optimizer)
+    _check_same(state["model"], get_model_state_dict(model, options=TAKE))
     moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
     # (Copies: the functions below put shards into the dicts that they are given.)
     held = {"state": moments, "param_groups": state["optimizer"]["param_groups"]}
@@ -60,6 +62,21 @@ def restore(
             set_model_state_dict(model, dict(average), options=PUT)
     set_model_state_dict(model, dict(state["model"]), options=PUT)
     return state["step"]
+
+
+def _check_same(held: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """`UsageError` if a checkpoint is of another network than the model."""
+    differ = [
+        name
+        for name in dict.fromkeys((*own, *held))
+        if name not in own or name not in held or own[name].shape != held[name].shape
+    ]
+    if differ:
+        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+        raise UsageError(
+            f"the run in the output folder is of another network ({', '.join(differ[:3])}{more} "
+            "differ): name another --output, or start over with --no-resume"
+        )
 
 
 @contextmanager

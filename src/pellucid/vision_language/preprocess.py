@@ -21,6 +21,7 @@ from pellucid.vision_language.controller import DaCLIP
 
 MOST_WINDOWS = 25
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
+THINNEST = 100  # times as long as wide; what is thinner is not enlarged as a whole
 BLOCK = 8  # px; windows start on the grid of blocks of a JPEG file, so the tower meets one grid
 
 
@@ -49,6 +50,11 @@ def thumbnail(image: Image.Image | Tensor, size: int) -> Tensor:
 
 
 def _centre_square(picture: Image.Image, size: int) -> Image.Image:
+    short, long = sorted(picture.size)
+    if long > THINNEST * short:  # the rest would be enlarged in vain
+        middle, half = long // 2, THINNEST * short // 2
+        ends = (middle - half, 0, middle + half, short)
+        picture = picture.crop(ends if picture.width == long else (0, ends[0], short, ends[2]))
     width, height = _fit(*picture.size, size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     resized = picture.resize((width, height), Image.Resampling.BICUBIC)
@@ -88,6 +94,8 @@ def windows(image: Tensor, size: int) -> Tensor:
         (B, V, 3, size, size), V <= 25, not yet normalised.
     """
     height, width = image.shape[-2:]
+    if min(height, width) < size and max(height, width) > THINNEST * min(height, width):
+        return _squares_of_a_line(image, size)
     if min(height, width) < size:
         width, height = _fit(width, height, size)
         image = F.interpolate(image, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
@@ -98,6 +106,22 @@ def windows(image: Tensor, size: int) -> Tensor:
         for x in _starts(width, size, columns)
     ]
     return torch.stack(views, dim=1)
+
+
+def _squares_of_a_line(image: Tensor, size: int) -> Tensor:
+    """Squares as high as a very thin picture, evenly spread and then enlarged.
+
+    To enlarge the picture first could take thousands of times its memory.
+    """
+    side = min(image.shape[-2:])
+    starts = [
+        round(i * (max(image.shape[-2:]) - side) / (MOST_WINDOWS - 1)) for i in range(MOST_WINDOWS)
+    ]
+    along = image if image.shape[-1] > side else image.transpose(-1, -2)
+    squares = torch.stack([along[..., s : s + side] for s in starts], dim=1).flatten(0, 1)
+    squares = squares if along is image else squares.transpose(-1, -2)
+    larger = F.interpolate(squares, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    return larger.unflatten(0, (len(image), MOST_WINDOWS))
 
 
 def grid(height: int, width: int, size: int) -> tuple[int, int]:

@@ -1,0 +1,137 @@
+"""A training that cannot go on ends, says why, and loses nothing."""
+
+import errno
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pellucid.errors import PellucidError, UsageError
+from pellucid.networks.resunet import ResUNet, ResUNetConfig
+from pellucid.recipes import recipe
+from pellucid.training import checkpoint
+from pellucid.training.config import check, updated
+from pellucid.training.loop import train
+from pellucid.training.tasks.restore import RestoreTask
+from training import tiny_run
+from training.test_resume import start
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("save_every", 0),
+        ("batch_size", 0),
+        ("validate_every", 0),
+        ("log_every", 0),
+        ("keep", 0),
+        ("workers", -1),
+        ("seed", -1),
+        ("steps", -5),
+        ("steps", 0),
+        ("accumulation", 0),
+        ("max_minutes", math.nan),
+        ("data.crop", 0),
+        ("data.crop", 100_000),
+        ("data.clean", 1.5),
+        ("optimizer.lr", math.nan),
+        ("optimizer.lr", 0.0),
+        ("optimizer.weight_decay", math.inf),
+        ("ema.decay", -0.1),
+        ("task.network.widths", (-1, 8)),
+        ("task.network.middle_blocks", -1),
+    ],
+)
+def test_every_number_is_checked_in_a_sentence(name, value):
+    values = value
+    for part in reversed(name.split(".")):
+        values = {part: values}
+    config = updated(recipe("lite_restore"), values)
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} .* must be"):
+        check(config)
+
+
+def test_all_recipes_pass():
+    from pellucid.recipes import RECIPES
+
+    for name in RECIPES:
+        check(recipe(name))
+
+
+def test_words_that_do_not_exist_are_named(tmp_path):
+    from pellucid.training.data import datasets
+
+    config = updated(
+        recipe("lite_restore"), {"data": {"root": str(tmp_path), "words": ("nonsense",)}}
+    )
+    config = replace(config, data=replace(config.data, kind="generated"))
+    with pytest.raises(UsageError, match="'nonsense'"):
+        datasets(config)
+
+
+def test_an_error_ends_the_process_though_workers_ignore_signals(tmp_path):
+    process = start(tmp_path, "fail=5", "workers=2")
+    assert process.wait(120) == 1
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    tiny_run.run(tmp_path, steps=3)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        tiny_run.run(tmp_path, steps=6, workers=1)
+    monkeypatch.undo()
+    assert checkpoint.newest(tmp_path)["step"] == 3
+    assert tiny_run.run(tmp_path, steps=6).step == 6
+
+
+def test_fresh_checkpoints_are_kept_beside_damaged_ones_of_later_steps(tmp_path):
+    tiny_run.run(tmp_path, steps=12)
+    damaged = checkpoint.listed(tmp_path)
+    for path in damaged:
+        path.write_bytes(b"damaged")
+    tiny_run.run(tmp_path, steps=6)
+    assert checkpoint.newest(tmp_path)["step"] == 6
+    assert [p.name for p in checkpoint.listed(tmp_path)][:2] == [
+        "step-00000003.pt",
+        "step-00000006.pt",
+    ]
+
+
+@pytest.mark.parametrize("change", [{"middle_blocks": 2}, {"embed_dim": 8}])
+def test_a_run_of_another_network_is_not_gone_on_with(tmp_path, change):
+    tiny_run.run(tmp_path, steps=3)
+    before = checkpoint.newest(tmp_path)
+    sizes = ResUNetConfig((8, 8), (1,), 1, (1,), context_dim=4, embed_dim=4, content_levels=1)
+    task = RestoreTask(ResUNet(replace(sizes, **change)))
+    with pytest.raises(UsageError, match="of another network"):
+        train(tiny_run.config(tmp_path, steps=6), task, tiny_run.Noisy())
+    assert checkpoint.newest(tmp_path)["step"] == before["step"] == 3
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    class Broken(RestoreTask):
+        def forward(self, batch, generator):
+            loss, metrics = super().forward(batch, generator)
+            return loss.detach() * math.inf + 0 * loss, metrics
+
+    task = Broken(tiny_run.network())
+    first = {name: p.clone() for name, p in task.state_dict().items()}
+    with pytest.raises(PellucidError, match="was not finite for 20 steps"):
+        train(tiny_run.config(tmp_path, steps=100), task, tiny_run.Noisy())
+    assert all(torch.equal(p, first[name]) for name, p in task.state_dict().items())
+
+
+def test_the_command_says_it_and_ends(tmp_path):
+    argv = [sys.executable, "-m", "pellucid", "train", "lite_restore", "--save-every", "0"]
+    from training.test_resume import SCRIPT
+
+    environment = {"PYTHONPATH": str(SCRIPT.parents[2] / "src"), "PATH": ""}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 2 and "--save-every 0 must be at least 1" in done.stderr
