@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pellucid.data.check import check
+from pellucid.data.check import check_folder as check
 from pellucid.data.files import pictures
 from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
