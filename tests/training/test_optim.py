@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pellucid.training.config import EMAConfig, OptimizerConfig
-from pellucid.training.optim import EMA, build_optimizer, decays, ema_decay, learning_rate
+from pellucid.training.optim import EMA, Muon, build_optimizer, decays, ema_decay, learning_rate
 
 
 def test_learning_rate_warms_up_then_falls_along_a_half_cosine():
@@ -80,3 +80,60 @@ def test_the_optimiser_finds_a_minimum():
         loss.backward()
         optimizer.step()
     assert loss.item() < 1e-3
+
+
+def test_muon_brings_singular_values_near_one_and_keeps_the_singular_vectors():
+    random = torch.Generator().manual_seed(0)
+    for rows, columns in ((24, 60), (60, 24)):
+        matrices = torch.randn(3, rows, columns, generator=random)
+        made = Muon.orthogonal(matrices).float()
+        values = torch.linalg.svdvals(made)
+        assert values.min() > 0.5 and values.max() < 1.25
+        u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+        assert ((u.mT @ made @ v.mT).diagonal(dim1=1, dim2=2) > 0.5).all()
+
+
+def test_muon_steps_as_far_as_its_scale_says_whatever_the_layout():
+    random = torch.Generator().manual_seed(1)
+    weight, gradient = (torch.randn(32, 16, 3, 3, generator=random) for _ in range(2))
+    steps = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        kernel = nn.Parameter(weight.clone(memory_format=layout))
+        kernel.grad = gradient.clone(memory_format=layout)
+        Muon([{"params": [kernel], "muon": True}], lr=0.1).step()
+        steps.append((weight - kernel.detach()) / 0.1)
+    torch.testing.assert_close(*steps, rtol=0.1, atol=0.02)  # bfloat16, in another order
+    values = torch.linalg.svdvals(steps[0].flatten(1)) / (0.2 * 144**0.5)
+    assert values.min() > 0.5 and values.max() < 1.25
+
+
+def test_muon_trains_inner_kernels_and_adamw_the_rest():
+    network = nn.Module()
+    network.stem = nn.Conv2d(16, 32, 3)
+    network.inner = nn.Conv2d(32, 32, 3)
+    network.thin = nn.Conv2d(32, 8, 3)
+    network.linear = nn.Linear(32, 32)
+    config = OptimizerConfig(name="muon", lr=2e-3, adamw_lr=5e-4)
+    muon = build_optimizer(config, network)
+    kernels = [g["params"] for g in muon.param_groups if g["muon"]]
+    assert [[id(p) for p in group] for group in kernels] == [[id(network.inner.weight)]]
+    assert {g.get("scale", 1.0) for g in muon.param_groups if not g["muon"]} == {0.25}
+    adamw = torch.optim.AdamW(network.linear.parameters(), lr=1e-3, betas=(0.9, 0.99))
+    ours, theirs = nn.Linear(32, 32), network.linear
+    ours.load_state_dict(theirs.state_dict())
+    other = Muon([{"params": list(ours.parameters())}], lr=1e-3, betas=(0.9, 0.99))
+    adamw.param_groups[0]["weight_decay"] = 0.0
+    for seed in range(3):
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(seed))
+            q.grad = p.grad.clone()
+        other.step()
+        adamw.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_a_linear_schedule_falls_in_equal_steps():
+    config = OptimizerConfig(lr=1.0, lr_min=0.0, warmup=10, schedule="linear")
+    rates = [learning_rate(config, step, 110) for step in range(110)]
+    assert rates[9] == rates[10] == 1.0 and rates[60] == pytest.approx(0.5)
+    assert rates[109] == pytest.approx(0.01)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -40,7 +39,6 @@ class ResUNetConfig:
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
     words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
-    statistics: tuple[int, ...] = ()  # widths of `PictureStatistics`, at 1/4, 1/8, ...; () = none
 
 
 class Condition(NamedTuple):
@@ -113,6 +111,7 @@ class Prompt(nn.Module):
             self.register_buffer("words", torch.zeros(words, context_dim))
 
     def forward(self, degradation: Tensor) -> Tensor:
+        """From an embedding ``(B, context_dim)``; zeros are no guidance."""
         # Only the direction counts: the text embedding of a word can stand in for an image's.
         degradation = F.normalize(degradation, dim=-1)
         if hasattr(self, "words"):
@@ -122,42 +121,6 @@ class Prompt(nn.Module):
         # Multiplied by its length, the softmax has mean 1 and the prompt keeps its scale.
         weights = self.weigh(degradation * degradation.shape[-1] ** 0.5).softmax(dim=-1)
         return self.out(weights * self.prompt.numel() * self.prompt)
-
-
-class PictureStatistics(nn.Module):
-    """Embed a whole picture by the mean and the standard deviation of its features (ours).
-
-    A small convolutional encoder on 4 x 4 pixel blocks; the two moments of each channel of every
-    level, over the whole picture, are normalised (layer norm per level) and mapped to one vector.
-    It tells a network what no receptive field holds: the exposure, the veil of haze, the strength
-    of the noise. Computed once a picture, so that all tiles agree. 15 GFLOP a megapixel for widths
-    (48, 96, 128).
-    """
-
-    def __init__(self, widths: Sequence[int], embed_dim: int):
-        super().__init__()
-        self.stem = nn.Conv2d(48, widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(ResBlock(width, None) for width in widths)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.LayerNorm(2 * width) for width in widths)
-        self.out = nn.Sequential(
-            nn.Linear(2 * sum(widths), 2 * embed_dim),
-            nn.SiLU(),
-            nn.Linear(2 * embed_dim, embed_dim),
-        )
-        self.multiple = 4 * 2 ** len(self.down)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """From ``(B, 3, H, W)`` in [0, 1] to ``(B, embed_dim)``."""
-        x = F.silu(self.stem(F.pixel_unshuffle(pad_to_multiple(image, self.multiple), 4)))
-        moments = []
-        for level, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
-            if level:
-                x = self.down[level - 1](x)
-            x = block(x, None)
-            variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
-            moments.append(norm(torch.cat([mean, (variance + 1e-6).sqrt()], 1)))
-        return self.out(torch.cat(moments, 1))
 
 
 class ResUNet(RestorationNetwork):
@@ -182,8 +145,6 @@ class ResUNet(RestorationNetwork):
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )
-        if config.statistics:
-            self.statistics = PictureStatistics(config.statistics, embed)
         self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             blocks(n, w) for n, w in zip(config.encoder_blocks, widths, strict=False)
@@ -217,18 +178,16 @@ class ResUNet(RestorationNetwork):
         return self.prompt.words if self.config.words else None
 
     def condition(self, image: Tensor, guidance: Guidance) -> Condition:
-        """Condition on DA-CLIP's embeddings, and with ``statistics`` on the whole image.
+        """Condition on DA-CLIP's embeddings.
 
-        An embedding that is None, or a row of zeros, is no guidance.
+        Without a degradation embedding, or with a row of zeros, the network is unguided, as a share
+        of the samples in its training is (`context_dropout`).
         """
         degradation, content = guidance.degradation, guidance.content
         reference = self.stem.weight
         if degradation is None:
-            embedding = reference.new_zeros(1, self.config.embed_dim)
-        else:
-            embedding = self.prompt(degradation) * degradation.any(dim=-1, keepdim=True)
-        if self.config.statistics:
-            embedding = embedding + self.statistics(image)
+            degradation = reference.new_zeros(1, self.config.context_dim)
+        embedding = self.prompt(degradation)
         if content is None:
             biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
         else:

@@ -24,6 +24,9 @@ LITE = CLIPConfig(
     views="windows",
 )
 TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
+WINDOWS = DataConfig(
+    root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=128
+)
 PHOTOS = DataConfig(root="data/photos/train", validation="data/photos/held_out", crop=128)
 
 
@@ -117,48 +120,62 @@ def lite_restore() -> TrainConfig:
     )
 
 
-def lite_blind() -> TrainConfig:
-    """A restorer that works with missing or wrong words, trained on the wide generators.
+def lite_wide() -> TrainConfig:
+    """`lite` trained on with the wide generators, told the true words or none or wrong ones.
 
-    Data: windows made by `pellucid data windows`.
+    Data: windows made by `pellucid data windows`. Costs 153 GFLOP a megapixel.
     """
     return TrainConfig(
-        recipe="lite_blind",
+        recipe="lite_wide",
         task=RestoreOptions(
             network=ResUNetConfig(
                 encoder_blocks=(1, 1, 2),
                 middle_blocks=3,
                 context_dim=LITE.embed_dim,
                 words=len(CLASSES),
-                statistics=(32, 64, 128),
             ),
             words="lite",
             tokenizer=TOKENIZER,
-            context_dropout=0.4,
-            wrong_words=0.1,
+            context_dropout=0.7,
+            wrong_words=0.05,
             loss="psnr40",
         ),
-        data=DataConfig(
-            root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=96
-        ),
+        data=WINDOWS,
         optimizer=OptimizerConfig(
             name="muon",
-            lr=1.2e-3,
-            adamw_lr=1e-3,
+            lr=8e-4,
+            adamw_lr=5e-4,
             lr_min=0.0,
             schedule="linear",
-            warmup=300,
+            warmup=60,
             clip_norm=1.0,
         ),
-        ema=EMAConfig(decay=0.999),
-        steps=20_000,
-        batch_size=40,
+        ema=EMAConfig(decay=0.998),
+        steps=3_000,
+        batch_size=8,
         precision="auto",
-        output="runs/lite-blind",
-        save_every=1000,
-        validate_every=1000,
-        validation_samples=220,
+        init_from="lite",
+        init_strict=False,
+        output="runs/lite-wide",
+        save_every=250,
+        validate_every=750,
+        validation_samples=160,
         log_every=50,
+    )
+
+
+def lite_guided() -> TrainConfig:
+    """`lite_wide` trained on with the controller's guidance, right or wrong, as in use."""
+    wide = lite_wide()
+    return replace(
+        wide,
+        recipe="lite_guided",
+        task=replace(wide.task, tower="lite", words="", context_dropout=0.2, wrong_words=0.0),
+        optimizer=replace(wide.optimizer, name="adamw", lr=2e-4),
+        steps=600,
+        init_from="runs/lite-wide/weights.safetensors",
+        init_strict=True,
+        output="runs/lite-guided",
     )
 
 

@@ -37,9 +37,10 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
     Args:
         module: what `Task.trained` returned.
         path: a bundle, an official checkpoint, or the name of a model in `pellucid.zoo`.
-        strict: False lets names be missing from the file, and input channels of a convolution: new
-            channels come first and start at zero (so a `ResUNet` becomes a `DiffusionResUNet`,
-            whose input is [x - mu, mu]). See also `RestorationNetwork.start_from`.
+        strict: False lets names be missing from the file or from the module (blocks more or less),
+            and input channels of a convolution from the file: new channels come first and start at
+            zero (so a `ResUNet` becomes a `DiffusionResUNet`, whose input is [x - mu, mu]). See
+            also `RestorationNetwork.start_from`.
 
     Raises:
         CheckpointError: a name or a shape that does not fit.
@@ -57,14 +58,14 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
     missing = [name for name in own if name not in state]
     if len(missing) == len(own):
         raise CheckpointError(f"{path} has nothing in common with {type(module).__name__}")
-    widened = {name: _widen(value, own.get(name)) for name, value in state.items()}
+    widened = {name: _widen(value, own[name]) for name, value in state.items() if name in own}
     load_into(module, {name: own[name] for name in missing} | widened, path)
     return missing
 
 
-def _widen(value: Tensor, like: Tensor | None) -> Tensor:
+def _widen(value: Tensor, like: Tensor) -> Tensor:
     """Put zeros before a kernel's input channels, if that is all it takes to fit."""
-    if like is None or value.ndim != 4 or like.ndim != 4 or value.shape[1] >= like.shape[1]:
+    if value.ndim != 4 or like.ndim != 4 or value.shape[1] >= like.shape[1]:
         return value
     new = value.new_zeros(value.shape[0], like.shape[1] - value.shape[1], *value.shape[2:])
     return torch.cat([new, value], 1)
