@@ -90,7 +90,7 @@ def write_all(
     try:
         for path, data in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(path.parent.resolve())
+            _sweep(path.parent.absolute())
             temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")
             temporaries[path] = temporary
             with open(temporary, "xb") as file:
