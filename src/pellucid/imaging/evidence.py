@@ -132,6 +132,7 @@ def _tones(image: np.ndarray) -> tuple[float, float, float, float]:
 CLEAN = "clean"
 CERTAIN = 0.95  # support from which a word is taken as measured
 MEASURED = 0.6  # least probability of all measured words together
+PRIOR = 0.02  # is added to the probability of a word that measurement favours
 
 
 def supports(evidence: Evidence, word: str) -> float | None:
@@ -161,7 +162,7 @@ def _jpeg(found: Evidence) -> float:
     seen = np.interp(found.grid.strength, (0.1, 0.3, 1.0, 2.0, 3.0), (0.2, 0.3, 0.5, 0.8, 0.95))
     if found.quality is None:
         return float(seen)
-    return float(np.interp(found.quality, (45, 60, 75, 88), (1.0, 0.7, 0.35, 0.15)))
+    return float(np.interp(found.quality, (45, 60, 70, 80), (1.0, 0.7, 0.3, 0.1)))
 
 
 def _hazy(found: Evidence) -> float:
@@ -199,44 +200,46 @@ _MEASURED = {
 def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str, float]:
     """A tower's probabilities corrected by what is measured, most probable first, of sum 1.
 
-    A word's odds change by support / (1 - support); what an excluded word loses goes to "clean"
-    (or, where there is no such word, to all). Words that are measured for certain share at least
-    ``MEASURED``, and "clean" then loses first. An empty mapping stays empty.
+    A word's odds change by support / (1 - support); what a word loses goes to "clean" (to all,
+    where there is no such word). Words that are measured for certain share at least ``MEASURED``;
+    the picture is not clean then. An empty mapping stays empty.
     """
     if not probabilities:
         return {}
-    weights, measured, lost = {}, {}, 0.0
+    weights, measured, lost = {}, [], 0.0
     for word, share in probabilities.items():
         support = supports(evidence, word)
+        weights[word] = share
         if support is None:
-            weights[word] = share
-        elif support >= CERTAIN:
-            weights[word] = measured[word] = share
+            continue
+        if support >= CERTAIN:
+            measured.append(word)
         else:
-            weights[word] = share * support / (1 - support)
+            favoured = share + PRIOR if support > 0.5 else share
+            weights[word] = favoured * support / (1 - support)
             lost += max(0.0, share - weights[word])
-    if CLEAN in weights:
+    if measured and CLEAN in weights:
+        weights[CLEAN] = 0.0
+    elif CLEAN in weights:
         weights[CLEAN] += lost
-    total = sum(weights.values())
-    if total <= 0:
-        weights = dict.fromkeys(probabilities, 1.0)
-        total = float(len(weights))
-    result = {word: weight / total for word, weight in weights.items()}
+    result = _normalised(weights)
     if measured:
-        _raise(result, list(measured))
+        result = _raised(result, measured)
     return dict(sorted(result.items(), key=lambda row: -row[1]))
 
 
-def _raise(shares: dict[str, float], measured: list[str]) -> None:
-    """Give measured words an even part of ``MEASURED`` each, at the expense of the others."""
+def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    if total <= 0:
+        return {word: 1 / len(weights) for word in weights}
+    return {word: weight / total for word, weight in weights.items()}
+
+
+def _raised(shares: Mapping[str, float], measured: Sequence[str]) -> dict[str, float]:
+    """Give each measured word its part of ``MEASURED`` or more, at the expense of the others."""
     least = MEASURED / len(measured)
     raised = {word: max(shares[word], least) for word in measured}
-    rest = {word: share for word, share in shares.items() if word not in raised}
-    if CLEAN in rest:
-        rest[CLEAN] = 0.0
+    others = {word: share for word, share in shares.items() if word not in raised}
     left = max(0.0, 1 - sum(raised.values()))
-    others = sum(rest.values())
-    shares.update(raised)
-    shares.update({word: share * left / others if others else 0.0 for word, share in rest.items()})
-    total = sum(shares.values())
-    shares.update({word: share / total for word, share in shares.items()})
+    scale = left / max(sum(others.values()), 1e-12)
+    return _normalised({**raised, **{word: share * scale for word, share in others.items()}})

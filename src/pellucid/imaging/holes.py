@@ -54,7 +54,7 @@ def find_holes(codes: np.ndarray) -> Holes:
         holes = _of_colour(codes, colour)
         if holes is not None:
             found[colour] = holes
-    if not found or _is_impulse(found):
+    if not found or _is_impulse(found, codes.size):
         return Holes()
     shares = np.array([holes.share for holes in found.values()])
     return Holes(
@@ -197,9 +197,9 @@ def _are_few(codes: np.ndarray) -> bool:
     return len(np.unique(seen)) < min(TINTS, len(seen) / 4)
 
 
-def _is_impulse(found: dict[int, Holes]) -> bool:
+def _is_impulse(found: dict[int, Holes], size: int) -> bool:
     """Whether the "holes" are pixels both black and white: salt and pepper."""
     if not {0, 0xFFFFFF} <= found.keys():
         return False
-    black, white = (found[c].mask.sum() / found[c].count for c in (0, 0xFFFFFF))
-    return max(black, white) < 8
+    black, white = (found[c].share / found[c].count for c in (0, 0xFFFFFF))
+    return max(black, white) * size < 8
