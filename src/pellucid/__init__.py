@@ -11,8 +11,9 @@ Importing this package is cheap: PyTorch is loaded when one of these names is fi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pellucid.lazy import exports
 
 if TYPE_CHECKING:
     from pellucid.imaging.io import Photo, read, write
@@ -53,13 +54,4 @@ def list_models() -> list[str]:
     return list(MODELS)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _HOMES)

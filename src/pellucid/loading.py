@@ -153,8 +153,10 @@ def load_parts(
     reads = None
     if network.needs & {"semantics", "places"}:
         source = semantics or _semantics(path, loaded.meta.get("semantics") or BASE)
-        same = guide is not None and file is not None and _same_file(file, source)
-        reads = TowerSemantics(guide.controller) if same else load_image_tower(source)
+        if guide is not None and file is not None and _same_file(file, source):
+            reads = TowerSemantics(guide.controller)
+        else:
+            reads = load_image_tower(source)
         _check_semantics(network, reads, path, source)
     return Parts(
         network=network,

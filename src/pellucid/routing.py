@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pellucid.networks.contract import Guidance
@@ -19,7 +19,9 @@ class Router(Restorer):
         parts: those of ``Restorer``.
     """
 
-    def __init__(self, *parts: Any, specialists: Mapping[Sequence[str], Restorer], **options: Any):
+    def __init__(
+        self, *parts: Any, specialists: Mapping[tuple[str, ...], Restorer], **options: Any
+    ):
         super().__init__(*parts, **options)
         self.specialists = dict(specialists)
 

@@ -7,6 +7,7 @@ from pellucid import degradations as deg
 from pellucid.degradations.compose import PHYSICAL_ORDER
 from pellucid.degradations.jpeg import quality
 from pellucid.degradations.mask import strokes
+from pellucid.errors import UsageError
 
 SEVERITIES = (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
 
@@ -145,3 +146,8 @@ def test_of_two_weathers_the_map_is_what_neither_left_alone():
     both = deg.weather(image, steps, np.random.default_rng(0))[1]
     rain = deg.weather(image, steps[:1], np.random.default_rng(0))[1]
     assert (both >= rain).all() and both.mean() > rain.mean()
+
+
+def test_integers_are_refused_with_the_type_that_is_wanted():
+    with pytest.raises(UsageError, match=r"float32 array \(H, W, 3\) in \[0, 1\], not uint8"):
+        deg.degrade(np.zeros((8, 8, 3), np.uint8), "noisy", 0.5, np.random.default_rng(0))

@@ -21,7 +21,7 @@ from pellucid.evaluation.folder_scores import (
 )
 from pellucid.evaluation.scoring import read_rows
 from pellucid.imaging.io import read
-from pellucid.restorer import Guidance
+from pellucid.networks.contract import Guidance
 
 from .making import Lazy, Perfect, clean, noisy, save
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pellucid.errors import ImageError
-from pellucid.imaging.io import encode, read
+from pellucid.errors import ImageError, UsageError
+from pellucid.imaging.io import encode, read, write
 
 from .pictures import available, picture, reference_png16, saved, scene, source
 
@@ -119,3 +119,8 @@ def test_one_pixel(format):
     available(format)
     photo = read(source(format, scene(1, 1)))
     assert read(encode(photo, format)).pixels.shape == (1, 1, 3)
+
+
+def test_an_array_is_not_written_but_told_how(tmp_path):
+    with pytest.raises(UsageError, match=r"write takes a Photo, not a ndarray; .* Photo\(pixels\)"):
+        write(np.zeros((4, 4, 3), np.float32), tmp_path / "a.png")

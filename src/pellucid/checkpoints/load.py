@@ -220,14 +220,14 @@ def load_into(
 class _Unfilled(TorchFunctionMode):
     """Leaves out what would only fill memory with first values."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init" or func in FILLS:
             return args[0] if args else (kwargs or {})["tensor"]
         return SOURCES.get(func, func)(*args, **(kwargs or {}))
 
 
 FILLS = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.copy_}
-SOURCES = {torch.randn: torch.empty, torch.rand: torch.empty}
+SOURCES: dict[Any, Any] = {torch.randn: torch.empty, torch.rand: torch.empty}
 
 
 @contextmanager

@@ -158,7 +158,8 @@ def config_from(config_class: type, values: Mapping[str, Any]) -> Any:
             if name not in RETIRED or RETIRED[name] != value:
                 unknown.append(f"{name}={value!r}")
             continue
-        nested = [t for t in (hints[name], *typing.get_args(hints[name])) if is_dataclass(t)]
+        kinds = (hints[name], *typing.get_args(hints[name]))
+        nested = [t for t in kinds if isinstance(t, type) and is_dataclass(t)]
         if isinstance(value, Mapping) and nested:
             value = config_from(nested[0], value)
         found[name] = tuple(value) if isinstance(value, list) else value

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pellucid.errors import UsageError
+
 from .blur import motion_blurry
 from .camera import Sample, photograph
 from .compose import CLEAN, chain, sample
@@ -50,9 +52,12 @@ WEATHER = ("hazy", "raindrop", "rainy", "snowy")  # their functions return (imag
 def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Degrade ``(H, W, 3)`` float32 RGB in [0, 1]; the result has the same shape, type and range.
 
-    Raises ``ValueError`` for an unknown word or a severity outside [0, 1]. ``clean`` returns the
-    image as it is.
+    Raises ``ValueError`` for an unknown word or a severity outside [0, 1], and ``UsageError`` for
+    an array of another type. ``clean`` returns the image as it is.
     """
+    if not (isinstance(image, np.ndarray) and image.dtype == np.float32 and image.ndim == 3):
+        given = getattr(image, "dtype", type(image).__name__)
+        raise UsageError(f"the image must be a float32 array (H, W, 3) in [0, 1], not {given}")
     if not 0 <= severity <= 1:
         raise ValueError(f"severity {severity} is outside [0, 1]")
     if word == CLEAN:

@@ -36,13 +36,18 @@ from pellucid.errors import UsageError
 class Denoise(Protocol):
     """What a sampler needs of a `Denoiser`."""
 
-    mu: Tensor
+    @property
+    def mu(self) -> Tensor:
+        """Degraded image."""
+        ...
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Estimate x0."""
+        ...
 
     def epsilon(self, x: Tensor, t: int) -> Tensor:
         """Estimate the noise; asked for by `reverse_sde` and `reverse_ode` alone."""
+        ...
 
 
 Sampler = Callable[[MeanRevertingSDE, Denoise, Tensor, Sequence[int], Randomness], Tensor]

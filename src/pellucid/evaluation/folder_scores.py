@@ -29,7 +29,8 @@ from pellucid.evaluation.scoring import Answer, ModelSource, Outcome, Source, Tr
 from pellucid.evaluation.sets import SetCase
 from pellucid.evaluation.statistics import estimate
 from pellucid.imaging.io import Photo, read
-from pellucid.restorer import Guidance, Restorer
+from pellucid.networks.contract import Guidance
+from pellucid.restorer import Restorer
 
 HARM = 0.3  # dB that a picture must lose to count as harmed
 INTACT = 34.0  # dB from itself below which an undamaged picture counts as harmed

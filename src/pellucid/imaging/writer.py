@@ -33,6 +33,11 @@ def write(
 
     ``quality`` (1..100) is for JPEG, WebP, AVIF, HEIC and JPEG XL; see :func:`encode`.
     """
+    if not isinstance(photo, Photo):
+        raise UsageError(
+            f"write takes a Photo, not a {type(photo).__name__}; of an array, make one with "
+            "Photo(pixels), float32 (H, W, 3) in [0, 1]"
+        )
     path = Path(path)
     format = output_format(path)
     refuse_input(photo.path, path)

@@ -1,1 +1,18 @@
 """Restoration networks, one file each: config, blocks, network."""
+
+from pellucid.lazy import exports
+
+_NAMES = {
+    "contract": ("Guidance", "RestorationNetwork"),
+    "guided": ("GuidedNAFNet", "GuidedNAFNetConfig", "GuidedResUNet", "GuidedResUNetConfig"),
+    "irsde_unet": ("ConditionalUNet", "UNetConfig"),
+    "nafnet": ("NAFNet", "NAFNetConfig"),
+    "perceive_ir": ("PerceiveIR", "PerceiveIRConfig"),
+    "restormer": ("Restormer", "RestormerConfig", "RestormerMedium", "RestormerMediumConfig"),
+    "resunet": ("DiffusionResUNet", "ResUNet", "ResUNetConfig"),
+    "table": ("NETWORKS", "network_of"),
+    "weather": ("WeatherConfig", "WeatherUNet"),
+}
+_HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__, __dir__ = exports(__name__, _HOMES)

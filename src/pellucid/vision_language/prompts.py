@@ -40,6 +40,10 @@ class QualityPrompts(nn.Module):
     words' own embeddings are taken from the tower once. Names are the official checkpoints'.
     """
 
+    token_prefix: Tensor
+    token_suffix: Tensor
+    tokenized_prompts: Tensor
+
     def __init__(
         self,
         clip: CLIP,
