@@ -24,11 +24,6 @@ from pellucid.zoo import SHIPPED
 from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles, told
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def image():
     return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))

@@ -22,8 +22,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from pellucid import hardware
 from pellucid.errors import PellucidError
-from pellucid.hardware import has_fast_bfloat16
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import close, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, save_yaml
@@ -169,7 +169,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     precision = config.precision
     if precision == "auto":
         device = torch.device("cpu") if cpu else torch.accelerator.current_accelerator()
-        precision = "bf16" if has_fast_bfloat16(device) else "no"
+        precision = "bf16" if hardware.has_fast_bfloat16(device) else "no"
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 
