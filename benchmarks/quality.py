@@ -5,7 +5,7 @@
 
 Prints PSNR, gain and naming of each degradation at medium severity (`pellucid evaluate` has the
 other severities), naming over all, and how often a damaged window finds its own clean one by the
-content embedding. A run that was stopped goes on where it was; reports are in evaluations/.
+content embedding. A run that was stopped continues; reports are in evaluations/.
 
 Run `--accept` whenever weights are shipped, and commit what it writes.
 """

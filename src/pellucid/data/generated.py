@@ -1,4 +1,4 @@
-"""Pairs made on the fly: a window of a clean photograph, and the same window damaged."""
+"""Pairs generated on the fly: a window of a clean photograph and the same window damaged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; 
 
 @dataclass(frozen=True)
 class RandomPlan:
-    """Damage for training, drawn by `pellucid.degradations.sample`: light as often as heavy."""
+    """Random degradations for training, drawn by `pellucid.degradations.sample`."""
 
     words: Sequence[str] = WORDS
     clean: float = 1 / 11
@@ -40,13 +40,13 @@ class RandomPlan:
     """Share of samples with two degradations."""
 
     def __call__(self, index: int, rng: np.random.Generator) -> Steps:
-        """Draw the steps of a sample; the index plays no part."""
+        """Draw the steps of a sample; the index is not used."""
         return sample(rng, self.clean, self.chains, tuple(self.words))
 
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """Damage for learning to name it: the classes in turn, the severity at random.
+    """Degradations for training a classifier: classes in turn, random severity.
 
     With windows shown to all of them (`GeneratedPairs`, ``twins``), the samples of a batch differ
     in the damage alone, and what tells a raindrop from a clean picture stands out sooner.
@@ -62,7 +62,7 @@ class TurnPlan:
 
 @dataclass(frozen=True)
 class EvenPlan:
-    """Damage for validation: the classes in turn, one at a time, severities spread evenly in each.
+    """Degradations for validation: classes in turn, severities evenly spaced in each.
 
     The n-th sample of a class has the severity `low + (high - low) * frac(0.5 + n * golden ratio)`:
     any number of samples covers the range, the first one its middle.
@@ -173,9 +173,9 @@ class GeneratedPairs(Dataset):
 
 
 def rarer(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A good photograph of a rarer kind, in 256 levels: grainy, or blown out, or both.
+    """Make a clean photograph grainy, blown out, or both, in 256 levels.
 
-    A tower that has only met spotless scenes calls grain noise and white paint a hole in the
+    A tower trained on spotless scenes alone calls grain noise and white paint a hole in the
     picture. Grain is soft noise, in part common to the colours, strongest in the middle tones.
     """
     kind = rng.random()

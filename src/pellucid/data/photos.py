@@ -70,7 +70,7 @@ class CleanPhotos(Sequence):
         return digest.hexdigest()
 
     def only(self, keep: Callable[[str], bool]) -> CleanPhotos:
-        """Those whose `stable_name` is wanted; the decoded pixels are shared."""
+        """The photographs whose `stable_name` is wanted; decoded pixels are shared."""
         names = [stable_name(Path(name), Path()) for name in self.files]
         chosen = [i for i, name in enumerate(names) if keep(name)]
         if not chosen:
@@ -86,7 +86,7 @@ class CleanPhotos(Sequence):
         return self.__dict__ | {"_pixels": None}  # a pickled map would be a copy of all pixels
 
     def _decoded(self, paths: list[Path], place: Path) -> Path:
-        """Path of the pixels, decoded now if need be; older ones of this folder are removed."""
+        """Path of the decoded pixels, decoded now if needed; older versions are removed."""
         files = [path.stat() for path in paths]
         listing = [
             (name, f.st_size, f.st_mtime_ns) for name, f in zip(self.files, files, strict=True)
@@ -111,7 +111,7 @@ class CleanPhotos(Sequence):
 
 
 def _decode(paths: list[Path], target: Path) -> None:
-    """Write the pixels of all pictures, complete or not at all, and their sizes beside them."""
+    """Write the pixels of all pictures, atomically, and their sizes."""
     part = target.with_suffix(f".{os.getpid()}.part")  # several processes may be at it
     try:
         sizes = []

@@ -1,4 +1,4 @@
-"""Three ways to sample, by what they cost: network calls an image.
+"""Sampling presets, by their number of network calls.
 
 | preset     | calls | sampler     |                                                          |
 |------------|-------|-------------|----------------------------------------------------------|
@@ -23,7 +23,7 @@ from pellucid.diffusion.sde import MeanRevertingSDE
 
 @dataclass(frozen=True)
 class Preset:
-    """A sampler, and the times that it visits: the arguments of `MeanRevertingSDE.times`."""
+    """A sampler and its times: the arguments of `MeanRevertingSDE.times`."""
 
     sampler: samplers.Sampler
     evaluations: int | None

@@ -1,5 +1,4 @@
-"""Contrastive losses: of DA-CLIP (ICLR 2024, section 3.2) between pictures, captions and words of
-degradation, of Perceive-IR (IEEE TIP 2026) between degradations."""
+"""Contrastive losses of DA-CLIP (ICLR 2024, section 3.2) and of Perceive-IR (IEEE TIP 2026)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLIP-SRD: soft residual distillation, which teaches a SAR encoder where a picture is damaged.
+"""CLIP-SRD: soft residual distillation of where a picture is damaged into a SAR encoder.
 
 Paper: Tan et al., "Exploring the Application of Large-scale Pre-trained Models on Adverse Weather
 Removal" (IEEE TIP 2024, arXiv 2306.09008). Independent implementation of the published idea: we
@@ -99,7 +99,7 @@ class SoftResidualDistillation(nn.Module):
 
     @torch.no_grad()
     def targets(self, damaged: Tensor, clean: Tensor) -> list[Tensor]:
-        """Return T, (B, 1, h, w) for each map of the teacher; the running scale stays as it is."""
+        """Return T, (B, 1, h, w) for each map of the teacher; the running scale is not updated."""
         deltas = [a - b for a, b in (m.chunk(2) for m in self.teacher(torch.cat([damaged, clean])))]
         strengths = [strength(delta) for delta in deltas]
         return [self._soften(s, k) for k, s in enumerate(strengths)]
@@ -161,5 +161,5 @@ def resized(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def nearest(stride: int, strides: Sequence[int]) -> int:
-    """Index of the nearest of `strides` in octaves, the first of equally near ones."""
+    """Index of the nearest of `strides` in octaves; of equally near ones the first."""
     return min(range(len(strides)), key=lambda k: abs(math.log2(strides[k] / stride)))

@@ -1,7 +1,7 @@
-"""Perceive-IR's difficulty-adaptive perceptual loss (IEEE TIP 2026; official code): features of the
-restored picture shall be near those of the clean one and far from those of worse ones.
+"""Perceive-IR's difficulty-adaptive perceptual loss (IEEE TIP 2026; official code).
 
-Worse ones are the degraded picture and, if there are any, proxies: restorations by other networks.
+It pulls the features of the restored picture towards those of the clean one and away from those of
+the degraded picture and of proxies (restorations by other networks).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class VGG16(nn.Module):
         self.requires_grad_(False)
 
     def load_trunk(self, state: Mapping[str, Tensor]) -> VGG16:
-        """Take what is needed from a state dict of torchvision's `vgg16`, or of LPIPS on VGG.
+        """Load the needed layers from a state dict of torchvision's `vgg16` or of LPIPS on VGG.
 
         Raises:
             KeyError: a layer is missing.

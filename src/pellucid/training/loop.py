@@ -1,4 +1,4 @@
-"""The training loop: one for all tasks, from one CPU to many nodes (accelerate distributes it).
+"""The training loop of all tasks, from one CPU to many nodes (accelerate distributes it).
 
 A run that is killed at any moment and started again gives, on one CPU process, the same weights bit
 for bit as one that was not: each step's data and noise are functions of (seed, step), and the
@@ -54,7 +54,7 @@ def train(
     validation: Dataset | None = None,
     resume: bool = True,
 ) -> Result:
-    """Run a training, or go on with the one in `config.output`.
+    """Run a training, or resume the one in `config.output`.
 
     Args:
         config: the run; written to `config.output/config.yaml`.
@@ -113,7 +113,7 @@ def train(
                 bad = 0
             else:
                 bad += 1
-                log.warn(f"step {step}: loss or gradient is not finite, weights left as they are")
+                log.warn(f"step {step}: loss or gradient is not finite, step skipped")
                 _check_bad(bad, step)
             optimizer.zero_grad(set_to_none=True)
             step += 1
