@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-BLOCK = 8  # px; second cuts stay on the grid of blocks of a JPEG file, which networks learn to see
+BLOCK = 8  # px; second crops stay on the block grid of JPEG files, which networks learn to see
 
 
 def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -21,8 +21,8 @@ Gaussian noise, sigma 25                                   3   11               
 two photographs                                          123   90  14 (min. of all)
 ====================================================  ======  ===  ================
 
-Between 34 and 90 there is room for sets of 10^5 pictures (the distances of two photographs have a
-standard deviation of 6.7); the 63 bits have little, 6 to 14. Two photographs of one scene from
+The gap between 34 and 90 suffices for sets of 10^5 pictures (the distances of two photographs have
+a standard deviation of 6.7); that of 63 bits, 6 to 14, does not. Photographs of one scene from
 another place or time, as in a burst with a moving camera, are not found (348 such pairs: 101 and
 more).
 """

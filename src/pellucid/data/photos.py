@@ -1,8 +1,8 @@
 """A folder of clean photographs, decoded once and shared by all processes.
 
-Decoding a photograph takes tens of milliseconds, cutting 128 x 128 px out of memory takes none: all
-pixels go into one uint8 file that every worker maps. The file is named after the folder's contents,
-so it is made again when a photograph is added, removed or changed.
+Decoding a photograph takes tens of milliseconds, cropping from memory almost none: all pixels go
+into one uint8 file that every worker maps. Its name is a hash of the folder's contents, so it is
+rebuilt when a photograph is added, removed or changed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class CleanPhotos(Sequence):
         names = [stable_name(Path(name), Path()) for name in self.files]
         chosen = [i for i, name in enumerate(names) if keep(name)]
         if not chosen:
-            raise UsageError(f"{self.folder}: none of its pictures takes part")
+            raise UsageError(f"{self.folder}: none of its pictures is selected")
         some = copy.copy(self)
         some.files = [self.files[i] for i in chosen]
         some.sizes, some._starts, some._ends = (
@@ -112,7 +112,7 @@ class CleanPhotos(Sequence):
 
 def _decode(paths: list[Path], target: Path) -> None:
     """Write the pixels of all pictures, atomically, and their sizes."""
-    part = target.with_suffix(f".{os.getpid()}.part")  # several processes may be at it
+    part = target.with_suffix(f".{os.getpid()}.part")  # several processes may write at once
     try:
         sizes = []
         with open(part, "wb") as out:

@@ -7,8 +7,8 @@ after 20 000 steps and assigns folds by the path of a file; here the name of the
 decides, so the data can be moved.
 
 A folder of triplets holds `manifest.jsonl`, one JSON a line (`low`, `medium`, `high`: paths from
-the folder; `task`; `fold`; `name`, the clean picture's), `triplets.json`, which says who rendered
-them, and the pictures.
+the folder; `task`; `fold`; `name`, the clean picture's), `triplets.json` (the restorers), and the
+pictures.
 """
 
 from __future__ import annotations

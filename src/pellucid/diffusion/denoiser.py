@@ -14,8 +14,8 @@ from pellucid.diffusion.sde import MeanRevertingSDE
 class Denoiser:
     """`denoise(x, t) -> x0_hat`: a network with its degraded image and condition.
 
-    Samplers use `mu`, the call and, the two Euler samplers, `epsilon`; anything that has these
-    three can stand in. Each call of either runs the network once.
+    Samplers use `mu`, the call and, the two Euler samplers, `epsilon`; any object with these
+    three can replace it. Each call of either runs the network once.
 
     Args:
         sde: the SDE that the network was trained with.

@@ -89,12 +89,12 @@ def difficulty_adaptive(
     picture comes near the degraded one.
 
     Args:
-        vgg: with its weights.
-        restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1]; gradients reach the first.
-        proxies: restorations of the degraded pictures, each `(B, 3, H, W)`; may be none.
-        weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for a picture.
-        bounded: ours: divide by `2 d(clean, degraded)` at least, and leave out what is clean from
-            the start. Else the network learns to change pictures that need no change.
+        vgg: with its weights. restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1];
+        gradients reach the first. proxies: restorations of the degraded pictures, each `(B, 3, H,
+        W)`; may be none. weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for
+        a picture. bounded: ours: the divisor is at least `2 d(clean, degraded)`, and clean inputs
+        are left out.
+            Otherwise the network learns to change pictures that need no change.
     """
     fixed = torch.cat([clean, degraded, *proxies])
     count = 2 + len(proxies)
