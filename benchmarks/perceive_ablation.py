@@ -7,7 +7,7 @@ Trains the variants below from the same weights, on the same samples, by the rec
 and scores them on held-out photographs (pellucid-bench, medium severity). Prints the mean gain over
 `L1` of the same seed, with the 95 % interval of a bootstrap over photographs and the range over
 seeds. L_cl teaches the encoder that SGM listens to, so it is measured on top of SGM. A run that was
-stopped goes on where it was, training and scoring both.
+stopped continues, training and scoring both.
 
 With --leave-out, training never meets the word, and is scored on it alone. The released weights
 and the controller know all words, so nothing starts from them: for each seed random weights are

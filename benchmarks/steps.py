@@ -6,7 +6,7 @@ Samplers with "sample_T" in their name take the official code's way to fewer ste
 of that length, the time told to the network rescaled (see `pellucid.diffusion.sde`). The others
 visit a subset of the training times. Cases are those of pellucid-bench; LPIPS needs its weights
 (pellucid fetch-metrics). Writes table.md and steps.png into --out; a run that was stopped
-goes on where it was.
+continues.
 
     python benchmarks/steps.py --estimates
 

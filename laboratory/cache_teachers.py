@@ -1,4 +1,4 @@
-"""Run the teachers of the small dual encoder once, and keep what they said.
+"""Run the teachers of the small dual encoder once and store their embeddings.
 
     python -m laboratory.cache_teachers text                  # data/teachers/phrases
     python -m laboratory.cache_teachers image                 # data/teachers/crops

@@ -1,10 +1,9 @@
 """Distil two small towers of our own into the CLIP classes, one tower a run.
 
-The image tower learns to say what TinyViT-5M says of a photograph, the text tower what
-all-MiniLM-L6-v2 says of a phrase, each through a fixed projection (`laboratory.teachers`).
-The two teachers have never met, and neither do the two students: a caption and its picture are NOT
-near each other, and the result must not be called CLIP weights. Only damage words are aligned with
-pictures, later, by the controller's training.
+The image tower learns the embeddings of TinyViT-5M, the text tower those of all-MiniLM-L6-v2, each
+through a fixed projection (`laboratory.teachers`). The teachers share no embedding space, nor do
+the students: a caption and its picture are NOT near each other, and the result must not be called
+CLIP weights. The training of the controller later aligns degradation words with pictures.
 
 The objective is our own: cosine to the teacher's embedding, the batch's matrix of similarities (the
 relational part, as in Park et al., "Relational Knowledge Distillation", CVPR 2019) and, for
@@ -90,7 +89,7 @@ class DistillTask(Task):
         if tower == "image":
             self.patch_head = nn.Linear(clip.config.vision.width, clip.config.embed_dim)
         for name, parameter in clip.named_parameters():
-            # The patches stay as they are: what only damage shows, no teacher asks for.
+            # The patch embedding is fixed: no teacher needs the fine structure that shows damage.
             trained = tower_of(name) == tower and name != "visual.conv1.weight"
             parameter.requires_grad_(trained)
 
@@ -212,7 +211,7 @@ def join_towers(image: dict[str, Tensor], text: dict[str, Tensor], config: CLIPC
 
 
 class CachedCrops(Dataset):
-    """Views of photographs with what the teacher said of them.
+    """Views of photographs with their embeddings by the teacher.
 
     Args:
         folder: written by `python -m laboratory.cache_teachers image`.
@@ -253,7 +252,7 @@ class CachedCrops(Dataset):
 
 
 class CachedPhrases(Dataset):
-    """Phrases as token ids with what the teacher said of them.
+    """Phrases as token ids with their embeddings by the teacher.
 
     In training, one sample in eight is a phrase about damage or quality from the fixed lists and
     one in 64 is a class word, whatever their share of the corpus: those are the ones that matter

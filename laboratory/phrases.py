@@ -1,4 +1,4 @@
-"""What people say about a damaged picture: the text tower's training corpus, made by rule.
+"""The text tower's training corpus, made by rule: phrases about damaged pictures.
 
 For each of the ten degradations and `clean` there are adjectives ("rainy"), nouns ("rain streaks")
 and remedies ("remove the rain"). `damage_phrases` combines them; `corpus` mixes them with quality

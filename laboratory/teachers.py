@@ -1,4 +1,4 @@
-"""The two teachers of the small dual encoder, run once over crops and phrases, and what they said.
+"""The two teachers of the small dual encoder, and the preparation of their inputs.
 
 * Image: TinyViT-5M (Wu et al. 2022, arXiv 2207.10666; ImageNet-22k, 224 px), as ONNX: its pooled
   320 numbers and the 7 x 7 map before pooling.

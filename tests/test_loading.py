@@ -24,11 +24,6 @@ from pellucid.zoo import SHIPPED
 from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles, told
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def image():
     return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
@@ -261,17 +256,20 @@ def test_semantics_can_be_named_and_must_have_the_network_s_length(tmp_path, ima
         pellucid.load(path, device="cpu", semantics=tower)
 
 
-def test_loading_lite_is_cheap_and_does_not_start_the_compiler():
+def test_loading_lite_is_cheaper_than_importing_torch_and_does_not_start_the_compiler():
     code = (
-        "import sys, time, torch, pellucid, pellucid.loading\n"
-        "torch.set_num_threads(1)\n"
+        "import sys, time\n"
+        "began = time.process_time()\n"
+        "import torch\n"
+        "imported = time.process_time() - began\n"
+        "import pellucid, pellucid.loading\n"
         "began = time.process_time()\n"
         "pellucid.load('lite', device='cpu')\n"
-        "print(time.process_time() - began)\n"
+        "print((time.process_time() - began) / imported)\n"
         "assert 'torch._dynamo' not in sys.modules and 'sympy' not in sys.modules\n"
     )
-    seconds = [
+    shares = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
         for _ in range(2)
     ]
-    assert min(seconds) < 0.4
+    assert min(shares) < 1

@@ -29,11 +29,6 @@ from tiny import CLIP as TOWER
 from tiny import WEATHER, controller, randomised, restorer, text_features
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def image():
     return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
@@ -470,7 +465,17 @@ def test_damaged_weights_are_an_error_and_not_a_black_picture(image):
             restorer(network=Broken(), guided=False, dtype=dtype).restore(image)
 
 
-def test_devices_and_dtypes():
+@pytest.mark.parametrize("instructions", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
+def test_bfloat16_is_fast_where_the_cpu_has_instructions_for_it(monkeypatch, instructions):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True)
+    assert not has_fast_bfloat16(torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, instructions, lambda: True)
+    assert has_fast_bfloat16(torch.device("cpu"))
+
+
+def test_devices_and_dtypes(monkeypatch):
     assert resolve_device("cpu").type == "cpu"
     with pytest.raises(UsageError, match="toaster"):
         resolve_device("toaster")
@@ -479,8 +484,9 @@ def test_devices_and_dtypes():
             resolve_device("cuda")
     cpu = torch.device("cpu")
     assert resolve_dtype("bf16", cpu) == torch.bfloat16
-    expected = torch.bfloat16 if has_fast_bfloat16(cpu) else torch.float32
-    assert resolve_dtype("auto", cpu) == expected
+    for in_hardware, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda _, fast=in_hardware: fast)
+        assert resolve_dtype("auto", cpu) == expected
     with pytest.raises(UsageError, match="float16"):
         resolve_dtype("float16", cpu)
     with pytest.raises(UsageError, match="int4"):

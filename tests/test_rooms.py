@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +28,10 @@ def rooms() -> dict[str, Room]:
     return table
 
 
-def imports(path: Path, package: Path = PACKAGE) -> Iterator[tuple[int, str]]:
+@cache
+def imports(path: Path, package: Path = PACKAGE) -> list[tuple[int, str]]:
     """Line and room of every import of the package in a file, inside functions as well."""
+    found = []
     here = path.relative_to(package.parent).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -43,7 +45,8 @@ def imports(path: Path, package: Path = PACKAGE) -> Iterator[tuple[int, str]]:
         for name in names:
             top, *inside = name.split(".")
             if top == "pellucid" and inside and inside[0] != "__version__":
-                yield node.lineno, inside[0]
+                found.append((node.lineno, inside[0]))
+    return found
 
 
 def broken(package: Path, table: dict[str, Room]) -> list[str]:

@@ -34,7 +34,7 @@ from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import CLIP_VOCABULARY_SIZE, Tokenizer
 
-AUTO = "auto"  # the name that leaves the choice of the model to what is wrong with the picture
+AUTO = "auto"  # the model is chosen by the degradations of the picture
 # CLIP's tokens of the ten words: classification by official weights needs no tokenizer
 _OFFICIAL_TOKENS = {
     "motion-blurry": (7860, 268, 21977),

@@ -1,4 +1,4 @@
-"""The choice of a model by what is wrong with the picture."""
+"""The choice of a model by the degradations of the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of weights: what there is, where it comes from, under which licence.
+"""The table of weights with their origin and licence.
 
 Importing this module is cheap; PyTorch is loaded only when weights are fetched.
 """
@@ -41,13 +41,13 @@ class ShippedFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Its path."""
         return SHIPPED / self.name
 
 
 @dataclass(frozen=True)
 class ManualFile:
-    """A file behind a page that only a person can use; converted, it belongs in the cache."""
+    """A file that must be downloaded with a browser; converted, it belongs in the cache."""
 
     name: str
     original: str
@@ -59,7 +59,7 @@ class ManualFile:
 
     @property
     def path(self) -> Path:
-        """Where the converted file is looked for."""
+        """Path of the converted file."""
         return cache_folder() / self.name
 
 
@@ -70,9 +70,8 @@ WeightFile = RemoteFile | ShippedFile | ManualFile
 class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
-    `recipe` names the function in `pellucid.recipes` that trains it, where there is one. `covers`:
-    the words of damage that the model is the better one for, so that `auto` takes it for pictures
-    with no others.
+    `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
+    which `auto` chooses this model, if a picture has no others.
     """
 
     name: str

@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 import tiny
 from pellucid import cli
@@ -8,11 +7,6 @@ from pellucid import cli
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     return tiny.save_bundles(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_the_average_of_a_run_is_that_of_its_weights(tmp_path):
 def test_automatic_precision_is_what_the_hardware_multiplies_in(
     tmp_path, monkeypatch, in_hardware, same_as
 ):
-    monkeypatch.setattr("pellucid.training.loop.has_fast_bfloat16", lambda device: in_hardware)
+    monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda device: in_hardware)
     for precision in ("auto", "no", "bf16"):
         tiny_run.run(tmp_path / precision, steps=3, precision=precision)
     auto = weights(tmp_path / "auto")["network.stem.weight"]

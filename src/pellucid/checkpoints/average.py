@@ -1,4 +1,4 @@
-"""The weighted mean of weights: several runs as one file that says what it was made of."""
+"""Weighted mean of the weights of several runs; the file lists its sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pellucid.errors import CheckpointError, UsageError
 def average(
     paths: Sequence[str | PathLike], output: str | PathLike, shares: Sequence[float] = ()
 ) -> None:
-    """Write the mean of bundles, in float32; tensors of whole numbers must be equal in all.
+    """Write the mean of bundles in float32; integer tensors must be equal in all.
 
     The metadata is the first bundle's, with `parents` in addition: file name, sha256, share, and
     the recipe and step of each.

@@ -1,4 +1,4 @@
-"""Our weights format: one safetensors file that says what it is.
+"""Our weights format: a safetensors file with metadata.
 
 The header carries one JSON text: `kind` (which network), `config` (its sizes), and whatever is
 known of the recipe, the data and the measured scores. Tensors that are one under two names are
@@ -32,7 +32,7 @@ def save_bundle(
     meta: Mapping[str, Any],
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write weights and what is known of them; an existing file is replaced only when done.
+    """Write weights and metadata; an existing file is replaced only when done.
 
     Args:
         path: name ending in `.safetensors`.

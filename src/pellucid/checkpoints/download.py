@@ -1,4 +1,4 @@
-"""Official weights: fetched on first use, verified, converted, and kept without their ballast.
+"""Download, verify and convert official weights on first use.
 
 A checkpoint of the authors is a pickle that carries the optimizer's moments. It is downloaded once,
 its size and sha256 are checked before anything in it is read, and what stays on disk is a
@@ -31,7 +31,7 @@ class RemoteFile:
 
     @property
     def url(self) -> str:
-        """Where it lies for a person with a browser; `HF_ENDPOINT` is respected."""
+        """Address of its page; `HF_ENDPOINT` is respected."""
         return f"{_endpoint()}/{self.repo}/resolve/{self.revision}/{self.name}"
 
 
@@ -88,7 +88,7 @@ def _endpoint() -> str:
 
 
 def _download(file: RemoteFile, by_hand: Path) -> tuple[RemoteFile, Path]:
-    """Download into a folder of its own, which outlives an interruption; see `_announced`."""
+    """Download into a separate folder that is kept after an interruption; see `_announced`."""
     from huggingface_hub import hf_hub_download
 
     folder = cache_folder() / f".download-{file.name}"

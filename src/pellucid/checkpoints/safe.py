@@ -1,4 +1,4 @@
-"""Reading a PyTorch checkpoint without running anything that is in it.
+"""Read a PyTorch checkpoint without running code in it.
 
 `torch.load(weights_only=True)` refuses open_clip's training checkpoints, the format of the official
 DA-CLIP weights, because their optimizer state holds NumPy scalars. We need none of those numbers,

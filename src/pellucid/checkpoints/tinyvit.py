@@ -12,7 +12,7 @@ from pellucid.vision_language.tinyvit import TinyViTStem
 
 
 def load_tinyvit(path: str | PathLike) -> TinyViTStem:
-    """Build them, frozen and in evaluation mode, float32 on the CPU.
+    """Build TinyViT-5M's first convolutions, frozen, in evaluation mode, float32 on the CPU.
 
     Raises:
         CheckpointError: the file is missing, or its first convolutions are not TinyViT-5M's.

@@ -26,17 +26,17 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "restore": Command("pellucid.cli.restore:main", "give pictures back as they were"),
-    "diagnose": Command("pellucid.cli.diagnose:main", "say what is wrong with pictures"),
+    "restore": Command("pellucid.cli.restore:main", "restore pictures"),
+    "diagnose": Command("pellucid.cli.diagnose:main", "find the degradations of pictures"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
-    "gate": Command("pellucid.cli.gate:main", "accept or refuse quality prompts"),
+    "gate": Command("pellucid.cli.gate:main", "test quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),
     "train": Command("pellucid.cli.train:main", "train by a recipe"),
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "average": Command("pellucid.cli.average:main", "average the weights of several runs"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
-    "doctor": Command("pellucid.cli.doctor:main", "look over this installation"),
+    "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
 HELP = """\
@@ -51,8 +51,8 @@ examples:
   pellucid restore photo.jpg -o clean.jpg           one picture
   pellucid restore holiday/ -o restored/            a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
-  pellucid diagnose photo.jpg                       what is wrong with it?
-  pellucid evaluate lite --data photographs/        how good is it?
+  pellucid diagnose photo.jpg                       find its degradations
+  pellucid evaluate lite --data photographs/        measure its quality
   pellucid restore --help                           everything that can be set
 
 exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage,
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Have what is still to be printed go nowhere, so that Python's exit does not fail on it."""
+    """Discard unprinted output, so that Python does not fail when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

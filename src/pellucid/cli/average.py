@@ -1,4 +1,4 @@
-"""``pellucid average``: the weighted mean of weights that began at the same place."""
+"""``pellucid average``: weighted mean of the weights of several runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(files: tyro.conf.Positional[Files], /, output: Path, shares: Shares = ()) -> int:
-    """Average weights of the same network, as of runs that began at the same weights.
+    """Average the weights of several runs of one network that started from the same weights.
 
     pellucid average runs/a/weights.safetensors runs/b/weights.safetensors --output both.safetensors
 

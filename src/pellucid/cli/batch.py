@@ -1,4 +1,4 @@
-"""Which files to restore and where each result goes, decided before any work is done."""
+"""Inputs and outputs of a batch, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def _expand(text: str, skip: Path | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _home(text: str) -> Path:
-    """The path, with ``~/`` for the home folder; other names may begin with ~."""
+    """Expand ``~/`` alone; other names may begin with ~."""
     path = Path(text)
     return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
 
 
 def _pattern(path: Path) -> str:
-    """The pattern for ``glob``: folders that exist under just that name are no patterns."""
+    """Pattern for ``glob``, with the names of existing folders taken literally."""
     done, parts = Path(path.anchor), []
     for part in path.parts[1 if path.anchor else 0 :]:
         literal = done is not None and (done / part).exists()
@@ -183,7 +183,7 @@ def _plan_files(
 
 
 def _result_names(names: Sequence[Path], suffix: str | None) -> list[Path]:
-    """Names of results; those that a new suffix would make equal keep their old one, too."""
+    """Names of results; names that a new suffix would make equal keep the old one as well."""
     wanted = [_renamed(name, suffix) for name in names]
     counts = Counter(os.path.normcase(name) for name in wanted)
     return [
@@ -239,6 +239,6 @@ def refuse_existing(targets: Sequence[Path]) -> None:
     if existing:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
         raise UsageError(
-            f"{', '.join(existing[:3])}{more} exist already: add --skip-existing to go on where a "
-            "run stopped, or --overwrite to make them anew"
+            f"{', '.join(existing[:3])}{more} exist already: add --skip-existing to continue a "
+            "run that was stopped, or --overwrite to replace them"
         )

@@ -1,4 +1,4 @@
-"""``pellucid convert``: a checkpoint of the authors becomes a file that runs no code when read."""
+"""``pellucid convert``: turn an official checkpoint into safetensors, which hold no code."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Flag = False) -> int:
-    """Open every picture of a folder and list what is unpaired, of unequal size, or unreadable.
+    """Open every picture of a folder; list unpaired, unequal and unreadable ones.
 
     Before training: pellucid data check train/
 
@@ -87,7 +87,7 @@ def captions(
     device: str = "cpu",
     batch: int = 8,
 ) -> int:
-    """Write the controller's training table: BLIP captions of the clean pictures, and the damage.
+    """Caption the clean pictures with BLIP and write the controller's training table.
 
     Args:
         root: Folder with <type>/{LQ,GT}.
@@ -147,7 +147,7 @@ def windows(
     seed: int = 0,
     workers: int = 0,
 ) -> int:
-    """Damage windows of clean photographs ahead of a training, with the wide generators.
+    """Write damaged windows of clean photographs for a training, with the wide generators.
 
     A run that was stopped continues; a larger COUNT adds windows. Train on
     them with --data.kind windows --data.root OUT.
@@ -181,9 +181,9 @@ def triplets(
     legacy_folds: bool = False,
     device: str = "auto",
 ) -> int:
-    """Render mediocre restorations of damaged pictures: what quality prompts learn from.
+    """Render mediocre restorations of damaged pictures, to train quality prompts.
 
-    A run that was stopped goes on where it was. `pellucid data check OUT` verifies the result.
+    A run that was stopped continues. `pellucid data check OUT` verifies the result.
 
     Args:
         root: Folder with <type>/{LQ,GT}; a type with GT alone gets noise.
@@ -191,7 +191,7 @@ def triplets(
         medium: Any model that never saw the pictures, or two: the first trained without fold 0
             (--data.fold 0), the second without fold 1, and each renders the fold it never saw.
         noise: Standard deviations for the types without LQ, in grey levels, such as 15 25 50.
-        legacy_folds: Tell folds by absolute paths, as the medium networks of the authors need.
+        legacy_folds: Assign folds by absolute path, as the official medium networks need.
         device: auto, cpu, cuda, mps, ...
     """
     from pellucid.data.triplets import render

@@ -25,7 +25,7 @@ BAR = 24  # characters
 
 @dataclass
 class Diagnose:
-    """Say what is wrong with pictures: how probable each degradation is."""
+    """Find the degradations of pictures: the probability of each."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
     """Files, folders, patterns such as '*.jpg', or - for standard input."""
@@ -79,7 +79,7 @@ def _show(
     quality: dict[str, float] | None,
     brief: bool,
 ) -> None:
-    """A table with a bar a word; of several pictures only the words that matter."""
+    """Table of words with bars; of several pictures only the probable words."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""``pellucid doctor``: what this installation has, and what is wrong with it."""
+"""``pellucid doctor``: check this installation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONAL = {"tifffile": "16-bit colour TIFF", "pillow_heif": "HEIC", "pillow_jxl
 
 @dataclass
 class Doctor:
-    """Look over this installation: versions, device, formats, weights, known troubles."""
+    """Check this installation: versions, device, formats, weights, known problems."""
 
     json: Flag = False
     """Print JSON."""
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def examine() -> tuple[dict[str, Any], list[str]]:
-    """Facts by name, and warnings that say what to do."""
+    """Facts by name, and warnings with their remedy."""
     import torch
     from PIL import features
 
@@ -89,7 +89,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
 
 
 def _torchvision() -> str | None:
-    """Pellucid does not use it, but a copy that does not fit PyTorch breaks transformers."""
+    """Torchvision is not used, but a copy that does not fit PyTorch breaks transformers."""
     if importlib.util.find_spec("torchvision") is None:
         return None
     try:

@@ -30,7 +30,7 @@ examples:
   pellucid evaluate daclip --protocol daclip-universal --data universal --train train/
   pellucid evaluate lite --protocol sets --data SETS          SETS/SET/{lq,gt}: harm, naming, told
   pellucid evaluate --list                                    the protocols: cases, metrics, whose
-A run that was stopped goes on where it was. In OUT/PROTOCOL/MODEL: images.csv (a line an image),
+A run that was stopped continues. In OUT/PROTOCOL/MODEL: images.csv (a line an image),
 summary.md, summary.json, sheet.png (best, median, worst), gain.png, restored/.
 """
 SHOWN = 10  # leaks

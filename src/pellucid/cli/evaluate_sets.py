@@ -1,4 +1,4 @@
-"""``pellucid evaluate --protocol sets``: pictures by other people, and what a model is told."""
+"""``pellucid evaluate --protocol sets``: sets of pictures, with several kinds of guidance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AS_IT_LIES = "restored"  # the one way of another tool's results
 
 
 def evaluate_sets(args: Evaluate, cases: Sequence[SetCase], track: Track) -> int:
-    """Score, report and print; the exit status."""
+    """Score, write the report, print it; return the exit status."""
     from pellucid.cli.evaluate import say, show_tables
     from pellucid.evaluation import folder_report, report
 

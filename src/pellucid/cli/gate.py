@@ -1,4 +1,4 @@
-"""``pellucid gate``: accept or refuse quality prompts."""
+"""``pellucid gate``: test quality prompts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ examples:
 
 @dataclass
 class Gate:
-    """Accept or refuse quality prompts: do they tell terrible, mediocre and excellent apart?"""
+    """Test whether quality prompts separate terrible, mediocre and excellent pictures."""
 
     prompts: Annotated[Positional[Path], arg(metavar="PROMPTS")]
     """File of quality prompts."""

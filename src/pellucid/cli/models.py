@@ -21,7 +21,7 @@ examples:
 
 @dataclass
 class Models:
-    """List the models: what they do, where they come from, under which licence."""
+    """List the models with purpose, origin and licence."""
 
     name: Annotated[
         Positional[str | None], arg(metavar="NAME", help_behavior_hint="(default: all)")

@@ -1,4 +1,4 @@
-"""What a person sees of a batch, on standard error: a bar, a line a picture, a last table."""
+"""Progress of a batch on standard error: a bar, a line a picture, a table of failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.cli.terminal import plain
 
 
 class Status:
-    """Keeps count of a batch; a context manager that owns the progress bar."""
+    """Count finished and failed pictures; a context manager with a progress bar."""
 
     def __init__(self, total: int, quiet: bool):
         self.total, self.quiet = total, quiet
@@ -46,7 +46,7 @@ class Status:
                 self._say(f"  {target}")
 
     def progress(self, share: float) -> None:
-        """The share of the present picture that is done."""
+        """Show the share of the current picture that is done."""
         done = len(self.finished) + len(self.failures)
         self.bar.update(self.task, completed=done + share, done=done)
 
@@ -68,7 +68,7 @@ class Status:
         self.progress(0)
 
     def summary(self, skipped: int = 0) -> int:
-        """Print what failed; the exit status."""
+        """Print the failures; return the exit status."""
         self.bar.stop()
         for target in self.finished:
             if target != STREAM and not os.path.lexists(target):
@@ -87,7 +87,7 @@ class Status:
             for source, reason in self.failures:
                 self._say(f"  {source}: {reason}")
         elif self.failures:
-            table = Table("picture", "what is wrong with it", title="not restored")
+            table = Table("picture", "reason", title="not restored")
             table.title_justify = "left"
             for row in self.failures:
                 table.add_row(*map(escape, row))

@@ -1,4 +1,4 @@
-"""``pellucid restore``: files, folders, patterns or a stream; a broken file stops no batch."""
+"""``pellucid restore``: restore files, folders, patterns or a stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ examples:
   pellucid restore photo.jpg                         into the folder restored/
   pellucid restore holiday/ -o restored/             all pictures of a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --format png        a pattern; results as PNG
-  pellucid restore holiday/ --skip-existing          go on where a run stopped
+  pellucid restore holiday/ --skip-existing          continue a run that was stopped
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
   pellucid restore photo.jpg --words shadowed        the damage, where the model errs
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
@@ -40,7 +40,7 @@ FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
 
 @dataclass
 class Restore:
-    """Restore pictures: say what is wrong with each, and write it as it was before."""
+    """Restore pictures: find the degradations of each and write it without them."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
     """Files, folders (searched in all their depth), patterns such as '*.jpg', or - for standard
@@ -181,7 +181,7 @@ def _check_stream(args: Restore, to_stream: bool) -> None:
 
 
 def _endings(args: Restore) -> list[str]:
-    """What lies beside a result, by how its name goes on."""
+    """Suffixes of the files that are written beside a result."""
     wanted = {COMPARE: args.compare, MAP: args.map, REPORT: args.report}
     return [ending for ending, asked in wanted.items() if asked]
 
@@ -193,7 +193,7 @@ def _beside(target: Path, ending: str) -> Path:
 def _restore(
     job: Job, args: Restore, restorer: Any, progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    """Read, restore and write one picture; the record of what was found and done."""
+    """Read, restore and write one picture; return its report."""
     from pellucid.imaging.compare import side_by_side
     from pellucid.imaging.heat import heat
     from pellucid.imaging.io import BY_NAME, encode, fit, output_format, read, write_all

@@ -1,4 +1,4 @@
-"""Text for people, on whatever the standard streams are."""
+"""Standard streams: encodings, control characters, signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pellucid.errors import UsageError
 
 
 def prepare_streams() -> None:
-    """Have the standard streams take any text: what their encoding lacks is written as escapes.
+    """Let the standard streams take any text: characters they cannot encode become escapes.
 
     Of those that were closed the numbers are taken, lest a file that is opened gets one and what is
     printed goes into it.
@@ -29,7 +29,7 @@ def prepare_streams() -> None:
 
 
 def plain(text: str) -> str:
-    """The text on one line per line, without what a terminal would obey.
+    """Text without control characters of the terminal, one line for each line.
 
     Names of files may hold control characters, and bytes that are no UTF-8.
     """
@@ -70,7 +70,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def obey_sigterm() -> None:
-    """Have SIGTERM raise :class:`Terminated`, so that what is unfinished is removed."""
+    """Let SIGTERM raise :class:`Terminated`, so that unfinished files are removed."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated

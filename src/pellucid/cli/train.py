@@ -18,7 +18,7 @@ usage: pellucid train RECIPE [--name value ...]
        pellucid train RUN/config.yaml [--name value ...]
 
 `pellucid train RECIPE --help` lists what can be set. A run whose output folder holds a checkpoint
-goes on from it (--no-resume starts over). Several processes: accelerate launch -m pellucid train
+resumes from it (--no-resume starts over). Several processes: accelerate launch -m pellucid train
 RECIPE ...
 
 recipes:"""
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
-    """Return the config and whether to resume, of a recipe's name or a saved config, and flags."""
+    """Parse a recipe's name or saved config and the flags: (config, resume)."""
     name, *flags = argv
     base = from_values(read_yaml(name)) if name.endswith((".yaml", ".yml")) else recipe(name)
     arguments = tyro.cli(
@@ -66,13 +66,13 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command line takes: the whole config, and whether to go on with an earlier run."""
+    """Options of the command line: the whole config, and whether to resume."""
 
     config: Annotated[Any, tyro.conf.arg(name="")]
     resume: bool = True
-    """Go on from the newest checkpoint in the output folder."""
+    """Resume from the newest checkpoint in the output folder."""
 
 
 def from_values(values: dict) -> TrainConfig:
-    """Return a config from what `config.yaml` holds; types come from the recipe it names."""
+    """Config from the values of `config.yaml`; the types are those of its recipe."""
     return updated(recipe(str(values.get("recipe", ""))), values)

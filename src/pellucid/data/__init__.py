@@ -1,1 +1,1 @@
-"""Training data: folders of photographs or pairs in; samples, each a function of its index, out."""
+"""Training data: from folders of photographs or pairs to samples, each a function of its index."""

@@ -1,7 +1,7 @@
-"""Public test sets: where their files lie, what belongs together, how many there must be.
+"""Public test sets: layout, pairing and number of their files.
 
-Nothing is downloaded: most links have moved before, and no set's licence is stated where its
-pictures are offered. A set has one row, whatever trees it is found in.
+Nothing is downloaded: most links have moved before, and no licence is stated where the pictures are
+offered. A set has one row for all trees that it is found in.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Benchmark:
     Attributes:
         name: as published numbers call it.
         word: the damage.
-        layouts: where it may lie, the first that exists is read.
-        count: cases that there must be.
+        layouts: possible layouts; the first that exists is read.
+        count: number of cases.
         source: paper, and where to get it.
         rule: pattern and replacement of `re.sub` that make a truth's name of an input's, where the
             two are not equal. In folders LQ and GT the rule is that of `files.pairs`.
@@ -68,10 +68,10 @@ class Benchmark:
     licence: str = NOT_STATED
 
     def layout(self, root: str | Path) -> Layout:
-        """The layout that is there.
+        """The first layout that exists.
 
         Raises:
-            UsageError: none is; says what belongs where.
+            UsageError: none exists; the message gives the expected folders.
         """
         for layout in self.layouts:
             folders = [layout.truths] if layout.inputs is None else [layout.inputs, layout.truths]
@@ -84,8 +84,7 @@ class Benchmark:
         )
 
     def match(self, root: str | Path) -> tuple[list[BenchmarkPair], list[Path]]:
-        """Pairs in the order of the inputs' paths (without inputs, of the truths'), and the files
-        without a partner.
+        """Pairs sorted by the path of the input (else of the truth), and the unpaired files.
 
         Raises:
             UsageError: a folder is missing.
@@ -116,7 +115,7 @@ class Benchmark:
         """All cases, in the order of `match`.
 
         Raises:
-            UsageError: the set is missing, incomplete, or more than itself.
+            UsageError: the set is missing, or has fewer or more cases than it should.
         """
         found, alone = self.match(root)
         if alone or len(found) != self.count:
@@ -152,7 +151,7 @@ def _universal(word: str) -> Layout:
 
 
 def _weather(name: str) -> Layout:
-    """TransWeather's tree, its folder ``data``; the name in it is free there, and ours here."""
+    """TransWeather's tree, its folder ``data``; the name of the set in it is ours."""
     return Layout(f"test/{name}/gt", f"test/{name}/input")
 
 

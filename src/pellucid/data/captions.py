@@ -1,7 +1,7 @@
-"""Captions by BLIP, one for each clean picture, for the training of the controller.
+"""BLIP captions of clean pictures, for training the controller.
 
 The paper used BLIP-large through clip-interrogator; here BLIP comes from transformers, by name or
-from a local folder. A run that was stopped goes on where it was.
+from a local folder. A run that was stopped continues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Captioner = Callable[[Sequence[np.ndarray]], list[str]]
 
 
 class BlipCaptioner:
-    """uint8 pictures ``(H, W, 3)`` -> captions, greedily decoded.
+    """Caption uint8 pictures ``(H, W, 3)`` by greedy decoding.
 
     Args:
         model: a name on the Hugging Face hub or a local folder (config, weights, tokenizer).
@@ -59,7 +59,7 @@ class BlipCaptioner:
 
 
 def processor_class() -> type:
-    """BLIP's image processor without torchvision, which has a name of its own in transformers 5."""
+    """BLIP's image processor that needs no torchvision; transformers 5 renamed it."""
     import transformers
 
     name = "BlipImageProcessorPil"
@@ -78,7 +78,7 @@ def write_captions(
     Args:
         root: folder in the official layout.
         captioner: pictures -> captions; see `BlipCaptioner`.
-        table: the CSV, default ``root/captions.csv``; rows that it has already are left alone.
+        table: the CSV, default ``root/captions.csv``; existing rows are kept.
         batch: pictures captioned, and rows written, at once.
         progress: called with the share that is done, in [0, 1], after each batch.
 

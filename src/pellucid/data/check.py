@@ -1,5 +1,4 @@
-"""Is a folder fit for training, or a test set for evaluation? Every file is opened, and every
-problem listed."""
+"""Check folders for training and test sets: open every file and list every problem."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ COUNTED: tuple[Kind, ...] = ("unpaired", "unequal size", "unreadable")  # the ta
 
 @dataclass(frozen=True)
 class Problem:
-    """One file (or folder) and what is wrong with it."""
+    """A file or folder with a problem."""
 
     kind: Kind
     path: Path
@@ -43,7 +42,7 @@ class Problem:
 
 @dataclass
 class Report:
-    """What a folder holds and what is wrong with it.
+    """Contents and problems of a folder.
 
     Attributes:
         counts: usable pairs by type; for a folder of clean pictures, {"clean pictures": n}.
@@ -56,7 +55,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def number(self, kind: str, folder: Path) -> int:
@@ -122,14 +121,14 @@ def check_folder(
 def _check_clean(
     report: Report, name: str, files: list[Path], pool: ThreadPoolExecutor
 ) -> list[Path]:
-    """Usable clean pictures; what is wrong goes into the report."""
+    """Usable clean pictures; problems go into the report."""
     good = list(_readable(report, zip(files, pool.map(_size, files), strict=True)))
     report.counts[name] = len(good)
     return good
 
 
 def _check_type(report: Report, word: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
-    """Clean pictures of the usable pairs; what is wrong goes into the report."""
+    """Clean pictures of the usable pairs; problems go into the report."""
     for side in (LQ, GT):
         if not (folder / side).is_dir():
             report.problems.append(Problem("empty", folder / side, "no such folder"))
@@ -213,7 +212,7 @@ def _size(path: Path) -> tuple[int, int] | ImageError:
 
 
 def tables(report: Report) -> Iterator[Table]:
-    """Rich tables: what the folder holds, and (if there are any) the problems one by one."""
+    """Rich tables: contents of the folder and, if any, its problems."""
     from rich.table import Table
 
     summary = Table("type", "usable", *COUNTED, title=str(report.root), title_justify="left")

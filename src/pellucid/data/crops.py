@@ -1,4 +1,4 @@
-"""Windows of pictures: where to cut, how to fill up what is too small, which way to turn."""
+"""Cut, pad, mirror and transpose windows of pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-BLOCK = 8  # px; second cuts stay on the grid of blocks of a JPEG file, which networks learn to see
+BLOCK = 8  # px; second crops stay on the block grid of JPEG files, which networks learn to see
 
 
 def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def random_window(
     height: int, width: int, side: int, rng: np.random.Generator
 ) -> tuple[slice, slice]:
-    """Rows and columns of a square of ``side`` px, or of all there are where that is less."""
+    """Rows and columns of a random square of ``side`` px, or of the whole where it is smaller."""
     top = int(rng.integers(max(0, height - side) + 1))
     left = int(rng.integers(max(0, width - side) + 1))
     return slice(top, top + side), slice(left, left + side)
@@ -47,7 +47,7 @@ def as_tensor(picture: np.ndarray) -> Tensor:
 
 
 def eight_bit(picture: np.ndarray) -> np.ndarray:
-    """Round float values in [0, 1] to the 256 levels that a file would hold."""
+    """Round float values in [0, 1] to the 256 levels of a file."""
     return np.rint(picture * np.float32(255)) / np.float32(255)
 
 

@@ -1,4 +1,4 @@
-"""Which files belong together: pictures in a folder, damaged and clean ones, types of damage."""
+"""Picture files of a folder: pairs of damaged and clean ones, types of damage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pictures(folder: str | Path) -> list[Path]:
 
 
 def stable_name(path: Path, folder: Path) -> str:
-    """The name of a picture below a folder, without suffix; it stays when the folder is moved."""
+    """Path of a picture below a folder as a name, without suffix; moving the folder keeps it."""
     return "-".join(path.relative_to(folder).with_suffix("").parts)
 
 

@@ -1,7 +1,7 @@
-"""Folders of pairs in the official layout ``<type>/{LQ,GT}``, and the table of their captions.
+"""Datasets of pairs in the official layout ``<type>/{LQ,GT}``.
 
-`PairedFolders` feeds restoration networks (aligned crops), `CaptionedPairs` the controller (what
-CLIP sees, and a caption). Pictures are read when asked for; mind the disk.
+`PairedFolders` has aligned crops for restoration networks, `CaptionedPairs` CLIP's input and a
+caption for the controller. Pictures are read from disk for every sample.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class PairedFolders(Dataset):
             as if its list were repeated so often, in place of "balanced".
         noise: standard deviations in grey levels. A type with GT alone gets noise of one of them on
             the fly, not rounded to 8 bit, as in Perceive-IR's official code.
-        keep: says of a clean picture's `stable_name` whether it takes part.
+        keep: whether a clean picture is used, by its `stable_name`.
         view: side of a thumbnail of the whole damaged picture (its centre square), turned as the
-            window is: what a tower would see of it in use. 0 = none.
+            window is, as a tower sees it when restoring. 0 = none.
 
     Raises:
         UsageError: the folder has not this layout, a type is missing, or no pair is found in it.
@@ -131,7 +131,7 @@ class PairedFolders(Dataset):
 
 
 class CaptionedPairs(Dataset):
-    """Pairs and captions for the controller; a sample is a function of (seed, index), too.
+    """Pairs and captions for the controller; a sample is a function of (seed, index).
 
     A sample is a dict: `lq`, `gt` float32 (3, size, size) in [0, 1], the same window of both, not
     normalised; `caption`; `word`; `severity`, NaN; `index`.

@@ -1,4 +1,4 @@
-"""Pairs made on the fly: a window of a clean photograph, and the same window damaged."""
+"""Pairs generated on the fly: a window of a clean photograph and the same window damaged."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pellucid.errors import UsageError
 Steps = list[tuple[str, float]]  # (word, severity), in the order of application; [] = clean
 Plan = Callable[[int, np.random.Generator], Steps]
 
-# Pixels around the window that reach into it. The damage is done to a larger window and cut, or a
-# blurred border would show the reflection of the window instead of what is beside it. Shadows and
-# holes are sized by the picture; a small window of it holds a part of one.
+# Pixels around the window that affect it. A larger window is damaged and then cropped; otherwise a
+# blurred border would show a reflection of the window instead of its surroundings. The size of
+# shadows and holes follows the picture; a small window holds a part of one.
 REACH = {"motion-blurry": 18, "raindrop": 8, "shadowed": 32, "uncompleted": 32}
 JPEG_BLOCK = 8
 GRAIN = 4 / 255  # the strongest, standard deviation
@@ -31,7 +31,7 @@ CROPPED = 0.5  # share of JPEG pictures cut at any place of the grid of blocks; 
 
 @dataclass(frozen=True)
 class RandomPlan:
-    """Damage for training, drawn by `pellucid.degradations.sample`: light as often as heavy."""
+    """Random degradations for training, drawn by `pellucid.degradations.sample`."""
 
     words: Sequence[str] = WORDS
     clean: float = 1 / 11
@@ -40,16 +40,16 @@ class RandomPlan:
     """Share of samples with two degradations."""
 
     def __call__(self, index: int, rng: np.random.Generator) -> Steps:
-        """Draw the steps of a sample; the index plays no part."""
+        """Draw the steps of a sample; the index is not used."""
         return sample(rng, self.clean, self.chains, tuple(self.words))
 
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """Damage for learning to name it: the classes in turn, the severity at random.
+    """Degradations for training a classifier: classes in turn, random severity.
 
     With windows shown to all of them (`GeneratedPairs`, ``twins``), the samples of a batch differ
-    in the damage alone, and what tells a raindrop from a clean picture stands out sooner.
+    in the damage alone, so a classifier learns weak degradations such as raindrops sooner.
     """
 
     classes: Sequence[str] = CLASSES
@@ -62,7 +62,7 @@ class TurnPlan:
 
 @dataclass(frozen=True)
 class EvenPlan:
-    """Damage for validation: the classes in turn, one at a time, severities spread evenly in each.
+    """Degradations for validation: classes in turn, severities evenly spaced in each.
 
     The n-th sample of a class has the severity `low + (high - low) * frac(0.5 + n * golden ratio)`:
     any number of samples covers the range, the first one its middle.
@@ -73,7 +73,7 @@ class EvenPlan:
     high: float = 0.9
 
     def __call__(self, index: int, rng: np.random.Generator) -> Steps:
-        """Return the steps of sample `index`; nothing is random."""
+        """Return the steps of sample `index`; not random."""
         turn, place = divmod(index, len(self.classes))
         word = self.classes[place]
         spread = (0.5 + turn * 0.6180339887498949) % 1
@@ -98,8 +98,8 @@ class GeneratedPairs(Dataset):
             photograph shows its details at several scales; 1 = never.
         turns: mirror, turn and transpose windows (before they are damaged: rain still falls down).
         twins: so many samples in a row show (nearly) the same window, each with its own damage.
-        rare: share of windows whose scene, `gt`, is made one of a rarer kind before it is damaged:
-            with a film's grain, or so bright that its lights are blown out; see `rarer`.
+        rare: share of windows whose clean picture (`gt`) is made grainy or blown out before it is
+            damaged; see `rarer`.
         length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
     """
 
@@ -173,9 +173,9 @@ class GeneratedPairs(Dataset):
 
 
 def rarer(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A good photograph of a rarer kind, in 256 levels: grainy, or blown out, or both.
+    """Make a clean photograph grainy, blown out, or both, in 256 levels.
 
-    A tower that has only met spotless scenes calls grain noise and white paint a hole in the
+    A tower trained on spotless scenes alone calls grain noise and white paint a hole in the
     picture. Grain is soft noise, in part common to the colours, strongest in the middle tones.
     """
     kind = rng.random()

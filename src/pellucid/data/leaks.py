@@ -1,4 +1,4 @@
-"""Test pictures that were trained on: exact copies, re-encoded, rescaled or mirrored ones.
+"""Find test pictures among training pictures, also re-encoded, rescaled or mirrored.
 
 A perceptual hash: the signs of the lowest 16 x 16 frequencies of the picture's luma at 32 x 32 px,
 without the mean (after the DCT hash of Zauner's pHash, 2010, which has 64 bits and the median for
@@ -21,8 +21,8 @@ Gaussian noise, sigma 25                                   3   11               
 two photographs                                          123   90  14 (min. of all)
 ====================================================  ======  ===  ================
 
-Between 34 and 90 there is room for sets of 10^5 pictures (the distances of two photographs have a
-standard deviation of 6.7); the 63 bits have little, 6 to 14. Two photographs of one scene from
+The gap between 34 and 90 suffices for sets of 10^5 pictures (the distances of two photographs have
+a standard deviation of 6.7); that of 63 bits, 6 to 14, does not. Photographs of one scene from
 another place or time, as in a burst with a moving camera, are not found (348 such pairs: 101 and
 more).
 """
@@ -50,7 +50,7 @@ _BLOCK = 256  # truths compared at once: 50 MB against 50 000 training pictures
 
 
 class Leak(NamedTuple):
-    """A test picture and the training picture nearest to it."""
+    """A test picture and the nearest training picture."""
 
     truth: Path
     train: Path
@@ -60,7 +60,7 @@ class Leak(NamedTuple):
 
 
 def find_leaks(truths: Sequence[Path], train: Sequence[Path], threads: int = 4) -> list[Leak]:
-    """The truths that are among the training pictures, one leak each, in the order of the truths.
+    """Find the truths that are among the training pictures, in the order of the truths.
 
     Raises:
         ImageError: a file cannot be read.

@@ -1,8 +1,8 @@
 """A folder of clean photographs, decoded once and shared by all processes.
 
-Decoding a photograph takes tens of milliseconds, cutting 128 x 128 px out of memory takes none: all
-pixels go into one uint8 file that every worker maps. The file is named after the folder's contents,
-so it is made again when a photograph is added, removed or changed.
+Decoding a photograph takes tens of milliseconds, cropping from memory almost none: all pixels go
+into one uint8 file that every worker maps. Its name is a hash of the folder's contents, so it is
+rebuilt when a photograph is added, removed or changed.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class CleanPhotos(Sequence):
         return digest.hexdigest()
 
     def only(self, keep: Callable[[str], bool]) -> CleanPhotos:
-        """Those whose `stable_name` is wanted; the decoded pixels are shared."""
+        """The photographs whose `stable_name` is wanted; decoded pixels are shared."""
         names = [stable_name(Path(name), Path()) for name in self.files]
         chosen = [i for i, name in enumerate(names) if keep(name)]
         if not chosen:
-            raise UsageError(f"{self.folder}: none of its pictures takes part")
+            raise UsageError(f"{self.folder}: none of its pictures is selected")
         some = copy.copy(self)
         some.files = [self.files[i] for i in chosen]
         some.sizes, some._starts, some._ends = (
@@ -86,7 +86,7 @@ class CleanPhotos(Sequence):
         return self.__dict__ | {"_pixels": None}  # a pickled map would be a copy of all pixels
 
     def _decoded(self, paths: list[Path], place: Path) -> Path:
-        """Path of the pixels, decoded now if need be; older ones of this folder are removed."""
+        """Path of the decoded pixels, decoded now if needed; older versions are removed."""
         files = [path.stat() for path in paths]
         listing = [
             (name, f.st_size, f.st_mtime_ns) for name, f in zip(self.files, files, strict=True)
@@ -111,8 +111,8 @@ class CleanPhotos(Sequence):
 
 
 def _decode(paths: list[Path], target: Path) -> None:
-    """Write the pixels of all pictures, complete or not at all, and their sizes beside them."""
-    part = target.with_suffix(f".{os.getpid()}.part")  # several processes may be at it
+    """Write the pixels of all pictures, atomically, and their sizes."""
+    part = target.with_suffix(f".{os.getpid()}.part")  # several processes may write at once
     try:
         sizes = []
         with open(part, "wb") as out:

@@ -44,7 +44,7 @@ def read_captions(table: str | Path) -> list[tuple[str, str, str]]:
 
 
 class CaptionWriter:
-    """Append rows to a table, each complete on the disk or absent; a started table is continued.
+    """Append rows to a new or existing table; each row is written whole or not at all.
 
     Attributes:
         done: paths that the table had when it was opened. A last line that was cut off by a crash

@@ -1,14 +1,14 @@
 """Triplets of Perceive-IR: a damaged picture, a mediocre restoration of it, and the clean one.
 
-Mediocre is what a restorer makes of a picture that it never saw. With two of them, each trained on
-one half of the pictures (a fold), every picture is rendered by the one that did not see it; any
-restorer will do for pictures that no training saw. Source: official code, which takes
-`RestormerMedium` after 20 000 steps, and tells folds by the path of a file; ours is the name of the
-clean picture, which stays when the data is moved.
+The mediocre one is the result of a restorer that was not trained on the picture. Of two restorers,
+each trained on one half of the pictures (a fold), each renders the other half. For pictures that
+are in no training set, any restorer will do. Source: official code, which uses `RestormerMedium`
+after 20 000 steps and assigns folds by the path of a file; here the name of the clean picture
+decides, so the data can be moved.
 
 A folder of triplets holds `manifest.jsonl`, one JSON a line (`low`, `medium`, `high`: paths from
-the folder; `task`; `fold`; `name`, the clean picture's), `triplets.json`, which says who rendered
-them, and the pictures.
+the folder; `task`; `fold`; `name`, the clean picture's), `triplets.json` (the restorers), and the
+pictures.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ UNKNOWN = float("nan")  # the severity
 
 
 def fold_of(identity: str) -> int:
-    """0 or 1, from a name: as the official code has it of "task|path", ours of `stable_name`."""
+    """Fold 0 or 1 of a name: "task|path" in the official code, `stable_name` here."""
     return int.from_bytes(hashlib.sha1(identity.encode()).digest()[:8], "big") % 2
 
 
 def held_out(identity: str, share: float) -> bool:
-    """Whether a name belongs to the share in [0, 1] that is validated on."""
+    """Whether a name is in the validation share, in [0, 1]."""
     digest = hashlib.sha1(b"held out|" + identity.encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
@@ -53,7 +53,7 @@ def render(
     legacy: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> int:
-    """Render the triplets of `root/<type>/{LQ,GT}`; goes on where it was stopped.
+    """Render the triplets of `root/<type>/{LQ,GT}`; a stopped run continues.
 
     Args:
         root: folder of the types, each a task.
@@ -111,7 +111,7 @@ def render(
 
 
 def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
-    """Rows of a folder of triplets; a last line cut short is left out.
+    """Rows of a folder of triplets; an incomplete last line is left out.
 
     Raises:
         UsageError: it is no such folder.
@@ -148,7 +148,7 @@ def _read_text(path: Path) -> str:
 
 
 def verify(folder: str | Path) -> list[str]:
-    """What is wrong with a folder of triplets: every picture is opened, every fold told again.
+    """Problems of a folder of triplets: opens every picture and recomputes every fold.
 
     Folds by absolute paths (`legacy`) are not told again, since the data may have been moved.
     """
@@ -173,7 +173,7 @@ def verify(folder: str | Path) -> list[str]:
 
 
 class Triplets(Dataset):
-    """Windows of triplets, every task as often as every other; a function of (seed, index).
+    """Windows of triplets, all tasks equally often; a sample is a function of (seed, index).
 
     A sample is a dict: `lq`, `medium`, `gt` float32 (3, H, W) in [0, 1]; `word`, the task;
     `severity`, NaN; `index`.
@@ -237,7 +237,7 @@ class Triplets(Dataset):
 
 
 def _begin(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows that are there already, of the same restorers."""
+    """Existing rows of the same restorers."""
     out.mkdir(parents=True, exist_ok=True)
     note = out / ABOUT
     if note.exists() and _read_json(_read_text(note), str(note)) != about:
@@ -251,7 +251,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _noisy(photo: Photo, identity: str, sigma: float) -> Photo:
-    """Noise of a picture's own seed, cut off to 8 bit as in the official code (ours: NumPy's)."""
+    """Add noise (NumPy's) seeded by the picture, truncated to 8 bit as in the official code."""
     seed = int(hashlib.sha1(identity.encode()).hexdigest()[:16], 16) % 2**31
     noise = np.random.default_rng(seed).standard_normal(photo.pixels.shape)
     grey = np.floor(np.clip(255 * photo.pixels + sigma * noise, 0, 255))

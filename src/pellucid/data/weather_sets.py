@@ -1,4 +1,4 @@
-"""Training sets of weather as their authors packed them: which file is whose truth, which is what.
+"""Weather training sets in the layouts of their authors.
 
 Nothing is downloaded. Counts are not checked: copies of these sets differ (of Allweather, 18 069
 pairs, papers say 19 069).
@@ -54,7 +54,7 @@ WEATHER_SETS = (
 
 
 def weather_pairs(root: str | Path) -> dict[str, list[Pair]]:
-    """Pairs of the set that lies in a folder, by word; empty if it is none of `WEATHER_SETS`.
+    """Pairs of a weather set, by word; empty if the folder has none of these layouts.
 
     A list of inputs `<name>.txt` in or beside the folder `<name>`, a path a line, leaves out what
     is not in it. Inputs without a truth are left out.
@@ -78,7 +78,7 @@ def weather_pairs(root: str | Path) -> dict[str, list[Pair]]:
 
 
 def _word(stem: str) -> str:
-    """Of a file in Allweather: `0_rain` is from RainDrop, `im_0001_...` from Outdoor-Rain."""
+    """Word of a file in Allweather: `0_rain` is from RainDrop, `im_0001_...` from Outdoor-Rain."""
     if stem.startswith("im_"):
         return "rainy"
     return "raindrop" if stem.endswith("_rain") else "snowy"

@@ -1,8 +1,8 @@
-"""Damaged windows of clean photographs, made once and kept in shards.
+"""Damaged windows of clean photographs, generated once and stored in shards.
 
 Making a window with the wide generators takes milliseconds of a core; reading one takes none. So
 windows are made ahead, by as many processes as there are cores, and a training reads them in any
-order, each time another crop in another orientation. Window i is a function of the photographs, the
+order, with a new crop and orientation each time. Window i is a function of the photographs, the
 seed and i: a folder can be made again, and grown, by the same command.
 """
 
@@ -113,7 +113,7 @@ def _scene(photos: CleanPhotos, side: int, rng: np.random.Generator) -> np.ndarr
 
 
 class Windows(Dataset):
-    """Crops of the windows that `make_windows` wrote, endless; what is added later is not seen.
+    """Endless random crops of the windows in a folder; windows added later are ignored.
 
     A sample is what `pellucid.data.generated.GeneratedPairs` gives, without the severity.
 

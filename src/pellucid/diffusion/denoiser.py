@@ -1,4 +1,4 @@
-"""From a network's prediction to an estimate of the clean image, whatever the network predicts."""
+"""Estimate the clean image from the prediction of a network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from pellucid.diffusion.sde import MeanRevertingSDE
 
 @dataclass(frozen=True)
 class Denoiser:
-    """`denoise(x, t) -> x0_hat`: a network bound to a degraded image and to what conditions it.
+    """`denoise(x, t) -> x0_hat`: a network with its degraded image and condition.
 
-    Samplers use `mu`, the call and, the two Euler samplers, `epsilon`; anything that has these
-    three can stand in. Each call of either runs the network once.
+    Samplers use `mu`, the call and, the two Euler samplers, `epsilon`; any object with these
+    three can replace it. Each call of either runs the network once.
 
     Args:
         sde: the SDE that the network was trained with.

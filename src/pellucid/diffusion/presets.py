@@ -1,4 +1,4 @@
-"""Three ways to sample, by what they cost: network calls an image.
+"""Sampling presets, by their number of network calls.
 
 | preset     | calls | sampler     |                                                          |
 |------------|-------|-------------|----------------------------------------------------------|
@@ -6,10 +6,10 @@
 | `balanced` | 20    | `dpmpp_2m`  | a fifth of the time; the seed matters for the start only |
 | `fast`     | 5     | `dpmpp_2m`  | for CPUs and previews                                    |
 
-The ICLR paper's own tables came from the older sampler `sde`, also with 100 calls. That a
-second-order solver of the probability flow needs so few is reported for the official weights by
-MR-Sampler (ICLR 2025): LPIPS on low light is 0.080 for `posterior` with 100 calls, and for their
-solver 0.079, 0.084 and 0.078 with 20, 10 and 5.
+The ICLR paper's own tables came from the older sampler `sde`, also with 100 calls. MR-Sampler (ICLR
+2025) reports that a second-order solver needs few calls with the official weights: LPIPS on low
+light is 0.080 for `posterior` with 100 calls, and 0.079, 0.084 and 0.078 for their solver with 20,
+10 and 5.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from pellucid.diffusion.sde import MeanRevertingSDE
 
 @dataclass(frozen=True)
 class Preset:
-    """A sampler, and the times that it visits: the arguments of `MeanRevertingSDE.times`."""
+    """A sampler and its times: the arguments of `MeanRevertingSDE.times`."""
 
     sampler: samplers.Sampler
     evaluations: int | None

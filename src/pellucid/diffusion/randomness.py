@@ -1,8 +1,8 @@
-"""Where a sampler's noise comes from.
+"""Noise of a sampler.
 
-A sampler asks a `Draw` once for every stochastic step and gets a standard normal tensor of its
-state's shape. Usually that is `gaussian` over generators. An image restored in tiles uses crops of
-the noise of its whole canvas, replayed for every tile:
+A sampler calls a `Draw` once for every stochastic step and gets a standard normal tensor of the
+shape of its state. `gaussian` makes one from generators. An image restored in tiles uses crops of
+the noise of the whole canvas, replayed for every tile:
 
     canvas = gaussian(image, torch.Generator().manual_seed(seed))
     noise = lambda: canvas()[..., top:bottom, left:right]
@@ -18,7 +18,7 @@ Randomness = Draw | torch.Generator | Sequence[torch.Generator] | None
 
 
 def gaussian(like: Tensor, source: Randomness = None) -> Draw:
-    """Draw of the shape, dtype and device of `like`.
+    """Make a `Draw` of the shape, dtype and device of `like`.
 
     Args:
         like: `(B, C, H, W)`.

@@ -34,7 +34,7 @@ from pellucid.errors import UsageError
 
 
 class Denoise(Protocol):
-    """What a sampler needs of a `Denoiser`."""
+    """Interface of a `Denoiser` that samplers use."""
 
     @property
     def mu(self) -> Tensor:
@@ -46,7 +46,7 @@ class Denoise(Protocol):
         ...
 
     def epsilon(self, x: Tensor, t: int) -> Tensor:
-        """Estimate the noise; asked for by `reverse_sde` and `reverse_ode` alone."""
+        """Estimate the noise; used by `reverse_sde` and `reverse_ode` alone."""
         ...
 
 
@@ -158,7 +158,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def _move(sde: MeanRevertingSDE, x: Tensor, mu: Tensor, t: int, x0: Tensor, s: int) -> Tensor:
-    """Exact solution of the probability flow from t to s, were the estimate `x0` constant."""
+    """Exact solution of the probability flow from t to s for a constant estimate `x0`."""
     return sde.perturb(x0, mu, s, sde.epsilon_from_x0(x, mu, t, x0))
 
 

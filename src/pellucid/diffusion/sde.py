@@ -4,7 +4,7 @@
 
 pulls a clean image x0 towards its degraded version mu and adds noise of standard deviation lambda
 (`max_sigma`). Written for the distance y = x - mu it is a variance-preserving diffusion, which is
-all that a solver has to know:
+all that a solver needs:
 
     y_t = alpha_t y_0 + sigma_t eps,  alpha_t = exp(-Theta_t),  sigma_t = lambda sqrt(1 - alpha_t^2)
 
@@ -84,7 +84,7 @@ class MeanRevertingSDE:
     # Coefficients of y_t = alpha_t y_0 + sigma_t eps.
 
     def alpha(self, t: Time) -> Tensor:
-        """What is left of y_0 at time `t`: from 1 at 0 down to `eps`."""
+        """Factor of y_0 at time `t`: from 1 at 0 down to `eps`."""
         return torch.exp(-_at(self.theta_sum, t) * self.dt)
 
     def sigma(self, t: Time) -> Tensor:

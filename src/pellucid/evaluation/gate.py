@@ -1,4 +1,4 @@
-"""The acceptance gate of quality prompts: are triplets told as they must be?
+"""Acceptance test of quality prompts on triplets.
 
 Source: Perceive-IR's official code, with its bounds. There it is run on the test sets; run it on
 held-out pictures.
@@ -25,7 +25,7 @@ BOUNDS = {  # of the mean over tasks, and of the worst task
 
 
 class Verdict(NamedTuple):
-    """What the gate found: a share for each measure, by task and together."""
+    """Result of the test: a share for each measure, by task and overall."""
 
     tasks: dict[str, dict[str, float]]
     counts: dict[str, int]

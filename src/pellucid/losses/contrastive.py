@@ -1,5 +1,4 @@
-"""Contrastive losses: of DA-CLIP (ICLR 2024, section 3.2) between pictures, captions and words of
-degradation, of Perceive-IR (IEEE TIP 2026) between degradations."""
+"""Contrastive losses of DA-CLIP (ICLR 2024, section 3.2) and of Perceive-IR (IEEE TIP 2026)."""
 
 from __future__ import annotations
 
@@ -18,10 +17,9 @@ def contrastive(image: Tensor, text: Tensor, scale: Tensor, same: Tensor | None 
     Args:
         image, text: L2-normalised features (B, D); row i of one belongs to row i of the other.
         scale: factor on the cosines (the exponential of the logit scale).
-        same: (B, B) boolean, True where rows i and j hold the same text. Such a pair is not a
-        negative
-            and leaves the sums (the diagonal is always the positive). None = every other row is a
-            negative, as in the official code, whatever it says.
+        same: (B, B) boolean, True where rows i and j hold the same text; such pairs are left out
+            of the sums (the diagonal is always the positive). None = every other row is a
+            negative, as in the official code.
     """
     logits = scale * image @ text.T
     if same is not None:

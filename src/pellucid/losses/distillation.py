@@ -1,4 +1,4 @@
-"""CLIP-SRD: soft residual distillation, which teaches a SAR encoder where a picture is damaged.
+"""CLIP-SRD: soft residual distillation of where a picture is damaged into a SAR encoder.
 
 Paper: Tan et al., "Exploring the Application of Large-scale Pre-trained Models on Adverse Weather
 Removal" (IEEE TIP 2024, arXiv 2306.09008). Independent implementation of the published idea: we
@@ -11,12 +11,13 @@ With D = teacher(damaged) - teacher(clean), a map of C channels, at a place p:
     T(p) = 1 - exp(-S(p) / tau)           soft residual map, in [0, 1), 0 where the features agree
 
 tau is a running mean of S over the whole data set, one number a map, so light rain and heavy rain
-differ. The gate A of a level is drawn to T, and its residual E to the direction of D:
+differ. The losses pull the gate A of a level towards T and its residual E towards the direction of
+D:
 
     map        mean T ln(T / A) + (1 - T) ln((1 - T) / (1 - A))
     direction  sum T (1 - cos(G E, D)) / sum T      G: 1x1 convolution, for training only
 
-Nothing of this is needed to restore a picture.
+None of this is needed to restore a picture.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ class SoftResidualDistillation(nn.Module):
     and updated in training mode.
 
     Args:
-        teacher: what gives the maps.
-        channels: of the student's levels, finest first.
-        strides: of their gates.
+        teacher: source of the maps.
+        channels: channels of the student's levels, finest first.
+        strides: strides of their gates.
         target: "soft" as above; "hard", T = 1 where S > tau, else 0; "plain" distils without
             a residual: mean (G f - teacher(clean))^2 for the features f of a level.
-        direction: weight of that term; 0 leaves it and the G out.
-        momentum: of the running mean.
+        direction: weight of that term; 0 leaves it and G out.
+        momentum: momentum of the running mean.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class SoftResidualDistillation(nn.Module):
         """Return `map` and `direction` (weighted, absent for weight 0), or `plain`.
 
         Args:
-            student: what each level extracted from `damaged`, finest first.
+            student: residuals that each level extracted from `damaged`, finest first.
             damaged, clean: float RGB (B, 3, H, W) in [0, 1], the same crop of both.
         """
         seen = [m.float() for m in self.teacher(torch.cat([damaged, clean]))]
@@ -99,7 +100,7 @@ class SoftResidualDistillation(nn.Module):
 
     @torch.no_grad()
     def targets(self, damaged: Tensor, clean: Tensor) -> list[Tensor]:
-        """Return T, (B, 1, h, w) for each map of the teacher; the running scale stays as it is."""
+        """Return T, (B, 1, h, w) for each map of the teacher; the running scale is not updated."""
         deltas = [a - b for a, b in (m.chunk(2) for m in self.teacher(torch.cat([damaged, clean])))]
         strengths = [strength(delta) for delta in deltas]
         return [self._soften(s, k) for k, s in enumerate(strengths)]
@@ -161,5 +162,5 @@ def resized(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def nearest(stride: int, strides: Sequence[int]) -> int:
-    """Index of the nearest of `strides` in octaves, the first of equally near ones."""
+    """Index of the nearest of `strides` in octaves; of equally near ones the first."""
     return min(range(len(strides)), key=lambda k: abs(math.log2(strides[k] / stride)))

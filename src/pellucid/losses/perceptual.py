@@ -1,7 +1,7 @@
-"""Perceive-IR's difficulty-adaptive perceptual loss (IEEE TIP 2026; official code): features of the
-restored picture shall be near those of the clean one and far from those of worse ones.
+"""Perceive-IR's difficulty-adaptive perceptual loss (IEEE TIP 2026; official code).
 
-Worse ones are the degraded picture and, if there are any, proxies: restorations by other networks.
+It pulls the features of the restored picture towards those of the clean one and away from those of
+the degraded picture and of proxies (restorations by other networks).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class VGG16(nn.Module):
         self.requires_grad_(False)
 
     def load_trunk(self, state: Mapping[str, Tensor]) -> VGG16:
-        """Take what is needed from a state dict of torchvision's `vgg16`, or of LPIPS on VGG.
+        """Load the needed layers from a state dict of torchvision's `vgg16` or of LPIPS on VGG.
 
         Raises:
             KeyError: a layer is missing.
@@ -89,12 +89,12 @@ def difficulty_adaptive(
     picture comes near the degraded one.
 
     Args:
-        vgg: with its weights.
-        restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1]; gradients reach the first.
-        proxies: restorations of the degraded pictures, each `(B, 3, H, W)`; may be none.
-        weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for a picture.
-        bounded: ours: divide by `2 d(clean, degraded)` at least, and leave out what is clean from
-            the start. Else the network learns to change pictures that need no change.
+        vgg: with its weights. restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1];
+        gradients reach the first. proxies: restorations of the degraded pictures, each `(B, 3, H,
+        W)`; may be none. weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for
+        a picture. bounded: ours: the divisor is at least `2 d(clean, degraded)`, and clean inputs
+        are left out.
+            Otherwise the network learns to change pictures that need no change.
     """
     fixed = torch.cat([clean, degraded, *proxies])
     count = 2 + len(proxies)

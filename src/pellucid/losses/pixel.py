@@ -14,7 +14,7 @@ def l1(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def charbonnier(restored: Tensor, clean: Tensor, eps: float = 1e-3) -> Tensor:
-    """Mean of sqrt(difference ** 2 + eps ** 2): L1 with a round bottom."""
+    """Mean of sqrt(difference ** 2 + eps ** 2): L1, smooth at zero."""
     return ((restored.float() - clean.float()).square() + eps * eps).sqrt().mean()
 
 

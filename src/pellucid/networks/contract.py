@@ -1,4 +1,4 @@
-"""What a restoration network is, and what it may be told about the picture.
+"""Interface of restoration networks, and their guidance.
 
 A network is a `RestorationNetwork`. Once a picture it makes a condition of the whole picture and
 of the `Guidance`; then it restores the picture tile by tile. To add one, write its config and its

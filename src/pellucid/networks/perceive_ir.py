@@ -1,4 +1,4 @@
-"""Perceive-IR: a channel-attention U-Net that is told what is in the picture and how it is damaged.
+"""Perceive-IR: a channel-attention U-Net guided by semantics and degradation.
 
 Paper: Zhang et al., "Perceive-IR: Learning to Perceive Degradation Better for All-in-One Image
 Restoration" (IEEE TIP 2026, arXiv 2408.15994); official code:

@@ -112,7 +112,7 @@ class SAR(nn.Module):
         self.alpha = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, features: Tensor, *told: Tensor) -> tuple[Tensor, SpatialResidual]:
-        """Map (B, C, h, w) to the corrected features, and say what was extracted."""
+        """Map (B, C, h, w) to the corrected features and what was extracted."""
         r = self.branch(features)
         gate = self.gate(torch.cat([*told, features, r], dim=1)).sigmoid()
         gate = F.pixel_shuffle(gate, self.cells)

@@ -1,4 +1,4 @@
-"""Experiments as functions that return a complete config: published ones and our own."""
+"""Experiments, published ones and our own, as functions that return a complete config."""
 
 from __future__ import annotations
 

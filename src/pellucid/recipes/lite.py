@@ -31,7 +31,7 @@ PHOTOS = DataConfig(root="data/photos/train", validation="data/photos/held_out",
 
 
 def lite_naming() -> TrainConfig:
-    """The controller's first part: the degradation embedding alone, which costs half as much."""
+    """First part of the controller's training: the degradation embedding alone, half the cost."""
     return TrainConfig(
         recipe="lite_naming",
         task=ControllerOptions(
@@ -57,7 +57,7 @@ def lite_naming() -> TrainConfig:
 
 
 def lite_controller() -> TrainConfig:
-    """Controller on the small towers; the clean picture's embedding stands in for captions."""
+    """Controller on the small towers; embeddings of clean pictures replace captions."""
     naming = lite_naming()
     return replace(
         naming,
@@ -73,11 +73,10 @@ def lite_controller() -> TrainConfig:
 
 
 def lite_named() -> TrainConfig:
-    """The restorer's first part: guided by the true words, so it can be trained beside the towers.
+    """First part of the restorer's training: guided by the true words, without the towers.
 
-    The controller is trained to give the same embeddings. In one short trial without any
-    guidance the network learned only some denoising; told the words, it soon brightened and
-    derained as well.
+    The controller is trained to give the same embeddings. In a short trial without guidance the
+    network learned only some denoising; with the words it also learned to brighten and derain.
     """
     return TrainConfig(
         recipe="lite_named",

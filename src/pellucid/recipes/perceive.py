@@ -1,4 +1,4 @@
-"""The experiments of Perceive-IR (IEEE TIP 2026), and small ones of ours.
+"""The experiments of Perceive-IR (IEEE TIP 2026), and small ones (ours).
 
 Where each value comes from:
 
@@ -30,7 +30,7 @@ from pellucid.vision_language.dinov2 import BASE
 
 THREE = ("noisy", "hazy", "rainy")
 FIVE = (*THREE, "motion-blurry", "low-light")
-LITE_TASKS = (*THREE, "low-light")  # small networks hardly deblur: there mediocre is as bad as bad
+LITE_TASKS = (*THREE, "low-light")  # small networks hardly deblur: mediocre and terrible look alike
 SIGMAS = (15.0, 25.0, 50.0)
 # Its comments give other repetitions as the paper's: noise 3, haze 1, rain 120, blur 5, dark 200.
 ADAMW = OptimizerConfig(lr=2e-4, lr_min=1e-6, betas=(0.9, 0.999), weight_decay=1e-4)
@@ -152,7 +152,7 @@ def perceive_single(word: str = "rainy") -> TrainConfig:
 def perceive_lite_medium() -> TrainConfig:
     """Small: a mediocre ResUNet of one fold of the photographs; run it with --data.fold 0 and 1.
 
-    It is told the true words, so it has not even met the photographs by way of a tower.
+    The true words guide it, so no tower that saw the photographs is involved.
     """
     return TrainConfig(
         recipe="perceive_lite_medium",
@@ -202,7 +202,7 @@ def perceive_lite_prompts() -> TrainConfig:
 
 
 def perceive_lite() -> TrainConfig:
-    """Small: `lite` with adapters, trained on by the four losses of Perceive-IR; no proxies."""
+    """Small: `lite` with adapters, trained further with Perceive-IR's losses; no proxies."""
     named = lite_named()
     return replace(
         named,

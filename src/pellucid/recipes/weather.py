@@ -44,11 +44,10 @@ def weather_allweather() -> TrainConfig:
 
 
 def weather_lite() -> TrainConfig:
-    """The same for CPUs, from `lite`: rain, snow, haze, drops, two of them, and clean pictures.
+    """The same for CPUs, from `lite`: rain, snow, haze, drops, pairs of these, clean pictures.
 
-    DA-CLIP's embedding of the damage is the prior's sample. The teacher is the one whose map was
-    measured to show best where the weather is (`benchmarks/sar_auroc.py --teachers`): the pictures
-    themselves.
+    DA-CLIP's embedding of the damage is the prior's sample. The teacher with the best map in
+    `benchmarks/sar_auroc.py --teachers` is used: the pictures themselves.
     """
     return TrainConfig(
         recipe="weather_lite",

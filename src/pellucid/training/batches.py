@@ -1,4 +1,4 @@
-"""Batches without state: sample i of a run is a function of the seed and of i, nothing else.
+"""Stateless batches: sample i of a run is a function of the seed and of i alone.
 
 The data set is asked for index i = 0, 1, 2, ... without end and derives all its randomness from it,
 so a resumed run only has to start counting at the right place.

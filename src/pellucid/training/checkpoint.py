@@ -27,7 +27,7 @@ def listed(output: str | Path) -> list[Path]:
 
 
 def save(output: str | Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write a checkpoint, whole or not at all, and drop the oldest; returns its path."""
+    """Write a checkpoint atomically and remove the oldest; returns its path."""
     path = folder(output) / f"step-{step:08d}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")

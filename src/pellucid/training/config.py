@@ -1,4 +1,4 @@
-"""What a training run is: nested frozen dataclasses, saved as YAML beside its checkpoints.
+"""Config of a training run: nested frozen dataclasses, saved as YAML beside its checkpoints.
 
 A recipe (`pellucid.recipes`) is a function that returns a complete `TrainConfig`; the command line
 is generated from the same dataclasses.
@@ -61,7 +61,7 @@ class EMAConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the pictures come from, and what is done to them before the network sees them."""
+    """Source of the pictures and augmentation."""
 
     root: str = ""
     """Folder of the training data."""
@@ -80,7 +80,7 @@ class DataConfig:
     words: tuple[str, ...] = ()
     """Degradations to train on; empty = all (pairs: all types that are there)."""
     clean: float = 1 / 11
-    """Generated: share of samples without damage, so that good pictures are left alone."""
+    """Generated: share of clean samples, so that the network leaves good pictures unchanged."""
     chains: float = 0.15
     """Generated: share of samples with two degradations."""
     by: Literal["photo", "pixels"] = "pixels"
@@ -102,14 +102,14 @@ class DataConfig:
     """Without `validation`: validate on this share of the pictures in `root` instead (of all but
     captions)."""
     positives: bool = False
-    """Samples bring another cut of the damaged picture: what a contrastive loss needs."""
+    """Samples have a second crop of the damaged picture, for a contrastive loss."""
     twins: bool = False
-    """Generated: every window is shown with each class in turn, in place of random damage."""
+    """Generated: show every window with each class in turn instead of random damage."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run. `task` says what is trained and how; see `pellucid.training.tasks`."""
+    """A whole run. `task`: network and objective, see `pellucid.training.tasks`."""
 
     recipe: tyro.conf.Suppress[str] = ""
     """Name in `pellucid.recipes.RECIPES`."""
@@ -142,7 +142,7 @@ class TrainConfig:
 
 
 def check(config: TrainConfig) -> None:
-    """Look at every number of a run before anything is built.
+    """Check every number of a run before anything is built.
 
     Raises:
         UsageError: one is out of its range; says which, and the range.
@@ -173,7 +173,7 @@ RANGES: dict[str, tuple[float, float]] = {  # others: a finite number, not negat
 
 
 def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """All values that are no containers, each under its dotted name."""
+    """Values that are not containers, by dotted name."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield from _leaves(value, f"{name}.{key}" if name else str(key))

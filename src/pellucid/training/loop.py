@@ -1,4 +1,4 @@
-"""The training loop: one for all tasks, from one CPU to many nodes (accelerate distributes it).
+"""The training loop of all tasks, from one CPU to many nodes (accelerate distributes it).
 
 A run that is killed at any moment and started again gives, on one CPU process, the same weights bit
 for bit as one that was not: each step's data and noise are functions of (seed, step), and the
@@ -22,8 +22,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from pellucid import hardware
 from pellucid.errors import PellucidError
-from pellucid.hardware import has_fast_bfloat16
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import close, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, save_yaml
@@ -54,7 +54,7 @@ def train(
     validation: Dataset | None = None,
     resume: bool = True,
 ) -> Result:
-    """Run a training, or go on with the one in `config.output`.
+    """Run a training, or resume the one in `config.output`.
 
     Args:
         config: the run; written to `config.output/config.yaml`.
@@ -113,7 +113,7 @@ def train(
                 bad = 0
             else:
                 bad += 1
-                log.warn(f"step {step}: loss or gradient is not finite, weights left as they are")
+                log.warn(f"step {step}: loss or gradient is not finite, step skipped")
                 _check_bad(bad, step)
             optimizer.zero_grad(set_to_none=True)
             step += 1
@@ -169,7 +169,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     precision = config.precision
     if precision == "auto":
         device = torch.device("cpu") if cpu else torch.accelerator.current_accelerator()
-        precision = "bf16" if has_fast_bfloat16(device) else "no"
+        precision = "bf16" if hardware.has_fast_bfloat16(device) else "no"
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 

@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, TensorBoard, progress on the terminal, weights."""
+"""Outputs of a run: metrics.jsonl, TensorBoard, progress on the terminal, weights."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class RunLog:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Drop the lines after `step`: a resumed run writes them again."""
+    """Remove the lines after `step`; a resumed run writes them again."""
     if not path.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""From a config to a run: build the task, give it its first weights, open its data, train."""
+"""Start a run from a config: build the task, load initial weights, open the data, train."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
 
 
 def _widen(value: Tensor, like: Tensor) -> Tensor:
-    """Put zeros before a kernel's input channels, if that is all it takes to fit."""
+    """Put zeros before a kernel's input channels if only these are missing."""
     if value.ndim != 4 or like.ndim != 4 or value.shape[1] >= like.shape[1]:
         return value
     new = value.new_zeros(value.shape[0], like.shape[1] - value.shape[1], *value.shape[2:])

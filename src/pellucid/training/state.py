@@ -1,4 +1,4 @@
-"""The state of a run, taken from and put back into a model that may be wrapped or sharded."""
+"""Collect and restore the state of a run; the model may be wrapped or sharded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def collect(
 def restore(
     state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA | None
 ) -> int:
-    """Put a state back; returns its step. An average that was not kept starts from the weights."""
+    """Load a state; returns its step. A missing average starts from the weights."""
     optimizer = getattr(optimizer, "optimizer", optimizer)
     _check_same(state["model"], get_model_state_dict(model, options=TAKE))
     moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
@@ -81,7 +81,7 @@ def _check_same(held: dict[str, Tensor], own: dict[str, Tensor]) -> None:
 
 @contextmanager
 def averaged(ema: EMA | None) -> Iterator[None]:
-    """Have the averaged weights in the model inside this block."""
+    """Use the averaged weights in the model inside this block."""
     if ema is None:
         yield
         return

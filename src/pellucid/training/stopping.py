@@ -1,4 +1,4 @@
-"""When a run has to end early: a signal, or its time is up."""
+"""Early end of a run: by a signal or a time limit."""
 
 from __future__ import annotations
 

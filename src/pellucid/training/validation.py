@@ -1,4 +1,4 @@
-"""Validation inside a run: mean metrics, per degradation too, and a grid of pictures."""
+"""Validation during a run: mean metrics, also per degradation, and a grid of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a picture, and what is in it: CLIP towers and the DA-CLIP controller."""
+"""CLIP towers, the DA-CLIP controller, and what is computed with them."""
 
 from pellucid.lazy import exports
 

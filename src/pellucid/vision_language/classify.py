@@ -1,4 +1,4 @@
-"""Which degradation is it? The degradation embedding against any list of words."""
+"""Classify degradations: compare the degradation embedding with any list of words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLIP: two transformers that put a picture and a sentence into one space.
+"""CLIP: transformers that embed pictures and sentences in one space.
 
 Paper: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML
 2021). Parameter names, their order and the numbers are those of open_clip 2.20, so its weights load
@@ -46,7 +46,7 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class CLIPConfig:
-    """Sizes of both towers and how a picture is shown to the image tower.
+    """Sizes of both towers, and the preprocessing of pictures.
 
     `views="whole"` shows one thumbnail (shorter side to `image_size`, centre square), as CLIP does;
     `"windows"` shows up to 25 squares of `image_size` px at the picture's own resolution, for

@@ -1,4 +1,4 @@
-"""DA-CLIP: a controller that teaches a frozen CLIP to see through damage and to name it.
+"""DA-CLIP: a controller that makes a frozen CLIP robust to degradations and names them.
 
 Paper: Luo et al., "Controlling Vision-Language Models for Multi-Task Image Restoration" (ICLR
 2024). The controller is a copy of CLIP's image tower. Its own output is the *degradation*
@@ -35,7 +35,7 @@ HEAD_WIDTH = 64  # of every attention head in CLIP; it leaves no trace in the sh
 
 
 class ControlTransformer(nn.Module):
-    """A transformer that also says, through one zero-initialised layer a block, what to correct."""
+    """A transformer with a zero-initialised linear output a block: corrections for another one."""
 
     def __init__(self, transformer: Transformer, width: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""DINOv2: what is in a picture, as four vectors from shallow to deep, for Perceive-IR."""
+"""DINOv2: semantics of a picture as four vectors, shallow to deep, for Perceive-IR."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a picture is shown to an image tower.
+"""Preprocessing of pictures for image towers.
 
 `thumbnail` is the preprocessing of CLIP and DA-CLIP: one small square of the whole. `windows` is
 ours, for the small tower: noise, fine rain and compression blocks vanish in a thumbnail, so it
@@ -26,7 +26,7 @@ BLOCK = 8  # px; windows start on the grid of blocks of a JPEG file, so the towe
 
 
 def thumbnail(image: Image.Image | Tensor, size: int) -> Tensor:
-    """Show the whole picture as CLIP does: shorter side to `size` px, centre square.
+    """CLIP's preprocessing: shorter side to `size` px, centre square.
 
     Bit for bit the evaluation transform of open_clip and, for tensors, `clip_transform` of the
     official DA-CLIP code: float pictures are truncated (not rounded) to 8 bit, then resized by
@@ -69,7 +69,7 @@ def _fit(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def eight_bit(image: Tensor) -> Tensor:
-    """Round pictures in [0, 1] to the 256 levels of a file; the gradient passes as if it did not.
+    """Round pictures in [0, 1] to the 256 levels of a file, with a straight-through gradient.
 
     For `windows`: a tower that looks at pixels has been trained on files. Haze without the steps
     between levels passed for the smoothness of JPEG.
@@ -79,7 +79,7 @@ def eight_bit(image: Tensor) -> Tensor:
 
 
 def windows(image: Tensor, size: int) -> Tensor:
-    """Show up to 25 squares of the picture at its own resolution.
+    """Cut up to 25 squares of the picture at its own resolution.
 
     The squares lie on a regular grid: they overlap in a small picture and leave gaps in a large
     one. A long picture gets a longer grid (up to 25 x 1). Each starts at a multiple of 8 px, where

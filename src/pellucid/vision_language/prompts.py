@@ -1,4 +1,4 @@
-"""How good is a picture? Three learned prompts of Perceive-IR, read against the picture by CLIP.
+"""Perceive-IR's quality prompts: three learned prompts that CLIP compares with a picture.
 
 Paper: Zhang et al., "Perceive-IR" (IEEE TIP 2026, stage 1). Construction, preprocessing and numbers
 are those of the official code (https://github.com/House-yuyu/Perceive-IR, Apache-2.0), which
@@ -34,7 +34,7 @@ class Quality(NamedTuple):
 
 
 class QualityPrompts(nn.Module):
-    """Three sentences in a text tower's space, of which 16 tokens each are learned.
+    """Three sentences of a text tower with 16 learned tokens each.
 
     `context` (3, 16, W) is learned, and a controller if there is one. Start and end tokens and the
     words' own embeddings are taken from the tower once. Names are the official checkpoints'.
@@ -146,14 +146,14 @@ class QualityPerceiver(nn.Module):
     def triplet_loss(
         self, low: Tensor, medium: Tensor, high: Tensor, temperature: float = TRAINED_AT
     ) -> Tensor:
-        """Cross-entropy over triplets, each `(B, 3, H, W)` in [0, 1]: what prompts learn from."""
+        """Cross-entropy over triplets, each `(B, 3, H, W)` in [0, 1], to train prompts."""
         logits = self.logits(torch.cat([low, medium, high]), temperature)
         levels = torch.arange(3, device=logits.device).repeat_interleave(len(low))
         return F.cross_entropy(logits, levels)
 
 
 def triplets_told(logits: Tensor) -> dict[str, Tensor]:
-    """How triplets are judged: three values (B,) in [0, 1] of logits (3, B, 3), low ones first.
+    """Measures of triplets, each (B,) in [0, 1], from logits (3, B, 3), low pictures first.
 
     `accuracy`, the share of the three whose level is right; `strict`, all three are; `monotone`,
     the expected levels rise from low to high. Source: official code.

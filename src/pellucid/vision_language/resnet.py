@@ -164,7 +164,7 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """The mean of all places asks the places, once, and is replaced by what it gets."""
+    """Attention pooling with the mean feature as query."""
 
     def __init__(self, side: int, channels: int, heads: int, embed_dim: int):
         super().__init__()

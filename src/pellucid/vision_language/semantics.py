@@ -1,4 +1,4 @@
-"""What is in a picture, from an image tower that is at hand: in the place of DINOv2.
+"""Semantics of a picture from the image tower of a CLIP, in place of DINOv2.
 
 Ours. Perceive-IR reads four class tokens of DINOv2, from shallow to deep (`dinov2.py`); this reads
 those of a CLIP's image tower. Of the small tower in this package, claim no more semantics than it

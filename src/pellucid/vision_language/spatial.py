@@ -1,4 +1,4 @@
-"""What a frozen image tower sees where: maps of its features, to teach a network with.
+"""Feature maps of a frozen image tower, as a teacher for distillation.
 
 A `SpatialTeacher` holds the tower, never changes, and says which one it is: `name` is for logs and
 model cards, and a tower of random weights has the name "random".
@@ -84,7 +84,7 @@ class SpatialTeacher(nn.Module):
 
 
 class Pixels(nn.Module):
-    """No tower at all: the picture is its only map. What a teacher has to be better than."""
+    """The picture as its only map: the baseline of a teacher."""
 
     widths, strides = (3,), (1,)
     config = SimpleNamespace(mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -95,7 +95,7 @@ class Pixels(nn.Module):
 
 
 def random_teacher(seed: int = 0, config: ResNetConfig | None = None) -> SpatialTeacher:
-    """A teacher of CLIP RN50's structure that has learned nothing, for comparison only.
+    """A teacher of CLIP RN50's structure with random weights, for comparison.
 
     Its maps still show where two pictures differ; `name` is "random", whatever the seed.
     """

@@ -1,4 +1,4 @@
-"""The convolutional layers that TinyViT begins with: maps for a teacher, of any picture's size.
+"""TinyViT's first convolutions: feature maps of pictures of any size, for distillation.
 
 Paper: Wu et al., "TinyViT", ECCV 2022, arXiv 2207.10666. Of the network only what comes before its
 windows of attention is built, with the norms folded into the convolutions as in an ONNX file:

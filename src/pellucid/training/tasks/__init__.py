@@ -1,4 +1,4 @@
-"""Training tasks: what the loop needs to know about one training objective.
+"""Training tasks: the interface between the loop and a training objective.
 
 To add a task, subclass `Task` and write a frozen dataclass of its options with a method `build()`:
 

@@ -1,4 +1,4 @@
-"""DA-CLIP, stage 1: a controller on a frozen CLIP learns to name the damage and to see past it."""
+"""DA-CLIP, stage 1: train a controller on a frozen CLIP."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class ControllerTask(Task):
         return self.model
 
     def export(self) -> tuple[dict[str, Tensor], dict]:
-        """Return all weights, CLIP's too, the config and the words told apart."""
+        """Return all weights (CLIP's included), the config and the words."""
         meta = {"kind": "daclip", "config": asdict(self.model.config), "words": list(self.words)}
         return self.model.state_dict(), meta
 

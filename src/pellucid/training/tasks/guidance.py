@@ -1,4 +1,4 @@
-"""What guides a network in training: frozen towers, embeddings of words, and their files."""
+"""Guidance of networks in training: frozen towers, embeddings of words, and their files."""
 
 from __future__ import annotations
 

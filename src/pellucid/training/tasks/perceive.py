@@ -1,4 +1,4 @@
-"""Perceive-IR, stage 2: a pixel loss, and three losses that perceive degradation and quality.
+"""Perceive-IR, stage 2: a pixel loss and losses for degradation, quality and features.
 
 All four work with any network, except that degradations are contrasted by the encoder of a network
 that has one (`PerceiveIR`, `networks.guided`).
@@ -73,7 +73,7 @@ class PerceiveOptions(RestoreOptions):
     `losses.perceptual.difficulty_adaptive`."""
 
     def build(self) -> PerceiveTask:
-        """Make the task: a network with random weights, and what judges it."""
+        """Make the task: a network with random weights, and the networks of its losses."""
         weights = Weights(self.contrastive, self.quality, self.perceptual)
         perceiver = vgg = None
         if self.quality and self.prompts:

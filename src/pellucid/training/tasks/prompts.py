@@ -1,4 +1,4 @@
-"""Perceive-IR, stage 1: three prompts learn to tell how good a picture is, from triplets."""
+"""Perceive-IR, stage 1: train three quality prompts on triplets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class PromptsTask(Task):
         return self.perceiver.triplet_loss(batch["lq"], batch["medium"], batch["gt"]), {}
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], None]:
-        """Return how triplets are judged; see `triplets_told`."""
+        """Return the measures of `triplets_told`."""
         three = (batch[name] for name in ("lq", "medium", "gt"))
         return triplets_told(torch.stack([self.perceiver.logits(p) for p in three])), None
 
@@ -92,5 +92,5 @@ class PromptsTask(Task):
         return self.perceiver.prompts
 
     def export(self) -> tuple[dict[str, Tensor], dict]:
-        """Return the prompts; the tower that they belong to is told by their own tokens."""
+        """Return the prompts; their own tokens identify the tower they belong to."""
         return self.perceiver.prompts.state_dict(), {"kind": "quality-prompts", "config": {}}

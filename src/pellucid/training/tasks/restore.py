@@ -1,4 +1,4 @@
-"""Deterministic restoration: from the damaged picture to the clean one in one pass."""
+"""Deterministic restoration in one pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restoration of weather, with a teacher that shows where the weather is (CLIP-SRD)."""
+"""Restoration of weather with a teacher for the map of the damage (CLIP-SRD)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,19 @@
+"""What every test may rely on: a plain CPU and one thread, whatever machine the tests run on."""
+
+import os
+
+import pytest
+
+# Before torch is imported, and for child processes. Sums are the same on every machine with one
+# thread, and small tensors are faster.
+os.environ |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def plain_cpu(monkeypatch):
+    """Hide bfloat16 hardware and Apple's GPU: "auto" is float32 on the CPU."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
