@@ -81,6 +81,7 @@ def load(
     dtype: str | torch.dtype = "auto",
     tower: str | Path | None = None,
     semantics: str | Path | None = None,
+    guard: bool | None = None,
 ) -> Restorer:
     """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
 
@@ -96,6 +97,8 @@ def load(
         semantics: for networks that need semantics, what reads the picture: a folder with DINOv2 or
             its name on the hub, or the file of a CLIP; the one in the file's metadata, or DINOv2
             from the hub, if not given.
+        guard: see :class:`Restorer`; if not given, True for the models in the package and False
+            for others, whose results are then the network's own.
 
     Raises:
         UsageError: unknown name or device.
@@ -103,7 +106,10 @@ def load(
     """
     device = resolve_device(device)  # a wrong name is found before anything is fetched
     resolve_dtype(dtype, device)
-    machine: dict[str, Any] = {"device": device, "dtype": dtype}
+    if guard is None:
+        row = zoo.MODELS.get(str(name_or_path))
+        guard = name_or_path == AUTO or (row is not None and row.shipped)
+    machine: dict[str, Any] = {"device": device, "dtype": dtype, "guard": guard}
     if name_or_path != AUTO:
         return Restorer(**vars(load_parts(name_or_path, tower, semantics)), **machine)
     towers: dict[Path, Tower] = {}
@@ -113,7 +119,7 @@ def load(
         if row.covers
     }
     parts = replace(load_parts(zoo.DEFAULT, tower, semantics, towers), name=AUTO)
-    return Router(**vars(parts), specialists=specialists, **machine)
+    return Router(**vars(parts), specialists=specialists, default=zoo.DEFAULT, **machine)
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ the seams.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from pellucid.degradations import CLEAN
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
+from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import as_batch, from_array, like_given
+from pellucid.imaging.evidence import MEASURABLE, Evidence, measure, reweigh
 from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
 from pellucid.imaging.neutral import keep_neutral
 from pellucid.networks.contract import Guidance, RestorationNetwork
@@ -56,6 +58,10 @@ class Restoration:
     """Wall time; of a batch the picture's share."""
     damage: np.ndarray | None = None
     """Map of the damage, float32 ``(H, W)`` in [0, 1]; None if the model has none."""
+    decision: Decision = "kept"
+    """Whether the guard kept, softened or refused the restoration; always kept without a guard."""
+    reason: str = ""
+    """Why, in one sentence; empty without a guard."""
     quality: tuple[dict[str, float], dict[str, float]] | None = None
     """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
 
@@ -70,6 +76,8 @@ class Restorer(Engine):
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
         perceiver: measures how good pictures are (``vision_language.prompts``); may be None.
+        guard: correct the diagnosis by what can be measured (``imaging.evidence``), and soften or
+            refuse a restoration that the measurement does not explain (``pellucid.guard``).
         others: those of ``Engine``.
     """
 
@@ -81,6 +89,7 @@ class Restorer(Engine):
         words: Sequence[str] = (),
         *,
         perceiver: QualityPerceiver | None = None,
+        guard: bool = False,
         **others: Any,
     ):
         if text_features is not None and len(text_features) != len(words):
@@ -88,6 +97,7 @@ class Restorer(Engine):
         super().__init__(network, **others)
         self.controller = controller
         self.perceiver = perceiver
+        self.guard = guard
         for tower in (controller, perceiver):
             if tower is not None:
                 tower.eval().requires_grad_(False).to(self.device)
@@ -114,8 +124,8 @@ class Restorer(Engine):
         Accepts what :meth:`restore` accepts and raises what it raises.
         """
         self.check(words=words)
-        batch, _ = _opened(image, max_pixels)
-        answers = self._diagnose(batch, words)
+        batch, photo = _opened(image, max_pixels)
+        answers = self._diagnose(batch, words, self._measured(batch, photo))
         return answers if _is_batch(image) else answers[0]
 
     @torch.no_grad()
@@ -189,7 +199,8 @@ class Restorer(Engine):
         """
         self.check(steps, preset, strength, tile, words)
         batch, photo = _opened(image, max_pixels)
-        answers = _given(guidance, len(batch)) or self._diagnose(batch, words)
+        evidence = self._measured(batch, photo)
+        answers = _given(guidance, len(batch)) or self._diagnose(batch, words, evidence)
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
         for i, answer in enumerate(answers):
@@ -207,6 +218,7 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
+                    restoration = self._judged(batch[i], restoration, answers[i], evidence[i])
                     grey = keep_neutral(batch[i], restoration.picture)
                     restored[i] = replace(restoration, picture=grey)
                 done += len(part)
@@ -238,7 +250,7 @@ class Restorer(Engine):
             UsageError: the network has no such map (``maps_damage``).
         """
         picture = _one(image, max_pixels, "map of the damage")
-        guidance = guidance or self._diagnose(picture, ())[0]
+        guidance = guidance or self._diagnose(picture, (), self._measured(picture, None))[0]
         chosen = self.route(guidance)
         if not chosen.network.maps_damage:
             raise UsageError(
@@ -276,7 +288,16 @@ class Restorer(Engine):
         if steps is not None and not 1 <= steps <= self.sde.steps:
             raise UsageError(f"steps {steps} is not in 1..{self.sde.steps}")
 
-    def _diagnose(self, batch: Tensor, words: Sequence[str]) -> list[Guidance]:
+    def _measured(self, batch: Tensor, photo: Photo | None) -> list[Evidence | None]:
+        """What can be measured in each picture; None without a guard."""
+        if not self.guard:
+            return [None] * len(batch)
+        tables = None if photo is None else photo.quantisation
+        return [measure(_pixels(picture), tables) for picture in batch]
+
+    def _diagnose(
+        self, batch: Tensor, words: Sequence[str], evidence: Sequence[Evidence | None]
+    ) -> list[Guidance]:
         if self.controller is None:
             return [Guidance()] * len(batch)
         content, degradation = embed(self.controller, batch)
@@ -288,21 +309,53 @@ class Restorer(Engine):
         scale = float(self.controller.logit_scale.exp())
         features = self.text_features.to(degradation.device)
         shares = classify(degradation, features, scale).tolist()
-        return [self._named(c, d, s, words) for (c, d), s in zip(pairs, shares, strict=True)]
+        rows = zip(pairs, shares, evidence, strict=True)
+        return [self._named(c, d, row, words, seen) for (c, d), row, seen in rows]
 
     def _named(
-        self, content: Tensor, degradation: Tensor, shares: list[float], words: Sequence[str]
+        self,
+        content: Tensor,
+        degradation: Tensor,
+        shares: list[float],
+        words: Sequence[str],
+        evidence: Evidence | None,
     ) -> Guidance:
         """The diagnosis of one picture by the shares of all words."""
-        ranked = sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1])
-        found = tuple(word for word, p in ranked if p >= DETECTED and word != CLEAN)
-        if words:  # their text embeddings: the controller is trained to give the same directions
+        seen = dict(sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1]))
+        ranked = seen if evidence is None else reweigh(seen, evidence)
+        found, told = _found(ranked), bool(words)
+        if told:
+            found = tuple(word for word in words if word != CLEAN)
+        elif (set(found) ^ set(_found(seen))) & MEASURABLE:
+            words = found or (CLEAN,)  # the embedding says something else than the measurement
+        if words and set(words) <= set(self.words):
+            # Their text embeddings: the controller is trained to give the same directions.
             assert self.text_features is not None
             features = self.text_features[[self.words.index(word) for word in words]]
-            told = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
-            degradation = told * degradation.norm() / told.norm()
-            found = tuple(word for word in words if word != CLEAN)
-        return Guidance(content, degradation, found, dict(ranked))
+            mean = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
+            degradation = mean * degradation.norm() / mean.norm()
+        return Guidance(content, degradation, found, ranked, told=told)
+
+    def _judged(
+        self, image: Tensor, restoration: Restoration, answer: Guidance, evidence: Evidence | None
+    ) -> Restoration:
+        """Keep, soften or refuse a restoration by what was measured before and after."""
+        if evidence is None:
+            return restoration
+        restored = _pixels(restoration.picture)
+        verdict = judge(
+            _pixels(image),
+            restored,
+            evidence,
+            measure(restored),
+            answer.words,
+            answer.probabilities,
+            answer.told,
+        )
+        picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
+        return replace(
+            restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
+        )
 
     def _run(
         self,
@@ -334,6 +387,16 @@ class Restorer(Engine):
             return None
         shares = self.perceiver.score(picture.to(self.device)).probabilities[0]
         return dict(zip(LEVELS, shares.tolist(), strict=True))
+
+
+def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """The degradations that are probable enough to be named."""
+    return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    """Float32 ``(H, W, 3)`` of ``(3, H, W)``."""
+    return np.ascontiguousarray(picture.float().permute(1, 2, 0).cpu().numpy())
 
 
 def _is_batch(image: Picture) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pellucid.networks.contract import Guidance
-from pellucid.restorer import Restorer
+from pellucid.restorer import Restoration, Restorer
 
 
 class Router(Restorer):
@@ -36,6 +37,9 @@ class Router(Restorer):
             if guidance.words and set(guidance.words) <= set(words):
                 return specialist
         return self
+
+    def _run(self, *arguments: Any) -> list[Restoration]:
+        return [replace(found, model=self.default) for found in super()._run(*arguments)]
 
     def fingerprint(self) -> str:
         """Of all weights, those of the specialists included."""

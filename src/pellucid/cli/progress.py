@@ -56,6 +56,8 @@ class Status:
         self.progress(0)
         if not self.quiet:
             said = f"{_found(record)}, {record['model']}, {record['seconds']:.1f} s"
+            if record.get("decision", "kept") != "kept":
+                said += f"; {record['decision']}: {record['reason']}"
             self._say(f"{source} -> {target}  ({said})")
             for note in record["notes"]:
                 self._say(f"  note: {note}")

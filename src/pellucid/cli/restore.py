@@ -76,6 +76,9 @@ class Restore:
     """Diffusion models: the same seed gives the same picture."""
     strength: float = 1.0
     """1 is the restoration, 0 the input, 0.5 half of each."""
+    no_guard: Flag = False
+    """Models in the package: write what the network makes, even where nothing that can be measured
+    in the picture explains the change."""
     tile: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: by size)")] = None
     """Longest side of a tile in pixels; smaller needs less memory; 0 never tiles."""
     device: str = "auto"
@@ -135,7 +138,8 @@ def main(argv: Sequence[str]) -> int:
 
     from pellucid.loading import load
 
-    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics)
+    guard = False if args.no_guard else None
+    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics, guard)
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
     if args.map and not restorer.maps_damage:
         raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
@@ -225,6 +229,8 @@ def _restore(
         "words": list(guidance.words),
         "probabilities": guidance.probabilities,
         "model": found.model,
+        "decision": found.decision,
+        "reason": found.reason,
         "width": photo.width,
         "height": photo.height,
         "notes": list(photo.notes),

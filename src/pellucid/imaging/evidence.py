@@ -195,6 +195,7 @@ _MEASURED = {
     "low-light": _low_light,
     "uncompleted": _uncompleted,
 }
+MEASURABLE = frozenset(_MEASURED)  # words of which `supports` has an opinion
 
 
 def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str, float]:

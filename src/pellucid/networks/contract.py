@@ -35,6 +35,8 @@ class Guidance:
     """Vectors of the network's own image tower, (B, L, D), L layers, shallow first."""
     places: Tensor | None = None
     """Last feature map of CLIP RN50, (B, P, D), its P places row by row."""
+    told: bool = False
+    """Whether a person named `words`."""
 
     def to(self, device: torch.device | str) -> Guidance:
         """The same with its tensors on a device."""
