@@ -66,7 +66,7 @@ def test_a_file_of_the_old_format_opens(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a PyTorch checkpoint"),
+        (b"", "is empty"),
         (b"\x80\x02garbage", "not a PyTorch checkpoint"),
         (bytes(range(100, 256)) * 30, "not a PyTorch checkpoint"),
         (b"<!DOCTYPE html><html>Google Drive</html>", "is a web page"),

@@ -109,9 +109,9 @@ def test_arrays_of_either_byte_order(channels, kind, rng):
     values = rng.random((6, 5, channels))
     scale = 65535 if kind.endswith("u2") else 1
     array = (values * scale).astype(kind)
-    photos = from_array(array)
-    assert np.abs(photos[0].pixels[..., 0] - values[..., 0]).max() < 1e-4
-    back = like_given(array, photos)
+    photo = from_array(array)
+    assert np.abs(photo.pixels[..., 0] - values[..., 0]).max() < 1e-4
+    back = like_given(array, photo)
     assert back.dtype == array.dtype and back.shape == array.shape
     assert np.abs(back.astype(float) - array.astype(float)).max() <= 1e-6 * scale
 
