@@ -17,13 +17,19 @@ class Router(Restorer):
     Args:
         specialists: restorers by the degradations that each is the better one for; the first that
             covers all that were found restores the picture. This restorer takes the others.
+        default: name of the model that this restorer's own network is; ``name`` if not given.
         parts: those of ``Restorer``.
     """
 
     def __init__(
-        self, *parts: Any, specialists: Mapping[tuple[str, ...], Restorer], **options: Any
+        self,
+        *parts: Any,
+        specialists: Mapping[tuple[str, ...], Restorer],
+        default: str | None = None,
+        **options: Any,
     ):
         super().__init__(*parts, **options)
+        self.default = default or self.name
         self.specialists = dict(specialists)
 
     @property
