@@ -50,8 +50,8 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
     """
     if dtype == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    found = DTYPES.get(dtype, dtype)
-    if found not in DTYPES.values():
+    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if found is None or found not in DTYPES.values():
         raise UsageError(f"unknown dtype {str(dtype)!r}; known: bfloat16, float16, float32")
     if found == torch.float16 and device.type == "cpu":
         raise UsageError("float16 does not work on a CPU; choose bfloat16 or float32")

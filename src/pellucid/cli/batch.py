@@ -87,11 +87,11 @@ def _home(text: str) -> Path:
 
 def _pattern(path: Path) -> str:
     """Pattern for ``glob``, with the names of existing folders taken literally."""
-    done, parts = Path(path.anchor), []
+    done: Path | None = Path(path.anchor)
+    parts = []
     for part in path.parts[1 if path.anchor else 0 :]:
-        literal = done is not None and (done / part).exists()
-        done = done / part if literal else None
-        parts.append(glob.escape(part) if literal else part)
+        done = done / part if done is not None and (done / part).exists() else None
+        parts.append(part if done is None else glob.escape(part))
     return str(Path(path.anchor, *parts))
 
 
@@ -202,7 +202,7 @@ def _renamed(name: Path, suffix: str | None) -> Path:
 
 def _refuse_unwritable(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.target.suffix.lower() not in WRITABLE_SUFFIXES:
+        if job.target and job.target.suffix.lower() not in WRITABLE_SUFFIXES:
             raise UsageError(
                 f"{job.target}: cannot write {job.target.suffix} files; "
                 f"choose one of {' '.join(WRITABLE_SUFFIXES)}"

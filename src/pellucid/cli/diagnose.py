@@ -93,6 +93,6 @@ def _show(
         bar = full * round(BAR * share) or least
         table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", style=style)
     if quality:
-        level = max(quality, key=quality.get)
+        level = max(quality, key=lambda level: quality[level])
         table.add_row("quality", level, f"{quality[level]:6.1%}")
     Console().print(table)

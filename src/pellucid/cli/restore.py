@@ -124,11 +124,13 @@ def main(argv: Sequence[str]) -> int:
     skipped = 0
     if not to_stream:
         if args.skip_existing:
-            waiting = [job for job in jobs if not job.target.exists()]
+            waiting = [job for job in jobs if job.target and not job.target.exists()]
             jobs, skipped = waiting, len(jobs) - len(waiting)
         elif not args.overwrite:
             names = ("", *endings)
-            refuse_existing([_beside(job.target, name) for job in jobs for name in names])
+            refuse_existing(
+                [_beside(job.target, name) for job in jobs if job.target for name in names]
+            )
     if not jobs:
         if not args.quiet:
             print(f"all {skipped} results exist already", file=sys.stderr)

@@ -154,7 +154,7 @@ def _check_benchmark(report: Report, benchmark: Benchmark, pool: ThreadPoolExecu
         report.problems.append(Problem("wrong count", report.root / layout.truths, detail))
     if layout.inputs is None:
         return _check_clean(report, benchmark.name, [pair.truth for pair in matched], pool)
-    both = [Pair(pair.input, pair.truth) for pair in matched]
+    both = [Pair(pair.input, pair.truth) for pair in matched if pair.input]
     sides = (report.root / layout.inputs, report.root / layout.truths)
     return _check_pairs(report, benchmark.name, both, alone, sides, pool)
 

@@ -100,7 +100,9 @@ def _features(path: Path, side: int, count: int, mirrored: bool = False) -> _Fea
     if descriptors is None:
         return _Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     shares = descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1)
-    return _Features(np.float32([p.pt for p in points]), np.sqrt(shares, dtype=np.float32))
+    return _Features(
+        np.array([p.pt for p in points], np.float32), np.sqrt(shares, dtype=np.float32)
+    )
 
 
 def _candidates(index: cv2.FlannBasedMatcher, seen: _Features) -> list[int]:

@@ -68,7 +68,8 @@ class PairedFolders(Dataset):
         self.crop, self.seed, self.draw, self.turns, self.view = crop, seed, draw, turns, view
         self.noise = tuple(noise)
         folders = types_of(root)
-        found = folders or weather_pairs(root)
+        weather = {} if folders else weather_pairs(root)
+        found = folders or weather
         if not found:
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
         if missing := [word for word in words if word not in found]:
@@ -79,7 +80,7 @@ class PairedFolders(Dataset):
         self.pairs = {}
         for word in self.words:
             clean = folders[word] / GT if folders else Path(root)
-            listed = self._listed(folders[word]) if folders else found[word]
+            listed = self._listed(folders[word]) if folders else weather[word]
             self.pairs[word] = [pair for pair in listed if keep(stable_name(pair.gt, clean))]
         if empty := [word for word, listed in self.pairs.items() if not listed]:
             raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {CHECK}")
@@ -108,10 +109,10 @@ class PairedFolders(Dataset):
         else:
             word, pair = self._turns[index % len(self)]
         lq, gt = read_pair(pair)
-        box = resized_crop_box(*lq.shape[:2], (1, 1), rng)
+        box = resized_crop_box(lq.shape[0], lq.shape[1], (1, 1), rng)
         shown = view(lq, box, self.view) if self.view else lq
         if self.crop is not None:
-            window = random_window(*gt.shape[:2], self.crop, rng)
+            window = random_window(gt.shape[0], gt.shape[1], self.crop, rng)
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
         turn = int(rng.integers(8)) if self.turns else 0
         lq, gt, shown = (as_tensor(turned(p, turn)) for p in (lq, gt, shown))
@@ -178,7 +179,7 @@ class CaptionedPairs(Dataset):
         rng = np.random.default_rng((self.seed, index))
         pair, caption, word = self.rows[index % len(self.rows)]
         lq, gt = read_pair(pair)
-        box = resized_crop_box(*gt.shape[:2], self.scale, rng)
+        box = resized_crop_box(gt.shape[0], gt.shape[1], self.scale, rng)
         lq, gt = (as_tensor(view(picture, box, self.size)) for picture in (lq, gt))
         sample = {"lq": lq, "gt": gt, "caption": caption, "word": word}
         return sample | {"severity": UNKNOWN, "index": index}

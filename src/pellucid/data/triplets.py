@@ -93,7 +93,7 @@ def render(
             # A clean picture may be that of several damaged ones, whose names then differ.
             own = name if low is None or low.stem == high.stem else f"{name}-{low.stem}"
             made = low is None
-            low = out / f"{task}-low" / f"{name}.png" if made else low
+            low = low or out / f"{task}-low" / f"{name}.png"
             medium = out / task / f"{own}.png"
             row = {
                 **{k: _relative(p, out) for k, p in zip(LEVELS, (low, medium, high), strict=True)},
@@ -228,7 +228,7 @@ class Triplets(Dataset):
             row = self._turns[index % len(self)]
         three = [read_pixels(self.folder / row[level]) for level in LEVELS]
         if self.crop is not None:
-            window = random_window(*three[-1].shape[:2], self.crop, rng)
+            window = random_window(three[-1].shape[0], three[-1].shape[1], self.crop, rng)
             three = [filled(p[window], self.crop, self.crop) for p in three]
         turn = int(rng.integers(8)) if self.turns else 0
         low, medium, high = (as_tensor(turned(p, turn)) for p in three)

@@ -143,10 +143,10 @@ class MeanRevertingSDE:
         standard deviation next to nothing (6e-12, as in the official code).
         """
         if s is None:
-            between, s = _at(self.theta, t), t - 1
+            between, target = _at(self.theta, t), t - 1
         else:
-            between = self.theta[s + 1 : t + 1].sum()
-        passed, left = between * self.dt, _at(self.theta_sum, s) * self.dt
+            between, target = self.theta[s + 1 : t + 1].sum(), s
+        passed, left = between * self.dt, _at(self.theta_sum, target) * self.dt
         whole = _at(self.theta_sum, t) * self.dt
         a, b, c = torch.exp(-passed), torch.exp(-whole), torch.exp(-left)
         keep = a * (1 - c**2) / (1 - b**2)

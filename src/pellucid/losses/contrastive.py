@@ -73,11 +73,12 @@ def contrastive_term(
         texts: the texts themselves, B strings; equal ones are no negatives. None = all differ.
     """
     pair = gathered(torch.cat([F.normalize(image.float()), F.normalize(text.float())], 1))
+    images, sentences = pair.chunk(2, 1)
     same = None
     if texts is not None:
         identity = gathered(labels(texts).to(image.device))
         same = identity[:, None] == identity[None, :]
-    return contrastive(*pair.chunk(2, 1), scale, same)
+    return contrastive(images, sentences, scale, same)
 
 
 def degradation_contrastive(

@@ -51,6 +51,8 @@ class SoftResidualDistillation(nn.Module):
         momentum: momentum of the running mean.
     """
 
+    scale: Tensor
+
     def __init__(
         self,
         teacher: SpatialTeacher,
@@ -88,12 +90,11 @@ class SoftResidualDistillation(nn.Module):
             deltas = [a - b for a, b in (m.chunk(2) for m in seen)]
             targets = self._targets(deltas)
             gates = [level.gate.mean(dim=1, keepdim=True) for level in student]
-            terms = {
-                "map": sum(
-                    divergence(gate, resized(targets[k], gate.shape[-2:]))
-                    for gate, k in zip(gates, self.pairs, strict=True)
-                )
-            }
+            maps = [
+                divergence(gate, resized(targets[k], gate.shape[-2:]))
+                for gate, k in zip(gates, self.pairs, strict=True)
+            ]
+            terms = {"map": torch.stack(maps).sum()}
             if self.direction:
                 terms["direction"] = self.direction * self._turn(student, deltas, targets)
         return terms
@@ -125,7 +126,7 @@ class SoftResidualDistillation(nn.Module):
         for level, head, k in zip(student, self.heads, self.pairs, strict=True):
             features = resized(level.features, clean[k].shape[-2:])
             losses.append(F.mse_loss(head(features), clean[k]))
-        return sum(losses)
+        return torch.stack(losses).sum()
 
     def _turn(
         self, student: list[SpatialResidual], deltas: list[Tensor], targets: list[Tensor]
@@ -136,7 +137,7 @@ class SoftResidualDistillation(nn.Module):
             away = 1 - F.cosine_similarity(told, deltas[k], dim=1)
             weight = targets[k][:, 0]
             losses.append((weight * away).sum() / (weight.sum() + 1e-6))
-        return sum(losses)
+        return torch.stack(losses).sum()
 
 
 def strength(residual: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def difficulty_adaptive(
     count = 2 + len(proxies)
     with torch.no_grad():
         targets = [features.chunk(count) for features in vgg(fixed)]
-    loss = 0.0
+    loss = restored.new_zeros(())
     for level, own, (near, *far) in zip(LEVELS, vgg(restored), targets, strict=True):
         push = DEGRADED * _distance(own, far[0])
         for weight, features in zip(weights, far[1:], strict=True):

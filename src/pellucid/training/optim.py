@@ -61,9 +61,11 @@ class Muon(torch.optim.Optimizer):
             state = self.state[p]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(p)
+            assert p.grad is not None  # `step` leaves out the others
             momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
             update = _rows(p.grad.lerp(momentum, group["momentum"]))
-            by_shape.setdefault(tuple(update.shape), []).append((p, update.bfloat16()))
+            shape = update.shape[0], update.shape[1]
+            by_shape.setdefault(shape, []).append((p, update.bfloat16()))
         for (rows, columns), pairs in by_shape.items():
             scale = 0.2 * max(rows, columns) ** 0.5
             updates = self.orthogonal(torch.stack([update for _, update in pairs]))

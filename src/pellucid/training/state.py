@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def restore(
     return state["step"]
 
 
-def _check_same(held: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+def _check_same(held: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """`UsageError` if a checkpoint is of another network than the model."""
     differ = [
         name
@@ -108,7 +108,7 @@ def gathered(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _copies(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.items()}  # on a CPU these are the weights
 
 
