@@ -1,6 +1,7 @@
 """What every test may rely on: a plain CPU and one thread, whatever machine the tests run on."""
 
 import os
+import signal
 
 import pytest
 
@@ -11,9 +12,12 @@ os.environ |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture(autouse=True)
 def plain_cpu(monkeypatch):
-    """Hide bfloat16 hardware and Apple's GPU: "auto" is float32 on the CPU."""
+    """Hide bfloat16 hardware and Apple's GPU; undo what commands do to the process."""
     import torch
 
     torch.set_num_threads(1)
     monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda device: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)

@@ -45,7 +45,7 @@ class DistillOptions:
     clip: CLIPConfig = field(default_factory=CLIPConfig)
     relation: float = 5.0
     patches: float = 1.0
-    keep: float = 0.3
+    shown: float = 0.3
 
     def build(self) -> DistillTask:
         """Make the task: random weights, but for the image tower's patches."""
@@ -54,7 +54,7 @@ class DistillOptions:
         with torch.no_grad():
             whitening = whitening_patches(self.clip.vision.patch_size)[: len(kernel)]
             kernel[: len(whitening)] = whitening
-        return DistillTask(clip, self.tower, self.relation, self.patches, self.keep)
+        return DistillTask(clip, self.tower, self.relation, self.patches, self.shown)
 
     def datasets(self, config: TrainConfig) -> tuple[Dataset, Dataset]:
         """Open the training and the held-out part of the cache in `config.data.root`."""
@@ -72,7 +72,7 @@ class DistillTask(Task):
         relation: weight of the relational part of the loss.
         patches: weight of the patches' part, image tower only; it goes through a linear head of its
             own that is not exported.
-        keep: a step shows the image tower a share of the patches between this and all of them.
+        shown: least share of the patches that a step shows the image tower; the share is random.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class DistillTask(Task):
         tower: str,
         relation: float = 5.0,
         patches: float = 1.0,
-        keep: float = 0.3,
+        shown: float = 0.3,
     ):
         super().__init__()
         self.clip, self.tower, self.relation = clip, tower, relation
-        self.patches, self.keep = patches, keep
+        self.patches, self.shown = patches, shown
         if tower == "image":
             self.patch_head = nn.Linear(clip.config.vision.width, clip.config.embed_dim)
         for name, parameter in clip.named_parameters():
@@ -126,7 +126,7 @@ class DistillTask(Task):
         visual = self.clip.visual
         tokens = visual.stem(pixels)
         count, device = tokens.shape[1] - 1, tokens.device
-        share = self.keep + (1 - self.keep) * float(
+        share = self.shown + (1 - self.shown) * float(
             torch.rand((), generator=generator, device=device)
         )
         shown = torch.randperm(count, generator=generator, device=device)

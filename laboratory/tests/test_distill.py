@@ -201,11 +201,11 @@ def test_training_teaches_the_image_tower(crops):
 
 def test_a_step_shows_part_of_the_patches_and_all_of_them_give_the_embedding():
     pixels, generator = torch.randn(2, 3, 32, 32), torch.Generator().manual_seed(0)
-    task = DistillTask(CLIP(TINY), "image", keep=1.0)
+    task = DistillTask(CLIP(TINY), "image", shown=1.0)
     embedding, local, shown = task.embed_part(pixels, generator)
     assert sorted(shown.tolist()) == [0, 1, 2, 3] and local.shape == (2, 4, 16)
     torch.testing.assert_close(embedding, task.clip.encode_image(pixels))
-    task.keep = 0.25
+    task.shown = 0.25
     counts = {len(task.embed_part(pixels, generator)[2]) for _ in range(30)}
     assert counts == {1, 2, 3, 4}
 

@@ -47,7 +47,8 @@ def restore(
 ) -> int:
     """Load a state; returns its step. A missing average starts from the weights."""
     optimizer = getattr(optimizer, "optimizer", optimizer)
-    _check_same(state["model"], get_model_state_dict(model, options=TAKE))
+    if own := get_model_state_dict(model, options=TAKE):  # only the first process gets it
+        _check_same(state["model"], own)
     moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
     # (Copies: the functions below put shards into the dicts that they are given.)
     held = {"state": moments, "param_groups": state["optimizer"]["param_groups"]}
