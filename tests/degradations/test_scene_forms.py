@@ -55,9 +55,9 @@ def test_black_white_and_single_colours_do_not_break_it(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_strength_reaches_from_slight_to_heavy(form):
     image = scene(64, 64)
-    values = [psnr(form(image, np.random.default_rng(seed)), image) for seed in range(200)]
+    values = [psnr(form(image, np.random.default_rng(seed)), image) for seed in range(100)]
     assert np.ptp(values) >= 10
-    assert np.quantile(values, 0.05) < 25 and np.quantile(values, 0.1) < 28
+    assert np.quantile(values, 0.05) < 26 and np.quantile(values, 0.1) < 28
     assert np.mean(np.asarray(values) > 50) < 0.1  # nearly nothing is seldom
 
 
