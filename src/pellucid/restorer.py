@@ -29,7 +29,14 @@ from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import as_batch, from_array, like_given
-from pellucid.imaging.evidence import MEASURABLE, Evidence, measure, reweigh
+from pellucid.imaging.evidence import (
+    CERTAIN,
+    MEASURABLE,
+    Evidence,
+    measure,
+    reweigh,
+    supports,
+)
 from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
 from pellucid.imaging.neutral import keep_neutral
 from pellucid.networks.contract import Guidance, RestorationNetwork
@@ -323,10 +330,11 @@ class Restorer(Engine):
         """The diagnosis of one picture by the shares of all words."""
         seen = dict(sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1]))
         ranked = seen if evidence is None else reweigh(seen, evidence)
-        found, told = _found(ranked), bool(words)
+        before, told = _found(seen), bool(words)
+        found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
         if told:
             found = tuple(word for word in words if word != CLEAN)
-        elif (set(found) ^ set(_found(seen))) & MEASURABLE:
+        elif (set(found) ^ set(before)) & MEASURABLE:
             words = found or (CLEAN,)  # the embedding says something else than the measurement
         if words and set(words) <= set(self.words):
             # Their text embeddings: the controller is trained to give the same directions.
@@ -392,6 +400,11 @@ class Restorer(Engine):
 def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
     """The degradations that are probable enough to be named."""
     return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
+
+
+def _certain(word: str, evidence: Evidence | None) -> bool:
+    """Whether a word may be named that the tower did not find: only if it is measured."""
+    return evidence is not None and (supports(evidence, word) or 0.0) >= CERTAIN
 
 
 def _pixels(picture: Tensor) -> np.ndarray:
