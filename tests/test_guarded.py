@@ -1,0 +1,72 @@
+"""A restorer with a guard: measurement corrects the diagnosis and judges the result."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cosine_similarity
+
+from pellucid.degradations import CLASSES
+from pellucid.loading import load
+from pellucid.networks.contract import RestorationNetwork
+from pellucid.restorer import Restorer
+from tiny import controller, text_features
+
+
+class Brighter(RestorationNetwork):
+    """Adds a fifth of white to every picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, tile, condition):
+        return tile + 0.2
+
+
+@pytest.fixture
+def scene():
+    """A well-lit, noiseless picture from black to white."""
+    y, x = np.mgrid[0:128, 0:128] / 128
+    picture = np.stack([0.05 + 0.9 * x, 0.1 + 0.85 * y, 0.98 - 0.7 * x * y], axis=-1)
+    picture[40:90, 30:70] *= 0.6
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+def guarded(network, guard=True):
+    parts = (network, controller(), text_features(), CLASSES)
+    return Restorer(*parts, guard=guard, device="cpu", dtype="float32")
+
+
+def test_a_bright_picture_is_not_brightened_unless_there_is_no_guard(scene):
+    result = guarded(Brighter()).run(scene)
+    assert result.decision == "refused" and "not dark" in result.reason
+    assert np.array_equal(result.picture, scene)
+    free = guarded(Brighter(), guard=False).run(scene)
+    assert free.decision == "kept" and not free.reason
+    assert free.picture.mean() > scene.mean() + 30
+
+
+def test_a_person_may_ask_for_what_the_guard_would_refuse(scene):
+    result = guarded(Brighter()).run(scene, words=["low-light"])
+    assert result.guidance.told and result.decision == "kept"
+    assert result.picture.mean() > scene.mean() + 30
+
+
+def test_measured_noise_is_named_and_guides_in_place_of_the_towers_words(scene):
+    noise = np.random.default_rng(0).normal(0, 40, scene.shape[:2])[..., None]
+    noisy = np.clip(scene + noise, 0, 255).astype(np.uint8)
+    seen = guarded(Brighter(), guard=False).diagnose(noisy)
+    found = guarded(Brighter()).diagnose(noisy)
+    assert "noisy" not in seen.words and "noisy" in found.words
+    rows = text_features()[[CLASSES.index(word) for word in found.words]]
+    mean = nn.functional.normalize(rows, dim=-1).mean(dim=0, keepdim=True)
+    assert cosine_similarity(found.degradation, mean) > 0.999
+
+
+def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):
+    from tiny import save_bundles
+
+    assert load("lite", "cpu").guard
+    assert not load("lite", "cpu", guard=False).guard
+    assert not load(save_bundles(tmp_path) / "net.safetensors", "cpu").guard
