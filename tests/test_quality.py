@@ -37,7 +37,7 @@ def test_accepted_scores_are_written_and_held_to(quality, tmp_path, monkeypatch,
     monkeypatch.setattr(quality, "ACCEPTED", book)
     monkeypatch.setattr(quality, "MODELS", {"lite": (None, 1)})
     monkeypatch.setattr(quality, "COLUMNS", ("hazy@0.5", "clean"))
-    monkeypatch.setattr(quality.pellucid, "load", lambda *_: tiny.restorer())
+    monkeypatch.setattr(quality.pellucid, "load", lambda *_, **__: tiny.restorer())
 
     def run(*options):
         argv = ["quality.py", "--photos", str(photos), "--out", str(tmp_path / "out"), *options]
