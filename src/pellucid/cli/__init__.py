@@ -38,7 +38,13 @@ COMMANDS = {
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
-EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
+EXTRAS = {
+    "accelerate": "train",
+    "tensorboard": "train",
+    "matplotlib": "eval",
+    "cv2": "eval",
+    "av": "video",
+}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 
