@@ -47,7 +47,7 @@ class RestoreOptions:
     """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     wrong_words: float = 0.0
-    loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "l1"
+    loss: Literal["l1", "detail", "bands", "charbonnier", "psnr", "psnr40"] = "l1"
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
@@ -80,6 +80,8 @@ class RestoreOptions:
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": pixel.l1,
+    "detail": pixel.l1_bands,
+    "bands": partial(pixel.l1_bands, light=0.5),
     "charbonnier": pixel.charbonnier,
     "psnr": pixel.negative_psnr,
     "psnr40": partial(pixel.negative_psnr, eps=1e-4),
