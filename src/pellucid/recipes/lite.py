@@ -138,10 +138,12 @@ def lite_restore() -> TrainConfig:
 
 
 def lite_stage1() -> TrainConfig:
-    """First part of `lite`: small crops of windows with wide damage, from random weights.
+    """First part of `lite`, from random weights: noise and JPEG alone, on small crops.
 
-    A third of the samples has no guidance and a tenth is told wrong words, so that the network
-    looks before it believes. Data: `pellucid data windows`. Costs 154 GFLOP a megapixel.
+    After 500 such steps noise gains 3.6 dB; after 1000 steps with all damages at once, 0.4 dB:
+    errors of light are so large that the gradients of detail drown in them. A third of the samples
+    has no guidance and a tenth is told wrong words, so that the network looks before it believes.
+    Data: `pellucid data windows`. Costs 154 GFLOP a megapixel.
     """
     return TrainConfig(
         recipe="lite_stage1",
@@ -159,18 +161,18 @@ def lite_stage1() -> TrainConfig:
             wrong_words=0.1,
             loss="detail",
         ),
-        data=replace(WINDOWS, crop=64),
+        data=replace(WINDOWS, crop=64, words=("noisy", "jpeg-compressed")),
         optimizer=OptimizerConfig(
             name="muon",
-            lr=1.2e-3,
+            lr=2e-3,
             adamw_lr=1e-3,
-            lr_min=8e-4,
+            lr_min=1e-3,
             schedule="linear",
-            warmup=200,
+            warmup=50,
             clip_norm=1.0,
         ),
-        ema=EMAConfig(decay=0.998),
-        steps=8_000,
+        ema=EMAConfig(decay=0.995),
+        steps=1_800,
         batch_size=32,
         precision="auto",
         output="runs/lite-stage1",
@@ -182,18 +184,34 @@ def lite_stage1() -> TrainConfig:
 
 
 def lite_stage2() -> TrainConfig:
-    """Second part of `lite`: larger crops, brightness counts more, the rate falls to zero."""
+    """Second part of `lite`: blur and what lies over a picture join noise and JPEG."""
     first = lite_stage1()
+    words = (*first.data.words, "rainy", "snowy", "uncompleted", "motion-blurry")
     return replace(
         first,
         recipe="lite_stage2",
-        task=replace(first.task, loss="bands"),
-        data=WINDOWS,
-        optimizer=replace(first.optimizer, lr=8e-4, adamw_lr=7e-4, lr_min=0.0),
-        steps=9_000,
-        batch_size=16,
+        data=replace(first.data, words=words),
+        optimizer=replace(first.optimizer, lr=1.2e-3, adamw_lr=8e-4, lr_min=8e-4),
+        steps=4_800,
         init_from="runs/lite-stage1/weights.safetensors",
         output="runs/lite-stage2",
+    )
+
+
+def lite_stage3() -> TrainConfig:
+    """Third part of `lite`: all damages on larger crops, at a rate that falls to zero."""
+    first = lite_stage1()
+    return replace(
+        first,
+        recipe="lite_stage3",
+        task=replace(first.task, loss="bands"),
+        data=WINDOWS,
+        optimizer=replace(first.optimizer, lr=1e-3, adamw_lr=7e-4, lr_min=0.0, warmup=100),
+        ema=EMAConfig(decay=0.998),
+        steps=7_200,
+        batch_size=16,
+        init_from="runs/lite-stage2/weights.safetensors",
+        output="runs/lite-stage3",
     )
 
 
