@@ -81,7 +81,8 @@ class DataConfig:
     """Degradations to train on; empty = all (pairs: all types that are there; windows: those with
     no other word)."""
     clean: float = 1 / 11
-    """Generated and windows: share of clean samples, so that the network leaves good pictures unchanged."""
+    """Generated and windows: share of clean samples, so that the network leaves good pictures
+    unchanged."""
     chains: float = 0.15
     """Generated: share of samples with two degradations."""
     by: Literal["photo", "pixels"] = "pixels"
