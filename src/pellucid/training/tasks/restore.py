@@ -81,7 +81,7 @@ class RestoreOptions:
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": pixel.l1,
     "detail": pixel.l1_bands,
-    "bands": partial(pixel.l1_bands, light=0.5),
+    "bands": partial(pixel.l1_bands, light=0.25),
     "charbonnier": pixel.charbonnier,
     "psnr": pixel.negative_psnr,
     "psnr40": partial(pixel.negative_psnr, eps=1e-4),
