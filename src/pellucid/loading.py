@@ -23,9 +23,10 @@ from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.hardware import resolve_device, resolve_dtype
+from pellucid.imaging.convert import Picture
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import Prediction
-from pellucid.restorer import Picture, Restorer
+from pellucid.restorer import Restorer
 from pellucid.routing import Router
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
