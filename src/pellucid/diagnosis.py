@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pellucid.degradations import CLEAN
-from pellucid.imaging.evidence import CERTAIN, MEASURABLE, Evidence, reweigh, supports
+from pellucid.imaging.evidence import Evidence
 from pellucid.networks.contract import Guidance
+from pellucid.support import CERTAIN, MEASURABLE, reweigh, supports
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed

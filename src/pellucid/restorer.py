@@ -32,8 +32,7 @@ from pellucid.imaging.photo import Photo
 from pellucid.imaging.reader import MAX_PIXELS
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.prompts import WORDS as LEVELS
-from pellucid.vision_language.prompts import QualityPerceiver
+from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
 
 
 @dataclass(frozen=True, eq=False)

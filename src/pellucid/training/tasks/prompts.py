@@ -16,7 +16,7 @@ from pellucid.training.tasks.guidance import RANDOM, tokenizer_of
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import (
-    WORDS,
+    LEVELS,
     QualityPerceiver,
     QualityPrompts,
     triplets_told,
@@ -83,7 +83,7 @@ class PromptsTask(Task):
         words = self.perceiver.prompts.context[:, -1].float()
         if torch.pdist(words).min() == 0:
             raise UsageError(
-                f"the tokenizer does not tell {', '.join(WORDS)} apart: is it that of another "
+                f"the tokenizer does not tell {', '.join(LEVELS)} apart: is it that of another "
                 "tower?"
             )
 
