@@ -13,7 +13,7 @@ from pellucid.evaluation.gate import GateResult, five, judge
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.prompts import QualityPrompts, triplets_told
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
 
 class ByBrightness(torch.nn.Module):
@@ -78,7 +78,7 @@ def test_five_squares_are_corners_and_centre():
 def test_the_command_refuses_untrained_prompts(tmp_path, capsys):
     torch.manual_seed(0)
     clip = CLIP(replace(tiny.CLIP, text=replace(tiny.CLIP.text, context_length=18)))
-    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", 18))
+    prompts = QualityPrompts(clip, Tokenizer.from_file(LITE_TOKENIZER.path, 18))
     meta = {"kind": "quality-prompts", "config": {}}
     save_bundle(tmp_path / "p.safetensors", prompts.state_dict(), meta)
     meta = {"kind": "clip", "config": asdict(clip.config)}

@@ -31,9 +31,9 @@ from pellucid.training.tasks.prompts import PromptsOptions
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
-TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
+TOKENIZER = str(LITE_TOKENIZER.path)
 TEXT = replace(tiny.CLIP.text, context_length=18)
 GUIDED = GuidedResUNetConfig(**asdict(tiny.NETWORK), semantic_dim=32, degradation_dim=8)
 NONE = LossWeights(0.0, 0.0, 0.0)
