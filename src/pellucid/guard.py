@@ -17,8 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.imaging.evidence import CLEAN, Evidence, supports
+from pellucid.degradations import CLEAN
+from pellucid.imaging.evidence import Evidence
 from pellucid.imaging.photo import LUMA
+from pellucid.support import supports
 
 Decision = Literal["kept", "softened", "refused"]
 

@@ -12,43 +12,27 @@ the seams.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from pellucid.degradations import CLEAN
+from pellucid.diagnosis import diagnose
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
 from pellucid.guard import Decision, judge
-from pellucid.imaging.convert import as_batch, from_array, like_given
-from pellucid.imaging.evidence import (
-    CERTAIN,
-    MEASURABLE,
-    Evidence,
-    measure,
-    reweigh,
-    supports,
-)
-from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
+from pellucid.imaging.convert import Picture, like_given, opened, pixels_of
+from pellucid.imaging.evidence import Evidence, measure
 from pellucid.imaging.neutral import keep_neutral
+from pellucid.imaging.photo import Photo
+from pellucid.imaging.reader import MAX_PIXELS
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.preprocess import embed
-from pellucid.vision_language.prompts import WORDS as LEVELS
-from pellucid.vision_language.prompts import QualityPerceiver
-
-Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
-
-DETECTED = 0.3  # a degradation is named if it is at least this probable
+from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +115,7 @@ class Restorer(Engine):
         Accepts what :meth:`restore` accepts and raises what it raises.
         """
         self.check(words=words)
-        batch, photo = _opened(image, max_pixels)
+        batch, photo = opened(image, max_pixels)
         answers = self._diagnose(batch, words, self._measured(batch, photo))
         return answers if _is_batch(image) else answers[0]
 
@@ -205,7 +189,7 @@ class Restorer(Engine):
             PellucidError: too little memory, or the network gives no finite answer.
         """
         self.check(steps, preset, strength, tile, words)
-        batch, photo = _opened(image, max_pixels)
+        batch, photo = opened(image, max_pixels)
         evidence = self._measured(batch, photo)
         answers = _given(guidance, len(batch)) or self._diagnose(batch, words, evidence)
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
@@ -300,49 +284,12 @@ class Restorer(Engine):
         if not self.guard:
             return [None] * len(batch)
         tables = None if photo is None else photo.quantisation
-        return [measure(_pixels(picture), tables) for picture in batch]
+        return [measure(pixels_of(picture), tables) for picture in batch]
 
     def _diagnose(
         self, batch: Tensor, words: Sequence[str], evidence: Sequence[Evidence | None]
     ) -> list[Guidance]:
-        if self.controller is None:
-            return [Guidance()] * len(batch)
-        content, degradation = embed(self.controller, batch)
-        pairs = zip(content[:, None], degradation[:, None], strict=True)
-        if self.text_features is None:
-            return [Guidance(c, d) for c, d in pairs]
-        # The learned temperature, by which the shares are as sure as they are right; the README of
-        # DA-CLIP has 100, which is also what CLIP's own has learned.
-        scale = float(self.controller.logit_scale.exp())
-        features = self.text_features.to(degradation.device)
-        shares = classify(degradation, features, scale).tolist()
-        rows = zip(pairs, shares, evidence, strict=True)
-        return [self._named(c, d, row, words, seen) for (c, d), row, seen in rows]
-
-    def _named(
-        self,
-        content: Tensor,
-        degradation: Tensor,
-        shares: list[float],
-        words: Sequence[str],
-        evidence: Evidence | None,
-    ) -> Guidance:
-        """The diagnosis of one picture by the shares of all words."""
-        seen = dict(sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1]))
-        ranked = seen if evidence is None else reweigh(seen, evidence)
-        before, told = _found(seen), bool(words)
-        found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
-        if told:
-            found = tuple(word for word in words if word != CLEAN)
-        elif (set(found) ^ set(before)) & MEASURABLE:
-            words = found or (CLEAN,)  # the embedding says something else than the measurement
-        if words and set(words) <= set(self.words):
-            # Their text embeddings: the controller is trained to give the same directions.
-            assert self.text_features is not None
-            features = self.text_features[[self.words.index(word) for word in words]]
-            mean = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
-            degradation = mean * degradation.norm() / mean.norm()
-        return Guidance(content, degradation, found, ranked, told=told)
+        return diagnose(batch, evidence, self.controller, self.text_features, self.words, words)
 
     def _judged(
         self, image: Tensor, restoration: Restoration, answer: Guidance, evidence: Evidence | None
@@ -350,9 +297,9 @@ class Restorer(Engine):
         """Keep, soften or refuse a restoration by what was measured before and after."""
         if evidence is None:
             return restoration
-        restored = _pixels(restoration.picture)
+        restored = pixels_of(restoration.picture)
         verdict = judge(
-            _pixels(image),
+            pixels_of(image),
             restored,
             evidence,
             measure(restored),
@@ -397,43 +344,12 @@ class Restorer(Engine):
         return dict(zip(LEVELS, shares.tolist(), strict=True))
 
 
-def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
-    """The degradations that are probable enough to be named."""
-    return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
-
-
-def _certain(word: str, evidence: Evidence | None) -> bool:
-    """Whether a word may be named that the tower did not find: only if it is measured."""
-    return evidence is not None and (supports(evidence, word) or 0.0) >= CERTAIN
-
-
-def _pixels(picture: Tensor) -> np.ndarray:
-    """Float32 ``(H, W, 3)`` of ``(3, H, W)``."""
-    return np.ascontiguousarray(picture.float().permute(1, 2, 0).cpu().numpy())
-
-
 def _is_batch(image: Picture) -> bool:
     return isinstance(image, Tensor) and image.ndim == 4
 
 
-def _opened(image: Picture, max_pixels: int) -> tuple[Tensor, Photo | None]:
-    """Pictures ``(B, 3, H, W)``, float32, and the photo they come from if they are not tensors."""
-    if isinstance(image, Tensor):
-        return as_batch(image), None
-    if isinstance(image, Photo):
-        photo = image
-    elif isinstance(image, str | Path | bytes):
-        photo = read(image, max_pixels)
-    elif isinstance(image, Image.Image):
-        photo = from_pil(image)
-    else:
-        photo = from_array(image)
-    pixels = np.array(photo.pixels.transpose(2, 0, 1)[None], order="C")
-    return torch.from_numpy(pixels), photo
-
-
 def _one(image: Picture, max_pixels: int, what: str) -> Tensor:
-    batch, _ = _opened(image, max_pixels)
+    batch, _ = opened(image, max_pixels)
     if len(batch) > 1:
         raise UsageError(f"a batch has no {what}; ask for its pictures one by one")
     return batch

@@ -29,7 +29,7 @@ from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
 SIZE = 16
 TINY = CLIPConfig(
@@ -365,7 +365,7 @@ def test_an_exported_controller_is_what_inference_loads(model, batch, tmp_path):
 def test_a_network_is_taught_the_words_of_the_text_tower():
     text = dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
     clip = DaCLIP(dataclasses.replace(TINY, text=text)).clip
-    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    vocabulary = str(LITE_TOKENIZER.path)
     network = ResUNet(dataclasses.replace(NET, words=len(CLASSES)))
     teach_words(network, clip, vocabulary)
     tokens = Tokenizer.from_file(vocabulary, 12)(list(CLASSES))
@@ -392,7 +392,7 @@ def test_random_towers_are_trained_only_if_they_are_asked_for():
     for options in (ControllerOptions(), PromptsOptions()):
         with pytest.raises(UsageError, match=r"--task\.clip"):
             options.build()
-    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    vocabulary = str(LITE_TOKENIZER.path)
     config = dataclasses.replace(
         TINY, text=dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
     )

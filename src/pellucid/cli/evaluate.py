@@ -18,7 +18,7 @@ from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
     from pellucid.evaluation.protocols import Case
-    from pellucid.evaluation.run import Result
+    from pellucid.evaluation.run import Evaluated
     from pellucid.evaluation.scoring import Source
 
 EXAMPLES = """
@@ -192,7 +192,7 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
     return sources
 
 
-def _show(results: Sequence[Result], comparison: list[list[str]] | None, as_json: bool) -> None:
+def _show(results: Sequence[Evaluated], comparison: list[list[str]] | None, as_json: bool) -> None:
     from pellucid.evaluation import report
 
     if as_json:

@@ -39,8 +39,8 @@ MAX_PSNR = 99.0  # dB, of equal pictures
 BINS = 15  # of the calibration error
 
 
-def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidance:
-    """What the controller sees, with both embeddings zero, as training drops them."""
+def _unguided(restorer: Restorer, photo: Photo) -> Guidance:
+    """The diagnosis with both embeddings zero, as training drops them, and without words."""
     found = restorer.diagnose(photo)
     content, degradation = (
         e if e is None else torch.zeros_like(e) for e in (found.content, found.degradation)
@@ -50,11 +50,12 @@ def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidanc
 
 BLIND, TOLD, UNGUIDED = "blind", "told", "unguided"
 # Holes told by `SET/mask` are one more way, once `Restorer.restore` takes a mask.
-WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], Guidance]] = {
-    BLIND: lambda restorer, photo, words: restorer.diagnose(photo),
-    TOLD: lambda restorer, photo, words: restorer.diagnose(photo, words=words),
-    UNGUIDED: _unguided,
+WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], dict[str, Any]]] = {
+    BLIND: lambda restorer, photo, words: {},
+    TOLD: lambda restorer, photo, words: {"words": words},
+    UNGUIDED: lambda restorer, photo, words: {"guidance": _unguided(restorer, photo)},
 }
+"""Arguments of `Restorer.run` for a picture and its true words."""
 
 
 class SetSource(ModelSource):
@@ -69,12 +70,12 @@ class SetSource(ModelSource):
     def restore(self, case: SetCase, damaged: Tensor, seed: int) -> Answer:
         """Diagnose and restore; diffusion models draw their noise from the seed."""
         photo = read(case.input)
-        found = WAYS[self.way](self.restorer, photo, case.words)
-        seeded = {"seed": seed} if self.restorer.is_diffusion else {}
-        restored = self.restorer.restore(photo, guidance=found, **seeded, **self.options)
+        asked = WAYS[self.way](self.restorer, photo, case.words)
+        found = self.restorer.run(photo, seed=seed, **asked, **self.options)
+        restored: Photo = found.picture
         pixels = restored.luma[..., None].repeat(3, 2) if restored.grey else restored.pixels
         picture = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
-        return Answer(picture, found.probabilities)
+        return Answer(picture, found.guidance.probabilities)
 
 
 def score_folder(

@@ -15,7 +15,6 @@ from pellucid.training.tasks.controller import ControllerOptions
 from pellucid.training.tasks.diffusion import DiffusionOptions
 from pellucid.training.tasks.restore import RestoreOptions
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
-from pellucid.zoo import SHIPPED
 
 LITE = CLIPConfig(
     embed_dim=256,
@@ -23,7 +22,6 @@ LITE = CLIPConfig(
     text=TextConfig(context_length=32, vocab_size=4000, width=128, heads=4, layers=4),
     views="windows",
 )
-TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
 WINDOWS = DataConfig(
     root="data/windows/train", validation="data/windows/held-out", kind="windows", crop=128
 )
@@ -37,7 +35,7 @@ def lite_naming() -> TrainConfig:
         task=ControllerOptions(
             model=LITE,
             clip="runs/lite-clip-base.safetensors",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
             captions=False,
             content=False,
         ),
@@ -83,7 +81,7 @@ def lite_words() -> TrainConfig:
         optimizer=replace(naming.optimizer, lr=4e-4),
         steps=5_000,
         batch_size=32,
-        init_from=str(SHIPPED / "lite-clip.safetensors"),
+        init_from="lite",
         output="runs/lite-words",
         save_every=500,
         validate_every=1_000,
@@ -101,7 +99,7 @@ def lite_named() -> TrainConfig:
         task=RestoreOptions(
             network=ResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             words="runs/lite-clip-base.safetensors",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
             loss="psnr40",
         ),
         data=replace(PHOTOS, crop=64, chains=0.1),
@@ -156,7 +154,7 @@ def lite_stage1() -> TrainConfig:
                 statistics=True,
             ),
             words="lite",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
             context_dropout=0.35,
             wrong_words=0.1,
             loss="detail",

@@ -44,7 +44,8 @@ class RestoreOptions:
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
-    """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    """Of the text tower: JSON file of the `tokenizers` library, or a model in `pellucid.zoo`;
+    empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     wrong_words: float = 0.0
     loss: Literal["l1", "detail", "bands", "charbonnier", "psnr", "psnr40"] = "l1"
