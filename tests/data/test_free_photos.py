@@ -35,17 +35,15 @@ def site(tmp_path):
 def test_what_is_there_is_fetched_and_reduced_and_what_is_not_is_named(site, tmp_path, capsys):
     table, out = tmp_path / "table.tsv", tmp_path / "out"
     rows = ["file\tsource\tauthor\tlicence\twidth\theight"]
-    rows += [
-        f"x_{i}.jpg\towner/name@abc:{p}\t\tCC0\t40\t30" for i, p in enumerate(("a photo.png",))
-    ]
+    rows += ["x.jpg\towner/name@abc:a photo.png\t\tCC0\t40\t30"]
     rows += ["y.jpg\towner/name@abc:none.png\t\tCC0\t40\t30"]
     table.write_text("\n".join(rows))
     arguments = ["--out", str(out), "--table", str(table), "--site", site]
     assert script.main(arguments) == 1
     said = capsys.readouterr()
     assert "1 of 2" in said.out and "none.png" in said.err
-    assert [p.name for p in out.iterdir()] == ["x_0.png"]
-    picture = Image.open(out / "x_0.png")
+    assert [p.name for p in out.iterdir()] == ["x.png"]
+    picture = Image.open(out / "x.png")
     assert picture.size == (40, 30) and picture.getpixel((20, 15)) == (200, 100, 50)
 
 

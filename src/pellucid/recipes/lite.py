@@ -197,16 +197,20 @@ def lite_stage2() -> TrainConfig:
 
 
 def lite_stage3() -> TrainConfig:
-    """Third part of `lite`: all damages on larger crops, at a rate that falls to zero."""
+    """Third part of `lite`: all damages on larger crops, at a rate that falls to zero.
+
+    The light of a picture is changed only by words. Where the network had to guess it as well, what
+    it knew of noise was lost again: 2.4 dB of gain after 600 steps, 4.8 before.
+    """
     first = lite_stage1()
     return replace(
         first,
         recipe="lite_stage3",
-        task=replace(first.task, loss="bands"),
+        task=replace(first.task, loss="bands", always_told=("hazy", "low-light", "shadowed")),
         data=WINDOWS,
-        optimizer=replace(first.optimizer, lr=1e-3, adamw_lr=7e-4, lr_min=0.0, warmup=100),
+        optimizer=replace(first.optimizer, lr=8e-4, adamw_lr=6e-4, lr_min=0.0, warmup=100),
         ema=EMAConfig(decay=0.998),
-        steps=7_200,
+        steps=6_600,
         batch_size=16,
         init_from="runs/lite-stage2/weights.safetensors",
         output="runs/lite-stage3",
