@@ -180,6 +180,7 @@ class ResUNet(RestorationNetwork):
         self.prompt = Prompt(config.context_dim, embed, config.words)
         if config.statistics:
             self.statistics = Statistics(embed)
+        self.unguided = config.statistics  # only such networks were trained so
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )
