@@ -29,8 +29,6 @@ FILES = {
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
 WINDOWS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py, in windows"
-    "photographs of scripts/fetch_photos.py (training split) and fetch_free_photos.py, windows"
-)
 
 
 def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
