@@ -79,7 +79,7 @@ def lite_words() -> TrainConfig:
         task=replace(naming.task, clip="random"),
         data=WINDOWS,
         optimizer=replace(naming.optimizer, lr=4e-4),
-        steps=3_000,
+        steps=2_600,
         batch_size=32,
         init_from="lite",
         output="runs/lite-words",
