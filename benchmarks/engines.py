@@ -98,8 +98,8 @@ def table(args: argparse.Namespace) -> None:
     rates["bfloat16"] = matrix_rate(torch.bfloat16)
     named = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in rates.items())
     print(f"{cpu_name()} ({instructions()}), {torch.get_num_threads()} threads, {named}.\n")
-    print("| model | engine | precision | image | seconds | network, s/MP | multiplications, s/MP ")
-    print("| peak memory |\n|---|---|---|---|---|---|---|---|", flush=True)
+    print("| model | engine | precision | image | seconds | network, s/MP ", end="")
+    print("| multiplications, s/MP | peak memory |\n|---|---|---|---|---|---|---|---|", flush=True)
     for model in args.models:
         for engine in args.engines:
             for dtype in PRECISIONS[engine]:

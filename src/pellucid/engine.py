@@ -72,7 +72,7 @@ class Engine:
         if dtype == "auto" and self.dtype not in {*network.dtypes} & {*computes}:
             self.dtype = torch.float32
         self.engine = engine
-        self._computing: Callable[..., Tensor] | None = None  # made at the first call
+        self._computing: Any = None  # of `ENGINES`, made at the first call
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         self.semantics = semantics
@@ -181,7 +181,7 @@ class Engine:
             part.to(self.device, memory_format=torch.channels_last) if part.ndim == 4 else part
             for part in (image, *others)
         ]
-        if self._computing is None:
+        if self._computing is None or self._computing.network is not self.network:
             self._computing = self._chosen(parts, condition)
         result = self._computing(parts, condition)
         if torch.isfinite(result).all():
@@ -196,7 +196,7 @@ class Engine:
             "are its weights damaged?"
         )
 
-    def _chosen(self, parts: list[Tensor], condition: Any) -> Callable[..., Tensor]:
+    def _chosen(self, parts: list[Tensor], condition: Any) -> Any:
         """The engine; "auto" is decided here, where an example of a condition is at hand."""
         if self.engine == AUTO:
             self.engine = fastest(

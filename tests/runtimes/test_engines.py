@@ -80,6 +80,15 @@ def test_a_restorer_tiles_by_another_engine_as_by_pytorch(cache):
         assert (found - right).abs().max() <= 1e-4
 
 
+def test_a_restorer_chooses_its_engine_at_its_first_picture(cache):
+    image = torch.rand(1, 3, 40, 50)
+    restorer = tiny.restorer(engine="auto")
+    assert (restorer.restore(image) - tiny.restorer().restore(image)).abs().max() <= 1e-4
+    (row,) = choice.measured()
+    assert row["model"] == "tiny" and row["chosen"] == restorer.engine
+    assert set(row["seconds"]) == {"torch", "onnxruntime", "openvino"} and not row["wrong"]
+
+
 def test_conditions_are_rebuilt_as_they_were():
     condition = PerceiveCondition((torch.zeros(1), torch.ones(1)), torch.full((1,), 2.0))
     again = rebuilt(condition, iter(flat(condition)))

@@ -36,9 +36,11 @@ COMMANDS = {
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "average": Command("pellucid.cli.average:main", "average the weights of several runs"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
+    "export": Command("pellucid.cli.export:main", "write a model as ONNX graphs"),
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
+EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx"}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 

@@ -150,7 +150,8 @@ class Statistics(nn.Module):
         ``(B, embed_dim)``."""
         small = min(image.shape[-2:]) < self.BLOCK
         means = image if small else F.avg_pool2d(image, self.BLOCK)
-        rows, columns = (-(-side // self.MOST) for side in means.shape[-2:])
+        # Not -(-side // MOST): exporters of graphs divide towards zero.
+        rows, columns = ((side + self.MOST - 1) // self.MOST for side in means.shape[-2:])
         means = means[..., ::rows, ::columns].float()
         values = torch.cat([means, means.amin(1, keepdim=True)], 1).flatten(2)
         points = torch.tensor(self.QUANTILES, device=values.device)
@@ -180,6 +181,7 @@ class ResUNet(RestorationNetwork):
         self.prompt = Prompt(config.context_dim, embed, config.words)
         if config.statistics:
             self.statistics = Statistics(embed)
+        self.unguided = config.statistics  # only such networks were trained so
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )

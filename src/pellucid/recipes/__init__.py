@@ -40,6 +40,10 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 }
 
 
+STAGES: dict[str, tuple[str, ...]] = {"lite": ("lite_stage1", "lite_stage2", "lite_stage3")}
+"""Trainings in several runs: each starts from the weights of the one before."""
+
+
 def recipe(name: str) -> TrainConfig:
     """Return the config of a recipe.
 
