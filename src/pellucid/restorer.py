@@ -312,6 +312,13 @@ class Restorer(Engine):
             restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
         )
 
+    def _asked(self, answer: Guidance) -> Guidance:
+        """What guides the network: nothing where no word was found and it can do without."""
+        found = answer.words or answer.told
+        if found or answer.degradation is None or not self.network.unguided:
+            return answer
+        return replace(answer, degradation=torch.zeros_like(answer.degradation))
+
     def _run(
         self,
         batch: Tensor,
@@ -323,7 +330,7 @@ class Restorer(Engine):
     ) -> list[Restoration]:
         """Restore diagnosed pictures by common network calls."""
         began = time.perf_counter()
-        guidance = self.completed(batch, Guidance.joined(answers))
+        guidance = self.completed(batch, Guidance.joined([self._asked(a) for a in answers]))
         condition = self.condition(batch, guidance)
         result = self.restored(batch, condition, **options, progress=progress)
         if strength < 1:

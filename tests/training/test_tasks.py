@@ -175,6 +175,28 @@ def test_restoration_learns_with_guidance_and_without(model, batch):
         assert last < 0.8 * first
 
 
+def test_true_words_are_told_missing_or_wrong_and_some_always_told(model):
+    words = ["noisy", "rainy", "hazy", "noisy+hazy"] * 50
+    embed_words = WordEmbeddings(model.clip, tokenize)
+    true = embed_words(words)
+
+    class Seen(ResUNet):
+        def condition(self, image, guidance):
+            self.seen = guidance.degradation
+            return super().condition(image, guidance)
+
+    rates = {"context_dropout": 0.3, "wrong_words": 0.2, "always_told": ("hazy",)}
+    task = RestoreTask(Seen(NET), words=embed_words, **rates)
+    batch = {"lq": torch.rand(len(words), 3, 8, 8), "word": words}
+    task.condition(batch, generator())
+    seen = task.network.seen
+    right, missing = (seen == true).all(1), (seen == 0).all(1)
+    light = torch.tensor(["hazy" in word for word in words])
+    assert right[light].all()
+    assert 0.2 < missing[~light].float().mean() < 0.4
+    assert 0.1 < (~missing & ~right)[~light].float().mean() < 0.3
+
+
 def test_the_loss_of_an_untrained_network_is_the_distance_of_the_pair(batch):
     loss, metrics = RestoreTask(ResUNet(NET))(batch, generator())
     assert loss.item() == pytest.approx(pixel.l1(batch["lq"], batch["gt"]).item())

@@ -8,7 +8,8 @@ follows DA-CLIP (ICLR 2024, sections 3.3 and 3.4 and the official U-Net): the de
 selects from a learned prompt and modulates every block by scale and shift, together with the time
 embedding in the diffusion version; the content embedding enters the deeper levels by cross-
 attention over one token, which is a bias per image. Both start at zero, so the untrained
-conditioning changes nothing.
+conditioning changes nothing. With ``statistics`` the light of the whole picture modulates every
+block as well, with or without a prompt.
 
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 """
@@ -39,6 +40,7 @@ class ResUNetConfig:
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
     words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
+    statistics: bool = False  # whether picture-wide statistics modulate the blocks, too
 
 
 class Condition(NamedTuple):
@@ -60,6 +62,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         if embed_dim is not None:
             self.modulation = zeroed(nn.Linear(embed_dim, 2 * channels))
+        nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
         zeroed(self.conv2)
 
     def forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:
@@ -119,6 +122,39 @@ class Prompt(nn.Module):
         return self.out(weights * self.prompt.numel() * self.prompt)
 
 
+class Statistics(nn.Module):
+    """Modulation by the light of the whole picture (ours): quantiles of its channels.
+
+    Haze, darkness, a colour cast and shadow show in how the brightness of each channel, and of the
+    darkest channel of each pixel (He et al. 2009), is distributed. Means of 4x4 px are read, so
+    that noise and streaks count little.
+    """
+
+    QUANTILES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+    BLOCK = 4
+    MOST = 256  # blocks read along each side, evenly spread
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        inputs = 4 * len(self.QUANTILES) + embed_dim
+        self.read = nn.Sequential(
+            nn.Linear(inputs, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim)
+        )
+
+    def forward(self, image: Tensor, prompt: Tensor) -> Tensor:
+        """From ``(B, 3, H, W)`` in [0, 1] and the prompt ``(B or 1, embed_dim)`` to an embedding
+        ``(B, embed_dim)``."""
+        small = min(image.shape[-2:]) < self.BLOCK
+        means = image if small else F.avg_pool2d(image, self.BLOCK)
+        rows, columns = (-(-side // self.MOST) for side in means.shape[-2:])
+        means = means[..., ::rows, ::columns].float()
+        values = torch.cat([means, means.amin(1, keepdim=True)], 1).flatten(2)
+        points = torch.tensor(self.QUANTILES, device=values.device)
+        quantiles = values.quantile(points, dim=-1).permute(1, 2, 0).flatten(1)
+        spread = 4 * (quantiles - 0.5).to(prompt.dtype)  # of variance near 1 over photographs
+        return self.read(torch.cat([spread, prompt.expand(len(spread), -1)], 1))
+
+
 class ResUNet(RestorationNetwork):
     """Deterministic restorer: ``net(image, condition)`` with image ``(B, 3, H, W)`` in [0, 1], any
     H, W >= 1."""
@@ -138,6 +174,9 @@ class ResUNet(RestorationNetwork):
             return Blocks(ResBlock(width, embed) for _ in range(count))
 
         self.prompt = Prompt(config.context_dim, embed, config.words)
+        if config.statistics:
+            self.statistics = Statistics(embed)
+        self.unguided = config.statistics  # only such networks were trained so
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )
@@ -156,6 +195,17 @@ class ResUNet(RestorationNetwork):
             blocks(n, w) for n, w in zip(config.decoder_blocks, widths, strict=False)
         )
         self.head = zeroed(nn.Conv2d(widths[0], 2 * 12, 3, padding=1))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Keep the variance of features through the depth.
+
+        PyTorch's own initial kernels are smaller by sqrt(6). Without norms that is much too small:
+        the features vanish, and the training starts slowly.
+        """
+        for conv in (self.stem, *self.down, *self.up):
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
 
     def _reach(self) -> int:
         """Receptive field on one side, in px: how far a pixel can influence another."""
@@ -182,6 +232,8 @@ class ResUNet(RestorationNetwork):
         if degradation is None:
             degradation = reference.new_zeros(1, self.config.context_dim)
         embedding = self.prompt(degradation)
+        if self.config.statistics:
+            embedding = embedding + self.statistics(image, embedding)
         if content is None:
             biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
         else:
