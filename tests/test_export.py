@@ -1,6 +1,7 @@
 """Exported graphs give the numbers of the networks they were made of."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,24 @@ def test_a_diffusion_network_is_one_call_of_its_sampler(tmp_path):
     session = onnxruntime.InferenceSession(path)
     found = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_openvino_has_a_format_of_its_own(tmp_path):
+    import openvino
+
+    network = tiny.randomised(ResUNet(tiny.NETWORK)).eval()
+    restorer = Restorer(network, tiny.controller(), device="cpu", dtype="float32")
+    path, tower = export(restorer, tmp_path / "net.xml")
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
+    core = openvino.Core()
+    about = json.loads(core.read_model(path).get_rt_info(["pellucid"]).astype(str))
+    assert about["multiple"] == network.multiple and about["weights"] == restorer.fingerprint()
+    model = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    image, given = torch.rand(1, 3, 40, 64), torch.randn(1, 16)
+    inputs = {"image": image.numpy(), "content": given.numpy(), "degradation": given.numpy()}
+    expected = network(image, network.condition(image, Guidance(given, given)))
+    assert np.abs(model(inputs)[0] - expected.numpy()).max() < 1e-4
+    assert core.read_model(tower).inputs[0].any_name == "view"
 
 
 def test_semantics_are_read_from_the_picture_in_the_graph(tmp_path):

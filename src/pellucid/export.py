@@ -1,4 +1,4 @@
-"""Write a model as ONNX graphs, which run without this package and without PyTorch (ours).
+"""Write a model as graphs, ONNX or OpenVINO, which run without this package and PyTorch (ours).
 
     network, tower = export(pellucid.load("lite", dtype="float32"), "lite.onnx")
 
@@ -26,6 +26,7 @@ from pellucid.vision_language.image_tower import ImageTower
 
 SHAPE = 96, 64  # px, of the picture that is traced; any multiple of a network's `multiple`
 TOWER = "tower"
+SUFFIXES = (".onnx", ".xml")
 
 
 class _Restoring(nn.Module):
@@ -80,18 +81,18 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
 
     Args:
         restorer: of one network, in float32.
-        path: ends in ``.onnx``.
+        path: ends in ``.onnx`` or, for OpenVINO's own format, in ``.xml``.
 
     Returns:
         The files written.
 
     Raises:
         UsageError: the name, or a network that needs something else.
-        ModuleNotFoundError: onnx and onnxscript are missing (the extra ``onnx``).
+        ModuleNotFoundError: onnx and onnxscript (the extra ``onnx``) or openvino are missing.
     """
     path = Path(path)
-    if path.suffix != ".onnx":
-        raise UsageError(f"{path}: the name must end in .onnx")
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
     network, controller = restorer.network, restorer.controller
     reads = restorer.semantics if "semantics" in network.needs else None
     names = tuple(sorted(network.needs - ({"semantics"} if reads is not None else set())))
@@ -117,7 +118,7 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
         return (path,)
     side = controller.config.vision.image_size
     view = torch.rand(1, 3, side, side)
-    beside = path.with_name(f"{path.stem}-{TOWER}.onnx")
+    beside = path.with_name(f"{path.stem}-{TOWER}{path.suffix}")
     outputs = ["content", "degradation"]
     seeing = _Seeing(controller).eval()
     write_graph(seeing, (view,), (None,), ["view"], outputs, beside, about)

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -75,7 +76,7 @@ def write_graph(
     path: Path,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a module as an ONNX file; a file that is there is replaced at once or not at all.
+    """Write a module as a file; one that is there is replaced when the new one is complete.
 
     Args:
         module: in evaluation mode, on the CPU.
@@ -83,8 +84,9 @@ def write_graph(
         dynamic: for each argument the dimensions that vary, as ``torch.export`` takes them.
         inputs: names of the graph's inputs. Those that the module does not read are left out.
         outputs: names of its outputs.
-        path: ends in ``.onnx``; weights beyond 2 GB go into a file beside it.
-        metadata: becomes ``metadata_props`` of the model.
+        path: ends in ``.onnx`` or, for OpenVINO's own format, in ``.xml``; the weights of that one
+            are in ``.bin`` beside it.
+        metadata: becomes ``metadata_props`` of an ONNX model, ``rt_info`` of OpenVINO's.
     """
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it asks for torchvision
@@ -106,9 +108,23 @@ def write_graph(
     assert program is not None
     program.model.metadata_props.update(metadata or {})
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    program.save(unfinished)
-    unfinished.replace(path)
+    with TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+        unfinished = Path(folder) / path.with_suffix(".onnx").name
+        program.save(unfinished)
+        if path.suffix == ".xml":
+            _convert(unfinished, Path(folder) / path.name, metadata or {})
+            unfinished.unlink()
+        for file in sorted(Path(folder).iterdir()):  # .bin before the .xml that names it
+            file.replace(path.with_name(file.name))
+
+
+def _convert(graph: Path, target: Path, metadata: Mapping[str, str]) -> None:
+    import openvino
+
+    model = openvino.convert_model(graph)
+    for name, value in metadata.items():
+        model.set_rt_info(value, [name])
+    openvino.save_model(model, target, compress_to_fp16=False)
 
 
 def tile_graph(network: RestorationNetwork, pictures: Sequence[Tensor], condition: Any) -> Path:
