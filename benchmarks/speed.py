@@ -109,7 +109,8 @@ def official(rate: float) -> None:
     from pellucid.diffusion.sde import MeanRevertingSDE
     from pellucid.hardware import resolve_dtype
     from pellucid.networks.contract import Guidance
-    from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet, TransformerBlock
+    from pellucid.networks.irsde_attention import TransformerBlock
+    from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet
 
     torch.manual_seed(0)
     net = ConditionalUNet(UNIVERSAL).eval()

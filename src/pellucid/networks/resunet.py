@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import pad_to_multiple, sinusoidal
+from pellucid.networks.layers import Blocks, pad_to_multiple, sinusoidal, zeroed
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,9 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         if embed_dim is not None:
-            self.modulation = nn.Linear(embed_dim, 2 * channels)
-            nn.init.zeros_(self.modulation.weight)
-            nn.init.zeros_(self.modulation.bias)
+            self.modulation = zeroed(nn.Linear(embed_dim, 2 * channels))
         nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        zeroed(self.conv2)
 
     def forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         h = self.conv1(x)
@@ -83,9 +80,7 @@ class OneTokenCrossAttention(nn.Module):
     def __init__(self, context_dim: int, channels: int):
         super().__init__()
         self.to_v = nn.Linear(context_dim, channels, bias=False)
-        self.to_out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.to_out.weight)
-        nn.init.zeros_(self.to_out.bias)
+        self.to_out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, content: Tensor) -> Tensor:
         return self.to_out(self.to_v(content))[:, :, None, None]
@@ -102,6 +97,7 @@ class Prompt(nn.Module):
     """
 
     SHARPNESS = 30.0
+    words: Tensor
 
     def __init__(self, context_dim: int, embed_dim: int, words: int = 0):
         super().__init__()
@@ -175,8 +171,8 @@ class ResUNet(RestorationNetwork):
         self.multiple = 2 ** (levels + 1)
         self.overlap = 2 * self._reach()
 
-        def blocks(count: int, width: int) -> nn.ModuleList:
-            return nn.ModuleList(ResBlock(width, embed) for _ in range(count))
+        def blocks(count: int, width: int) -> Blocks:
+            return Blocks(ResBlock(width, embed) for _ in range(count))
 
         self.prompt = Prompt(config.context_dim, embed, config.words)
         if config.statistics:
@@ -199,19 +195,18 @@ class ResUNet(RestorationNetwork):
         self.decoder = nn.ModuleList(
             blocks(n, w) for n, w in zip(config.decoder_blocks, widths, strict=False)
         )
-        self.head = nn.Conv2d(widths[0], 2 * 12, 3, padding=1)
+        self.head = zeroed(nn.Conv2d(widths[0], 2 * 12, 3, padding=1))
         self._initialise()
 
     def _initialise(self) -> None:
-        """Keep the variance of features through the depth; start as the identity.
+        """Keep the variance of features through the depth.
 
         PyTorch's own initial kernels are smaller by sqrt(6). Without norms that is much too small:
         the features vanish, and the training starts slowly.
         """
         for conv in (self.stem, *self.down, *self.up):
+            assert isinstance(conv, nn.Conv2d)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def _reach(self) -> int:
         """Receptive field on one side, in px: how far a pixel can influence another."""
@@ -281,22 +276,19 @@ class ResUNet(RestorationNetwork):
         for level, (blocks, down) in enumerate(zip(self.encoder, self.down, strict=True)):
             if level >= first:
                 x = x + content[level - first].to(x.dtype)
-            for block in blocks:
-                x = block(x, embedding)
+            x = blocks(x, embedding)
             skips.append(x)
             x = down(x)
         if content:
             x = x + content[-1].to(x.dtype)
         if adapters:
             x = adapters[-1](x)
-        for block in self.middle:
-            x = block(x, embedding)
+        x = self.middle(x, embedding)
         for level in reversed(range(len(self.decoder))):
             x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
             if adapters:
                 x = adapters[level](x)
-            for block in self.decoder[level]:
-                x = block(x, embedding)
+            x = self.decoder[level](x, embedding)
         return F.pixel_shuffle(self.head(x), 2)[..., :h, :w]
 
 
@@ -315,6 +307,6 @@ class DiffusionResUNet(ResUNet):
         self.time = nn.Sequential(nn.Linear(64, embed), nn.SiLU(), nn.Linear(embed, embed))
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
+        time = self.time(sinusoidal(t, 64).to(self.stem.weight.dtype))
         x = torch.cat([x - mu, mu], 1)
         return self.mapped(mu, x, condition.embedding + time, condition.content)
