@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.completion import Holes, filled, holes_of, reason_of, with_holes, without_holes
 from pellucid.diagnosis import diagnose
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
@@ -27,6 +28,7 @@ from pellucid.errors import UsageError
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import Picture, like_given, opened, pixels_of
 from pellucid.imaging.evidence import Evidence, measure
+from pellucid.imaging.masks import Mask, feathered, masks_of, region_of
 from pellucid.imaging.neutral import keep_neutral
 from pellucid.imaging.photo import Photo
 from pellucid.imaging.reader import MAX_PIXELS
@@ -44,7 +46,7 @@ class Restoration:
     guidance: Guidance
     """What guided the network."""
     model: str
-    """Name of the model that restored it."""
+    """Name of the model that restored it; "fill" if only holes were filled, without a network."""
     seconds: float
     """Wall time; of a batch the picture's share."""
     damage: np.ndarray | None = None
@@ -151,6 +153,9 @@ class Restorer(Engine):
         tile: int | None = None,
         guidance: Guidance | Sequence[Guidance] | None = None,
         words: Sequence[str] = (),
+        mask: Mask | None = None,
+        region: Sequence[int] | None = None,
+        missing: Mask | None = None,
         damage: bool = False,
         quality: bool = False,
         max_pixels: int = MAX_PIXELS,
@@ -178,26 +183,51 @@ class Restorer(Engine):
                 its list.
             words: the degradations, if you know them better: names in ``Restorer.words``, which
                 guide in place of what the controller finds.
+            mask: restore only where it is white, and fade within 16 px around it; see
+                ``imaging.masks.masks_of`` for what it may be. The diagnosis is of the whole.
+            region: the same with a rectangle ``(x, y, width, height)`` in pixels.
+            missing: white where the picture has holes; they are filled from their surroundings
+                first. Without other damage all other pixels come back exactly.
             damage: also map the damage, if the model can.
             quality: also measure the quality before and after, if there is a perceiver.
             max_pixels: largest picture that is read.
             progress: is called with the share that is done, in [0, 1].
 
         Raises:
-            ImageError: a file cannot be read.
+            ImageError: a file cannot be read, or a mask or a region does not fit the picture.
             UsageError: an argument is out of range or makes no sense for this model.
             PellucidError: too little memory, or the network gives no finite answer.
         """
         self.check(steps, preset, strength, tile, words)
-        batch, photo = opened(image, max_pixels)
-        evidence = self._measured(batch, photo)
-        answers = _given(guidance, len(batch)) or self._diagnose(batch, words, evidence)
+        given, photo = opened(image, max_pixels)
+        size = len(given), *given.shape[2:]
+        if mask is not None and region is not None:
+            raise UsageError("give a mask or a region, not both")
+        where = masks_of(mask, "mask", size, max_pixels)
+        where = region_of(region, size) if where is None else where
+        absent = masks_of(missing, "missing", size, max_pixels)
+        evidence = self._measured(given, photo)
+        answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence)
+        seen, holes = answers, holes_of(absent, answers, evidence)
+        began = time.perf_counter()
+        batch = filled(given, holes)
+        if batch is not given:
+            evidence = self._measured(batch, photo)
+            found = None if guidance is not None else self._diagnose(batch, words, evidence)
+            answers = self._without(holes, answers, found)
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
-        for i, answer in enumerate(answers):
-            groups.setdefault(self.route(answer), []).append(i)
         restored: list[Any] = [None] * len(batch)
-        done = 0
+        for i, answer in enumerate(answers):
+            if holes[i] is None or answer.words or not self.words:
+                groups.setdefault(self.route(answer), []).append(i)
+            else:  # nothing else is wrong: no network is asked
+                seconds = (time.perf_counter() - began) / len(batch)
+                shown = holes[i].astype(np.float32) if damage and self.maps_damage else None
+                restored[i] = Restoration(batch[i], answer, "fill", seconds, shown)
+        done = sum(result is not None for result in restored)
+        if progress is not None and not groups:
+            progress(1.0)
         for chosen, members in groups.items():
             most = max(1, chosen.side**2 // (batch.shape[-2] * batch.shape[-1]))
             for first in range(0, len(members), most):
@@ -209,12 +239,17 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
-                    restoration = self._judged(batch[i], restoration, answers[i], evidence[i])
-                    grey = keep_neutral(batch[i], restoration.picture)
-                    restored[i] = replace(restoration, picture=grey)
+                    restored[i] = self._judged(batch[i], restoration, answers[i], evidence[i])
                 done += len(part)
+        for i, result in enumerate(restored):
+            result, picture = _with_holes(result, holes[i], seen[i]), result.picture
+            if strength < 1:
+                picture = picture + (1 - strength) * (given[i] - batch[i])
+            if where is not None:
+                picture = given[i] + feathered(where[i]).to(picture) * (picture - given[i])
+            restored[i] = replace(result, picture=keep_neutral(given[i], picture))
         for i, result in enumerate(restored if quality else ()):
-            before, after = self._quality(batch[i : i + 1]), self._quality(result.picture[None])
+            before, after = self._quality(given[i : i + 1]), self._quality(result.picture[None])
             if before and after:
                 restored[i] = replace(result, quality=(before, after))
         if photo is not None:
@@ -291,6 +326,15 @@ class Restorer(Engine):
     ) -> list[Guidance]:
         return diagnose(batch, evidence, self.controller, self.text_features, self.words, words)
 
+    def _without(
+        self, holes: Holes, answers: list[Guidance], found: list[Guidance] | None
+    ) -> list[Guidance]:
+        """Guidance of filled pictures: what is wrong with them beside their holes."""
+        return [
+            answer if hole is None else without_holes(answer if found is None else found[i])
+            for i, (answer, hole) in enumerate(zip(answers, holes, strict=True))
+        ]
+
     def _judged(
         self, image: Tensor, restoration: Restoration, answer: Guidance, evidence: Evidence | None
     ) -> Restoration:
@@ -349,6 +393,15 @@ class Restorer(Engine):
             return None
         shares = self.perceiver.score(picture.to(self.device)).probabilities[0]
         return dict(zip(LEVELS, shares.tolist(), strict=True))
+
+
+def _with_holes(restoration: Restoration, hole: np.ndarray | None, seen: Guidance) -> Restoration:
+    """The restoration of a filled picture, with what was seen of its holes in its report."""
+    if hole is None:
+        return restoration
+    reason = reason_of(hole, restoration.reason)
+    guidance = replace(with_holes(restoration.guidance), probabilities=seen.probabilities)
+    return replace(restoration, guidance=guidance, reason=reason)
 
 
 def _is_batch(image: Picture) -> bool:

@@ -63,7 +63,8 @@ class Evaluate:
     ways: Annotated[
         tuple[str, ...], arg(metavar="WAY...", help_behavior_hint="(default: all)")
     ] = ()
-    """Protocol sets: blind, told (the right word), unguided; the first gets the long table."""
+    """Protocol sets: blind, told (the right word), unguided, masked (told word and holes); the
+    first gets the long table."""
     sheets: Flag = False
     """Protocol sets: draw every picture before, after and as it should be: sheets/SET.png."""
     train: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()

@@ -28,6 +28,8 @@ examples:
   pellucid restore holiday/ --skip-existing          continue a run that was stopped
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
   pellucid restore photo.jpg --words shadowed        the damage, where the model errs
+  pellucid restore photo.jpg --missing scratches.png  fill what is white there
+  pellucid restore photo.jpg --region 40,60,300,200  restore only there
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
   pellucid restore rain.jpg --map                    and show where the damage was
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
@@ -63,6 +65,12 @@ class Restore:
         arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
     ] = None
     """What is wrong, if you know it better: hazy, or rainy,noisy (`pellucid diagnose` has all)."""
+    mask: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Restore only where this picture, of the same size as the input, is white; its edge fades."""
+    region: Annotated[str | None, arg(metavar="X,Y,W,H", help_behavior_hint="")] = None
+    """Restore only this rectangle, in pixels of the upright picture; its edge fades."""
+    missing: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Fill the holes that are white in this picture, of the same size as the input."""
     preset: Annotated[
         Literal["paper", "balanced", "fast"] | None,
         arg(metavar="{paper,balanced,fast}", help_behavior_hint="(default: balanced)"),
@@ -173,6 +181,19 @@ def _check(args: Restore) -> None:
         raise UsageError(f"--quality {args.quality} is not in 1..100")
     if args.max_pixels < 1:
         raise UsageError("--max-pixels must be positive")
+    if args.mask is not None and args.region is not None:
+        raise UsageError("give --mask or --region, not both")
+    _region(args)
+
+
+def _region(args: Restore) -> tuple[int, ...] | None:
+    if args.region is None:
+        return None
+    try:
+        x, y, width, height = (int(value) for value in args.region.split(","))
+    except ValueError:
+        raise UsageError(f"--region {args.region} is not X,Y,W,H, such as 40,60,300,200") from None
+    return x, y, width, height
 
 
 def _words(args: Restore) -> list[str]:
@@ -223,6 +244,9 @@ def _restore(
     found = restorer.run(
         photo,
         words=_words(args),
+        mask=args.mask,
+        region=_region(args),
+        missing=args.missing,
         damage=args.map,
         quality=bool(args.report),
         progress=progress,
@@ -269,6 +293,8 @@ def _report(args: Restore, restorer: Any, guidance: Any, record: dict[str, Any])
     from pellucid.engine import DEFAULT_PRESET
 
     settings = {name: getattr(args, name) for name in ("strength", "tile", "seed")}
+    by_hand = {name: getattr(args, name) for name in ("mask", "region", "missing")}
+    settings |= {name: str(given) for name, given in by_hand.items() if given is not None}
     if restorer.is_diffusion:
         preset = args.preset or DEFAULT_PRESET
         settings |= {"preset": preset, "steps": args.steps}

@@ -4,7 +4,7 @@
     scores["all"]["blind"]["harmed"]        # pictures that came back worse
 
 Told the right word, a model shows how it restores; blind, how it names and restores; unguided, what
-it does when both embeddings that guide it are zero.
+it does when both embeddings that guide it are zero; masked, it is told the word and the holes.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def _unguided(restorer: Restorer, photo: Photo) -> Guidance:
     return replace(found, content=content, degradation=degradation, words=())
 
 
-BLIND, TOLD, UNGUIDED = "blind", "told", "unguided"
-# Holes told by `SET/mask` are one more way, once `Restorer.restore` takes a mask.
-WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], dict[str, Any]]] = {
-    BLIND: lambda restorer, photo, words: {},
-    TOLD: lambda restorer, photo, words: {"words": words},
-    UNGUIDED: lambda restorer, photo, words: {"guidance": _unguided(restorer, photo)},
+BLIND, TOLD, UNGUIDED, MASKED = "blind", "told", "unguided", "masked"
+WAYS: dict[str, Callable[[Restorer, Photo, SetCase], dict[str, Any]]] = {
+    BLIND: lambda restorer, photo, case: {},
+    TOLD: lambda restorer, photo, case: {"words": case.words},
+    UNGUIDED: lambda restorer, photo, case: {"guidance": _unguided(restorer, photo)},
+    MASKED: lambda restorer, photo, case: {"words": case.words, "missing": case.mask},
 }
-"""Arguments of `Restorer.run` for a picture and its true words."""
+"""Arguments of `Restorer.run` for the picture of a case."""
 
 
 class SetSource(ModelSource):
@@ -70,7 +70,7 @@ class SetSource(ModelSource):
     def restore(self, case: SetCase, damaged: Tensor, seed: int) -> Answer:
         """Diagnose and restore; diffusion models draw their noise from the seed."""
         photo = read(case.input)
-        asked = WAYS[self.way](self.restorer, photo, case.words)
+        asked = WAYS[self.way](self.restorer, photo, case)
         found = self.restorer.run(photo, seed=seed, **asked, **self.options)
         restored: Photo = found.picture
         pixels = restored.luma[..., None].repeat(3, 2) if restored.grey else restored.pixels
@@ -138,7 +138,8 @@ def run(
     about: dict[str, Any],
     track: Track,
 ) -> dict[str, Outcome]:
-    """Rows and failures of each way; `told` leaves out pictures whose words are not known.
+    """Rows and failures of each way; `told` and `masked` leave out pictures whose words, or holes,
+    are not known.
 
     Raises:
         UsageError: `out` holds scores of another run.
@@ -147,7 +148,11 @@ def run(
     settings = PROTOCOLS[SETS].settings
     outcomes = {}
     for way, source in sources.items():
-        asked = [case for case in cases if case.words or way != TOLD]
+        known = {TOLD: lambda case: case.words, MASKED: lambda case: case.mask}.get(way)
+        asked = [case for case in cases if known is None or known(case)]
+        if not asked:
+            outcomes[way] = Outcome([], [])
+            continue
         rows, failures = score(
             *(asked, settings, source, out / way, {"protocol": SETS, **about}),
             track=lambda items, name, way=way: track(items, f"{name} {way}"),
