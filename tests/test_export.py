@@ -1,6 +1,7 @@
 """Exported graphs give the numbers of the networks they were made of."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from pellucid.cli import main
 from pellucid.errors import UsageError
 from pellucid.export import export
 from pellucid.networks.contract import Guidance
+from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet
 from pellucid.restorer import Restorer
+from pellucid.vision_language.semantics import TowerSemantics
 
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -82,6 +85,45 @@ def test_a_diffusion_network_is_one_call_of_its_sampler(tmp_path):
     session = onnxruntime.InferenceSession(path)
     found = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_openvino_has_a_format_of_its_own(tmp_path):
+    import openvino
+
+    network = tiny.randomised(ResUNet(tiny.NETWORK)).eval()
+    restorer = Restorer(network, tiny.controller(), device="cpu", dtype="float32")
+    path, tower = export(restorer, tmp_path / "net.xml")
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
+    core = openvino.Core()
+    about = json.loads(core.read_model(path).get_rt_info(["pellucid"]).astype(str))
+    assert about["multiple"] == network.multiple and about["weights"] == restorer.fingerprint()
+    model = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    image, given = torch.rand(1, 3, 40, 64), torch.randn(1, 16)
+    inputs = {"image": image.numpy(), "content": given.numpy(), "degradation": given.numpy()}
+    expected = network(image, network.condition(image, Guidance(given, given)))
+    assert np.abs(model(inputs)[0] - expected.numpy()).max() < 1e-4
+    assert core.read_model(tower).inputs[0].any_name == "view"
+
+
+def test_semantics_are_read_from_the_picture_in_the_graph(tmp_path):
+    config = GuidedResUNetConfig(**dataclasses.asdict(SEEING), semantic_dim=32, degradation_dim=8)
+    controller = tiny.controller()
+    restorer = tiny.restorer(
+        network=tiny.randomised(GuidedResUNet(config)), semantics=TowerSemantics(controller)
+    )
+    path, _ = export(restorer, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(path)
+    content, degradation = torch.randn(2, 1, 16)
+    given = {"degradation": degradation.numpy(), "content": content.numpy()}
+    for height, width in ((16, 16), (40, 64)):
+        image = torch.rand(1, 3, height, width)
+        guidance = restorer.completed(image, Guidance(content, degradation))
+        expected = restorer.network(image, restorer.condition(image, guidance))
+        found = session.run(None, {"image": image.numpy(), **given})[0]
+        assert np.abs(found - expected.numpy()).max() < 1e-4
+        other = dataclasses.replace(guidance, semantics=-guidance.semantics)
+        other = restorer.network(image, restorer.condition(image, other))
+        assert (other - expected).abs().max() > 1e-3  # semantics matter
 
 
 def test_what_cannot_be_exported_is_said_first(tmp_path, capsys):

@@ -28,6 +28,7 @@ from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import Prediction
 from pellucid.restorer import Restorer
 from pellucid.routing import Router
+from pellucid.runtimes.run import check_engine
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.image_tower import ImageTower
@@ -83,6 +84,7 @@ def load(
     tower: str | Path | None = None,
     semantics: str | Path | None = None,
     guard: bool | None = None,
+    engine: str = "torch",
 ) -> Restorer:
     """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
 
@@ -100,17 +102,25 @@ def load(
             from the hub, if not given.
         guard: see :class:`Restorer`; if not given, True for the models in the package and False
             for others, whose results are then the network's own.
+        engine: see :class:`Engine`.
 
     Raises:
-        UsageError: unknown name or device.
+        UsageError: unknown name, device or engine.
         CheckpointError: a file is missing, damaged, unsafe, or does not fit.
     """
     device = resolve_device(device)  # a wrong name is found before anything is fetched
-    resolve_dtype(dtype, device)
+    precision = resolve_dtype(dtype, device)
+    if engine != "auto":
+        check_engine(engine, device, None if dtype == "auto" else precision)
     if guard is None:
         row = zoo.MODELS.get(str(name_or_path))
         guard = name_or_path == AUTO or (row is not None and row.shipped)
-    machine: dict[str, Any] = {"device": device, "dtype": dtype, "guard": guard}
+    machine: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "guard": guard,
+        "engine": engine,
+    }
     if name_or_path != AUTO:
         return Restorer(**vars(load_parts(name_or_path, tower, semantics)), **machine)
     towers: dict[Path, Tower] = {}

@@ -40,7 +40,7 @@ COMMANDS = {
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
-EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx"}
+EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino"}
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 

@@ -93,6 +93,9 @@ class Restore:
     """auto, cpu, cuda, cuda:1, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    engine: Literal["torch", "compile", "onnxruntime", "openvino", "auto"] = "torch"
+    """What computes the network; auto is the fastest that is installed, tried once on this machine
+    (`pellucid doctor` shows them)."""
     format: Annotated[
         FORMATS | None,
         arg(
@@ -149,7 +152,9 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.loading import load
 
     guard = False if args.no_guard else None
-    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics, guard)
+    restorer = load(
+        args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
+    )
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
     if args.map and not restorer.maps_damage:
         raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
@@ -275,12 +280,12 @@ def _restore(
     if args.report:
         both = zip(("before", "after"), found.quality or (), strict=False)
         quality = {"quality": dict(both)} if found.quality else {}
-        files[_beside(job.target, REPORT)] = _report(args, restorer, record | quality)
+        files[_beside(job.target, REPORT)] = _report(args, restorer, guidance, record | quality)
     write_all(files, args.overwrite, photo.path)
     return record
 
 
-def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
+def _report(args: Restore, restorer: Any, guidance: Any, record: dict[str, Any]) -> bytes:
     import platform
 
     import torch
@@ -293,7 +298,9 @@ def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
     if restorer.is_diffusion:
         preset = args.preset or DEFAULT_PRESET
         settings |= {"preset": preset, "steps": args.steps}
-    settings |= {"device": str(restorer.device), "dtype": str(restorer.dtype).split(".")[-1]}
+    used = restorer.route(guidance)
+    settings |= {"device": str(used.device), "dtype": str(used.dtype).split(".")[-1]}
+    settings |= {"engine": used.engine}
     versions = {
         "pellucid": __version__,
         "torch": torch.__version__,
