@@ -71,10 +71,12 @@ def change_of(image: np.ndarray, restored: np.ndarray) -> Change:
     """Measure the change between two pictures ``(H, W, 3)`` in [0, 1]."""
     size = min(BLOCK, *image.shape[:2])
     rows, columns = image.shape[0] // size, image.shape[1] // size
-    difference = (restored - image)[: rows * size, : columns * size]
-    difference = difference.reshape(rows, size, columns, size, 3)
-    means = difference.mean(axis=(1, 3), dtype=np.float32) * 255
-    power = float(np.square(difference).mean(dtype=np.float64)) * 255**2
+    means, power = np.empty((rows, columns, 3), np.float32), 0.0
+    for row in range(rows):  # little memory beside the pictures
+        strip = slice(row * size, (row + 1) * size), slice(columns * size)
+        difference = (restored[strip] - image[strip]).reshape(size, columns, size, 3)
+        means[row] = difference.mean(axis=(0, 2)) * 255
+        power += float(np.square(difference).mean(dtype=np.float64)) * 255**2 / rows
     regions = float(np.square(means).mean(dtype=np.float64))
     luma = means @ LUMA
     lift = max(0.0, float(np.percentile(luma, 25)))

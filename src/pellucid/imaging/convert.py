@@ -40,8 +40,9 @@ def opened(image: Picture, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, Photo 
         photo = from_pil(image)
     else:
         photo = from_array(image)
-    pixels = np.array(photo.pixels.transpose(2, 0, 1)[None], order="C")
-    return torch.from_numpy(pixels), photo
+    # A view of the photo's pixels, which nothing writes to: a copy of 100 megapixels is a gigabyte.
+    pixels = photo.pixels if photo.pixels.flags.writeable else photo.pixels.copy()
+    return torch.from_numpy(pixels.transpose(2, 0, 1)[None]), photo
 
 
 def pixels_of(picture: Tensor) -> np.ndarray:
