@@ -37,9 +37,9 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def matrix_rate() -> float:
-    """Floating-point operations a second of a large float32 matrix product."""
-    matrix = torch.rand(2048, 2048)
+def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations a second of a large matrix product."""
+    matrix = torch.rand(2048, 2048).to(dtype)
     matrix @ matrix
     began = time.perf_counter()
     for _ in range(10):
@@ -54,17 +54,22 @@ def operations(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
+def photograph(megapixels: float) -> torch.Tensor:
+    """A synthetic photograph, (1, 3, H, W), 4:3; at least 160 px high."""
+    height = max(160, round((megapixels * 1e6 * 3 / 4) ** 0.5))
+    width = round(height * 4 / 3)
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(1, 3, height // 16 + 1, width // 16 + 1, generator=generator)
+    return torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+
+
 def one(model: str, megapixels: float, preset: str | None) -> None:
     """Child process: restore a synthetic photograph and print seconds and peak memory as JSON."""
     import pellucid
     from pellucid.cli.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the commands do
-    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = round(height * 4 / 3)
-    generator = torch.Generator().manual_seed(0)
-    small = torch.rand(1, 3, height // 16 + 1, width // 16 + 1, generator=generator)
-    image = torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+    image = photograph(megapixels)
     restorer = pellucid.load(model)
     options = {"preset": preset} if preset else {}
     restorer.restore(image[..., :128, :128], **options)  # first call: threads, kernels
@@ -76,7 +81,7 @@ def one(model: str, megapixels: float, preset: str | None) -> None:
         seconds.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kB on Linux
     flops = operations(lambda: restorer.restore(image, **options))
-    row = {"seconds": min(seconds), "pixels": height * width, "peak": peak, "flops": flops}
+    row = {"seconds": min(seconds), "pixels": image[0, 0].numel(), "peak": peak, "flops": flops}
     print(json.dumps(row))
 
 
@@ -109,7 +114,8 @@ def official(rate: float) -> None:
     from pellucid.diffusion.sde import MeanRevertingSDE
     from pellucid.hardware import resolve_dtype
     from pellucid.networks.contract import Guidance
-    from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet, TransformerBlock
+    from pellucid.networks.irsde_attention import TransformerBlock
+    from pellucid.networks.irsde_unet import UNIVERSAL, ConditionalUNet
 
     torch.manual_seed(0)
     net = ConditionalUNet(UNIVERSAL).eval()

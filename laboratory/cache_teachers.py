@@ -27,7 +27,7 @@ from laboratory.teachers import (
     shrink,
 )
 from laboratory.word_pieces import train_word_pieces
-from pellucid.recipes.lite import TOKENIZER
+from pellucid.zoo import LITE_TOKENIZER
 
 SPLITS = ("train", "held_out")
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("data/photos"))
     parser.add_argument("--phrases", type=int, default=90_000)
     parser.add_argument("--crops", type=int, default=5_220)
-    parser.add_argument("--tokenizer", type=Path, default=Path(TOKENIZER))
+    parser.add_argument("--tokenizer", type=Path, default=LITE_TOKENIZER.path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     (cache_text if arguments.what == "text" else cache_image)(arguments)

@@ -30,11 +30,11 @@ from laboratory.phrases import QUALITY, damage_phrases, quality_phrases
 from pellucid.checkpoints.load import load_into
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
-from pellucid.recipes.lite import TOKENIZER
 from pellucid.training.config import TrainConfig
 from pellucid.training.tasks import Task
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import LITE_TOKENIZER
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ class CachedPhrases(Dataset):
         split: str,
         config: CLIPConfig,
         seed: int = 0,
-        tokenizer: str | Path = TOKENIZER,
+        tokenizer: str | Path = LITE_TOKENIZER.path,
     ):
         path = Path(folder) / f"{split}.txt"
         self.targets = _open(Path(folder) / f"{split}-targets.npy")

@@ -26,9 +26,10 @@ from laboratory.distill import (
 )
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.degradations import CLASSES
-from pellucid.recipes.lite import LITE, TOKENIZER
+from pellucid.recipes.lite import LITE
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import LITE_TOKENIZER
 
 
 def measure_image(clip: CLIP, folder: Path) -> dict[str, float]:
@@ -61,7 +62,8 @@ def measure_text(clip: CLIP, folder: Path) -> dict[str, float]:
         rows = torch.arange(min(len(phrases), 1000))
         shared = agreement(student[rows], target[rows], rows, k=5)
         scores[f"{split}_neighbours_shared_of_5"] = shared
-    words = clip.encode_text(Tokenizer.from_file(TOKENIZER, LITE.text.context_length)(CLASSES))
+    tokenize = Tokenizer.from_file(LITE_TOKENIZER.path, LITE.text.context_length)
+    words = clip.encode_text(tokenize(CLASSES))
     cosines = separation(words).fill_diagonal_(-1)
     row, column = divmod(int(cosines.argmax()), len(CLASSES))
     print(f"nearest class words: {CLASSES[row]}, {CLASSES[column]}")

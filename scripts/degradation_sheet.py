@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.degradations import FORMS, WORDS, chain, degrade, photograph, wild
 from pellucid.degradations.nuisance import FILE, SCENE
-from pellucid.degradations.sets import SETS
+from pellucid.degradations.sets import PUBLIC_SETS
 
 SEVERITIES = (0.1, 0.25, 0.5, 0.75, 1.0)
 CELL = 176
@@ -46,7 +46,7 @@ def main() -> None:
     image = np.asarray(photo, np.float32) / 255
     if args.sets:
         draws = range(3)
-        rows = [(n, [make(image, _seeded(i)) for i in draws]) for n, make in SETS.items()]
+        rows = [(n, [make(image, _seeded(i)) for i in draws]) for n, make in PUBLIC_SETS.items()]
         headings = [f"draw {i + 1}" for i in draws]
     elif args.forms:
         rows, headings = by_form(image, args.forms), [""] * COLUMNS

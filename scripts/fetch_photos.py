@@ -54,7 +54,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class Source:
+class Package:
     """One package: how it is fetched, what is picked out of it, what it says about the makers."""
 
     name: str
@@ -86,7 +86,7 @@ AITZOL, FREESPACE = ("Aitzol Berasategi", "CC-BY-4.0"), ('Trevor "Freespace"', "
 NERLICH, BARBIN = ("Peter Nerlich", "CC-BY-SA-4.0"), ("Charles Barbin", "GPL-2+")
 
 SOURCES = (
-    Source(
+    Package(
         name="ai-classification",
         root="ai_benchmark/data/classification/",
         picks=("*.jpg",),
@@ -94,7 +94,7 @@ SOURCES = (
         drop=_numbers("10 14 25 40 43 47 59 60 61 78 79"),
         **AI,
     ),
-    Source(
+    Package(
         name="ai-enhancement",
         root="ai_benchmark/data/enhancement/",
         picks=("*.jpg",),
@@ -114,7 +114,7 @@ SOURCES = (
         },
         **AI,
     ),
-    Source(
+    Package(
         name="ai-segmentation",
         root="ai_benchmark/data/segmentation/",
         picks=("*.jpg",),
@@ -122,7 +122,7 @@ SOURCES = (
         scale=0.75,
         **AI,
     ),
-    Source(
+    Package(
         name="lomiri-16.04",
         requirement="lomiri-wallpapers-16.04=20.04.0-2",
         file="lomiri-wallpapers-16.04_20.04.0-2_all.deb",
@@ -140,7 +140,7 @@ SOURCES = (
             "Wine_*": ("Jakub Mede", "CC-BY-4.0"),
         },
     ),
-    Source(
+    Package(
         name="lomiri-20.04",
         requirement="lomiri-wallpapers-20.04=20.04.0-2",
         file="lomiri-wallpapers-20.04_20.04.0-2_all.deb",
@@ -149,7 +149,7 @@ SOURCES = (
         picks=("Kleiber_by_Lukas_Baubkus.jpg",),
         photo_licences={"Kleiber_*": ("Lukas Baubkus", "CC-BY-SA-3.0")},
     ),
-    Source(
+    Package(
         name="plasma",
         requirement="plasma-workspace-wallpapers=4:5.27.5-2",
         file="plasma-workspace-wallpapers_4%3a5.27.5-2_all.deb",
@@ -165,7 +165,7 @@ SOURCES = (
         author="KDE Visual Design Group",
         licence="GPL-2+",
     ),
-    Source(
+    Package(
         name="mate",
         requirement="mate-backgrounds=1.26.0-1",
         file="mate-backgrounds_1.26.0-1_all.deb",
@@ -186,7 +186,7 @@ SOURCES = (
             "GreenMeadow.jpg": ("Timothy Schellhase, Lapo Calamandrei", "GPL-2+"),
         },
     ),
-    Source(
+    Package(
         name="lxqt",
         requirement="lxqt-themes=1.2.0-1",
         file="lxqt-themes_1.2.0-1_all.deb",
@@ -200,7 +200,7 @@ SOURCES = (
         licence="LGPL-2.1+",
         photo_licences={"Butterfly-K*": ("Kenneth Wimer", "LGPL-2.1+")},
     ),
-    Source(
+    Package(
         name="mvtb",
         requirement="mvtb-data==1.6.1",
         file="mvtb_data-1.6.1-py3-none-any.whl",
@@ -224,7 +224,7 @@ SOURCES = (
         author="credited in P. Corke, Robotics, Vision & Control",
         licence="package MIT, photographs not stated",
     ),
-    Source(
+    Package(
         name="skimage",
         requirement="scikit-image==0.26.0",
         pip_options=("--python-version=3.11", "--platform=manylinux_2_28_x86_64"),
@@ -240,7 +240,7 @@ SOURCES = (
             "rocket.jpg": ("SpaceX", "public domain"),
         },
     ),
-    Source(
+    Package(
         name="sklearn",
         requirement="scikit-learn==1.8.0",
         pip_options=("--python-version=3.11", "--platform=manylinux_2_28_x86_64"),
@@ -256,7 +256,7 @@ SOURCES = (
 # budgie-backgrounds (17 photographs, CC0-1.0) is in Debian sid only, so it is not fetched here.
 
 
-def fetch(source: Source, packages: Path) -> Path:
+def fetch(source: Package, packages: Path) -> Path:
     """Path of the package file in ``packages``, downloaded if need be; its checksum is verified."""
     path = packages / source.file
     if not path.exists():
@@ -281,7 +281,7 @@ def unpack(package: Path, folder: Path) -> None:
         subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
 
 
-def picked(source: Source, folder: Path) -> Iterator[tuple[str, Path]]:
+def picked(source: Package, folder: Path) -> Iterator[tuple[str, Path]]:
     """Chosen files of an unpacked package as (path below the root, path), links left out."""
     root = folder / source.root
     names = {p.relative_to(root).as_posix(): p for pick in source.picks for p in root.glob(pick)}
@@ -363,7 +363,7 @@ def first_match(table: dict, name: str, default):
     return next((value for key, value in table.items() if fnmatch(name, key)), default)
 
 
-def collect(source: Source, package: Path, folder: Path, staging: Path, pool) -> list[dict]:
+def collect(source: Package, package: Path, folder: Path, staging: Path, pool) -> list[dict]:
     unpack(package, folder)
     rows, jobs = [], []
     for name, path in picked(source, folder):

@@ -9,22 +9,52 @@ new weights and writes the scores that tests hold them to.
 
 import argparse
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
-from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, LITE_WEATHER, SHIPPED
+from pellucid.loading import tower_file
+from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, LITE_WEATHER, MODELS, SHIPPED, resolve
 
 FILES = {
-    "lite-controller": (LITE_CLIP.name, torch.float16),
-    "lite-restore": ("lite.safetensors", torch.float16),
+    "lite-words": (LITE_CLIP.name, torch.float16),
+    "lite-stage3": ("lite.safetensors", torch.float16),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
     "perceive-lite": ("lite-perceive.safetensors", torch.int8),
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
+WINDOWS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py, in windows"
+
+
+def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that made weights, the first one first: recipe, steps, sizes, seed, data.
+
+    ``windows`` is the hash of the photographs that windows were made of. A run that began with a
+    model in the zoo begins with its lineage, as far as its file tells it.
+    """
+    config = meta.get("train")
+    if config is None:
+        held = meta.get("lineage")
+        return held or [{"recipe": meta.get("recipe"), "steps": meta.get("step")}]
+    data, start = config["data"], config["init_from"]
+    run = {"recipe": meta["recipe"], "steps": meta["step"], "seed": config["seed"]}
+    run |= {"batch": config["batch_size"] * config["accumulation"], "crop": data["crop"]}
+    made = Path(data["root"]) / "windows.json"
+    if made.exists():
+        run["windows"] = json.loads(made.read_text())["photos"]
+    before = []
+    if start:
+        path = start
+        if start in MODELS:
+            is_tower = meta["kind"] == "daclip"
+            path = str(tower_file(start) if is_tower else resolve(start).network)
+        before = lineage(load_bundle(path)[1])
+    return [*before, run]
 
 
 def main() -> None:
@@ -37,7 +67,10 @@ def main() -> None:
             print(f"{source} is missing, {name} stays as it is")
             continue
         state, meta = load_bundle(source)
-        meta = {key: value for key, value in meta.items() if key != "train"} | {"data": DATA}
+        runs = lineage(meta)
+        windows = "windows" in runs[-1]
+        meta = {key: value for key, value in meta.items() if key != "train"}
+        meta |= {"data": WINDOWS if windows else DATA, "lineage": runs}
         meta |= {key: LITE_CLIP.name for key in ("tower", "semantics") if key in meta}
         target = SHIPPED / name
         save_bundle(target, state, meta, dtype)

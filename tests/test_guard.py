@@ -39,6 +39,30 @@ def test_noise_that_is_removed_is_kept_removed():
     assert verdict.picture is clean
 
 
+def test_what_noise_did_to_the_means_of_regions_may_be_undone():
+    clean = scene() * np.float32(0.9)
+    clean[:, :64] = 0  # noise of this half is cut off at black
+    damaged = noisy(clean, 50)
+    assert judge(damaged, clean, measure(damaged), measure(clean), ["noisy"]).decision == "kept"
+    salted = scene()
+    salted[np.random.default_rng(0).random(salted.shape) < 0.08] = 0
+    found = measure(salted)
+    assert found.impulses > 0.05
+    assert judge(salted, scene(), found, measure(scene()), ["noisy"]).decision == "kept"
+    # Without the impulses the same change of colours is none that noise explains.
+    dark = scene() * np.float32(0.8)
+    assert judge(dark, scene(), measure(dark), None, ["noisy"]).decision == "refused"
+
+
+def test_a_grid_that_noise_had_hidden_is_no_new_one():
+    clean = scene()
+    clean[:, ::8] = np.clip(clean[:, ::8] + np.float32(8 / 255), 0, 1)
+    clean[::8] = np.clip(clean[::8] + np.float32(8 / 255), 0, 1)
+    damaged = noisy(clean, 25)
+    assert measure(clean).grid.strength > measure(damaged).grid.strength + 1
+    assert judge(damaged, clean, measure(damaged), measure(clean), ["noisy"]).decision == "kept"
+
+
 def test_a_picture_that_is_not_dark_is_not_brightened():
     picture = noisy(scene(), 4)
     brighter = np.clip(picture * 1.3, 0, 1)

@@ -1,5 +1,10 @@
 """A restorer with a guard: measurement corrects the diagnosis and judges the result."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +67,32 @@ def test_measured_noise_is_named_and_guides_in_place_of_the_towers_words(scene):
     rows = text_features()[[CLASSES.index(word) for word in found.words]]
     mean = nn.functional.normalize(rows, dim=-1).mean(dim=0, keepdim=True)
     assert cosine_similarity(found.degradation, mean) > 0.999
+
+
+def test_memory_for_a_picture_of_many_pixels_is_bounded():
+    """Beside the photo (12 bytes a pixel): the result, evidence and a tile."""
+    script = (
+        "import resource, sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np\n"
+        "from pellucid.imaging.io import Photo\n"
+        "from test_guarded import guarded\n"
+        "from test_restorer import Identity, resource_unit\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * resource_unit()\n"
+        "small = np.random.default_rng(0).random((256, 256, 3), np.float32)\n"
+        "model = guarded(Identity())\n"
+        "model.restore(small)\n"
+        "pixels = np.tile(small, (12, 16, 1))\n"
+        "before = peak()\n"
+        "model.restore(Photo(pixels), tile=512)\n"
+        "assert np.array_equal(pixels[:256, :256], small)\n"
+        "print((peak() - before) / pixels[..., 0].size)\n"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 40
 
 
 def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):

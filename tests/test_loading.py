@@ -20,7 +20,7 @@ from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.prompts import QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER, SHIPPED
 from tiny import CLIP, NETWORK, WEATHER, randomised, restorer, save_bundles, told
 
 
@@ -189,7 +189,7 @@ def test_shipped_quality_prompts_are_found_and_may_be_absent(tmp_path, monkeypat
         (tmp_path / name).symlink_to(SHIPPED / name)
     assert load_parts("lite").perceiver is None
     clip = load_clip(SHIPPED / "lite-clip.safetensors")
-    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json"))
+    prompts = QualityPrompts(clip, Tokenizer.from_file(LITE_TOKENIZER.path))
     meta = {"kind": "quality-prompts", "config": {}}
     save_bundle(zoo.LITE_PROMPTS.path, prompts.state_dict(), meta)
     found = load_parts("lite")
@@ -273,3 +273,10 @@ def test_loading_lite_is_cheaper_than_importing_torch_and_does_not_start_the_com
         for _ in range(2)
     ]
     assert min(shares) < 1
+
+
+def test_a_file_may_name_its_tower_by_a_model_in_the_package(tmp_path):
+    config = replace(NETWORK, context_dim=256)
+    meta = {"kind": "resunet", "config": asdict(config), "tower": "lite"}
+    save_bundle(tmp_path / "alone.safetensors", ResUNet(config).state_dict(), meta)
+    assert load_parts(tmp_path / "alone.safetensors").controller is not None

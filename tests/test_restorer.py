@@ -24,7 +24,7 @@ from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 from tiny import CLIP as TOWER
 from tiny import WEATHER, controller, randomised, restorer, text_features
 
@@ -502,7 +502,7 @@ def test_quality_is_judged_by_the_perceiver_one_picture_at_a_time():
     model = restorer()
     assert model.quality(torch.rand(3, 40, 40)) is None
     clip = CLIP(replace(TOWER, text=replace(TOWER.text, context_length=18)))
-    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", 18))
+    prompts = QualityPrompts(clip, Tokenizer.from_file(LITE_TOKENIZER.path, 18))
     model = restorer(perceiver=QualityPerceiver(clip, prompts))
     image = torch.rand(1, 3, 40, 50)
     found = model.quality(image)

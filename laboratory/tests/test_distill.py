@@ -30,10 +30,11 @@ from pellucid.checkpoints.bundle import load_bundle
 from pellucid.checkpoints.weights import config_from
 from pellucid.degradations import CLASSES
 from pellucid.errors import CheckpointError, UsageError
-from pellucid.recipes.lite import LITE, TOKENIZER
+from pellucid.recipes.lite import LITE
 from pellucid.training.config import read_yaml, save_yaml, updated
 from pellucid.vision_language.clip import CLIP, CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.tokenizer import Tokenizer
+from pellucid.zoo import LITE_TOKENIZER
 
 TINY = CLIPConfig(
     embed_dim=16,
@@ -97,7 +98,8 @@ def test_word_pieces_have_the_end_token_last_and_know_every_text(corpus):
 
 
 def test_shipped_word_pieces_fit_the_lite_text_tower():
-    tokens = Tokenizer.from_file(TOKENIZER, LITE.text.context_length)(["rainy", "a dog " * 40])
+    tokenize = Tokenizer.from_file(LITE_TOKENIZER.path, LITE.text.context_length)
+    tokens = tokenize(["rainy", "a dog " * 40])
     assert tokens.shape == (2, LITE.text.context_length)
     assert (tokens.max(dim=1).values == LITE.text.vocab_size - 1).all()
     assert tokens[0].tolist()[3:] == [0] * 29, "a class word without a hyphen is one piece"

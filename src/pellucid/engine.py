@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +18,9 @@ from pellucid.hardware import resolve_device, resolve_dtype
 from pellucid.imaging.tiling import Tiler
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.table import Prediction
+from pellucid.runtimes.choice import AUTO, fastest
+from pellucid.runtimes.graph import digest
+from pellucid.runtimes.run import ENGINES, Torch, check_engine
 from pellucid.vision_language.image_tower import ImageTower
 
 Progress = Callable[[float], None]
@@ -44,6 +45,12 @@ class Engine:
         dtype: "auto" (bfloat16 where the hardware computes in it and the network allows it, else
             float32), "bfloat16", "float16" or "float32". Weights stay float32; lower precision is
             autocast, and a tile that comes out infinite or undefined is computed again in float32.
+        engine: what computes the network's calls: "torch", "compile" (its compiler), "onnxruntime"
+            or "openvino" (CPU only), or "auto": the fastest of those that are installed, tried once
+            on this machine against PyTorch and remembered in the cache.
+
+    Raises:
+        UsageError: the device, precision or engine is unknown, missing, or does not fit the others.
     """
 
     def __init__(
@@ -55,11 +62,17 @@ class Engine:
         name: str = "custom",
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
+        engine: str = "torch",
     ):
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(dtype, self.device)
-        if dtype == "auto" and self.dtype not in network.dtypes:
+        if engine != AUTO:
+            check_engine(engine, self.device, None if dtype == "auto" else self.dtype)
+        computes = ENGINES.get(engine, Torch).dtypes
+        if dtype == "auto" and self.dtype not in {*network.dtypes} & {*computes}:
             self.dtype = torch.float32
+        self.engine = engine
+        self._computing: Any = None  # of `ENGINES`, made at the first call
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         self.semantics = semantics
@@ -76,12 +89,7 @@ class Engine:
 
     def fingerprint(self) -> str:
         """Hexadecimal sha256 of all weights by name, the same whatever file they came from."""
-        digest = hashlib.sha256()
-        for module in self._modules():
-            for name, tensor in sorted(module.state_dict().items()) if module else ():
-                digest.update(name.encode())
-                digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return digest(*self._modules())
 
     def _modules(self) -> tuple[torch.nn.Module | None, ...]:
         return self.network, self.semantics
@@ -133,6 +141,7 @@ class Engine:
         if self.predicts is None:
             result = tiler(lambda part: self._call(condition, part), batch, progress=progress)
             return result.to(batch.device).clamp_(0, 1)
+        mu = batch.to(self.device)  # and so the state: neither moves between the steps
         chosen = PRESETS[preset or DEFAULT_PRESET]
         calls = len(self.sde.times(steps or chosen.evaluations)) - 1  # they end with 0
         done = 0
@@ -140,15 +149,13 @@ class Engine:
         def network(x: Tensor, mu: Tensor, t: Tensor, condition: Any) -> Tensor:
             nonlocal done
             told = None if progress is None else share_of(progress, done / calls, 1 / calls)
-            prediction = tiler(
-                lambda x, mu: self._call(condition, x, mu, t.to(self.device)), x, mu, progress=told
-            )
+            prediction = tiler(lambda x, mu: self._call(condition, x, mu, t), x, mu, progress=told)
             done += 1
-            return prediction.to(mu.device)
+            return prediction
 
-        denoise = Denoiser(self.sde, network, batch, condition, self.predicts)
+        denoise = Denoiser(self.sde, network, mu, condition, self.predicts)
         noise = [torch.Generator().manual_seed(seed) for _ in batch]
-        return chosen.sample(self.sde, denoise, noise, steps).clamp_(0, 1)
+        return chosen.sample(self.sde, denoise, noise, steps).to(batch.device).clamp_(0, 1)
 
     @torch.no_grad()
     def mapped(self, batch: Tensor, condition: Any, tile: int | None = None) -> Tensor:
@@ -174,18 +181,30 @@ class Engine:
             part.to(self.device, memory_format=torch.channels_last) if part.ndim == 4 else part
             for part in (image, *others)
         ]
-        for dtype in dict.fromkeys((self.dtype, torch.float32)):
-            reduced = dtype != torch.float32
-            with torch.autocast(self.device.type, dtype) if reduced else nullcontext():
-                result = self.network(*parts, condition).float()
+        if self._computing is None or self._computing.network is not self.network:
+            self._computing = self._chosen(parts, condition)
+        result = self._computing(parts, condition)
+        if torch.isfinite(result).all():
+            return result
+        if self.dtype != torch.float32 or self.engine != "torch":
+            log.warning("numbers that are not finite; repeating in float32 by PyTorch")
+            result = Torch(self.network, self.device, torch.float32)(parts, condition)
             if torch.isfinite(result).all():
                 return result
-            if reduced:
-                log.warning("%s gave numbers that are not finite; repeating in float32", dtype)
         raise PellucidError(
             f"the model {self.name} gives no finite numbers for this picture, not even in float32; "
             "are its weights damaged?"
         )
+
+    def _chosen(self, parts: list[Tensor], condition: Any) -> Any:
+        """The engine; "auto" is decided here, where an example of a condition is at hand."""
+        if self.engine == AUTO:
+            self.engine = fastest(
+                self.name, self.network, self.device, self.dtype, parts, condition
+            )
+            if self.dtype not in ENGINES[self.engine].dtypes:
+                self.dtype = torch.float32
+        return ENGINES[self.engine](self.network, self.device, self.dtype)
 
 
 def share_of(progress: Progress, before: float, share: float) -> Progress:

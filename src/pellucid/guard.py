@@ -17,8 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.imaging.evidence import CLEAN, Evidence, supports
+from pellucid.degradations import CLEAN
+from pellucid.imaging.evidence import Evidence
 from pellucid.imaging.photo import LUMA
+from pellucid.support import supports
 
 Decision = Literal["kept", "softened", "refused"]
 
@@ -30,6 +32,8 @@ LEAST = 0.35  # support below which a word that can be measured explains nothing
 POSSIBLE = 0.2  # probability from which a word that was not found still explains a change
 MATTERS = 2.5  # levels of 255; a smaller change of regions harms nobody
 ALLOWED = 5.0  # rms change of regions for damage of FINE, levels
+CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white: 1 / sqrt(2 pi)
+HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -67,10 +71,12 @@ def change_of(image: np.ndarray, restored: np.ndarray) -> Change:
     """Measure the change between two pictures ``(H, W, 3)`` in [0, 1]."""
     size = min(BLOCK, *image.shape[:2])
     rows, columns = image.shape[0] // size, image.shape[1] // size
-    difference = (restored - image)[: rows * size, : columns * size]
-    difference = difference.reshape(rows, size, columns, size, 3)
-    means = difference.mean(axis=(1, 3), dtype=np.float32) * 255
-    power = float(np.square(difference).mean(dtype=np.float64)) * 255**2
+    means, power = np.empty((rows, columns, 3), np.float32), 0.0
+    for row in range(rows):  # little memory beside the pictures
+        strip = slice(row * size, (row + 1) * size), slice(columns * size)
+        difference = (restored[strip] - image[strip]).reshape(size, columns, size, 3)
+        means[row] = difference.mean(axis=(0, 2)) * 255
+        power += float(np.square(difference).mean(dtype=np.float64)) * 255**2 / rows
     regions = float(np.square(means).mean(dtype=np.float64))
     luma = means @ LUMA
     lift = max(0.0, float(np.percentile(luma, 25)))
@@ -136,19 +142,31 @@ def _unsupported(
     if "uncompleted" in words and before.holes.mask is None:
         return 0.0, "A hole was filled, but the picture has no region of one even colour."
     change = change_of(image, restored)
-    if change.lift > MATTERS and (supports(before, "low-light") or 0.0) < LEAST:
+    shift = _shift(image, before)
+    if change.lift > MATTERS + shift and (supports(before, "low-light") or 0.0) < LEAST:
         return 0.0, "The whole picture was brightened, but it is not dark."
     possible = {*words, *(word for word, share in probabilities.items() if share >= POSSIBLE)}
     for word in possible - {CLEAN, *FINE}:
         support = supports(before, word)
         if (support is None or support >= LEAST) and SIGN.get(word, 0) * change.light >= 0:
             return None
-    if change.regions <= ALLOWED:
+    if change.regions <= ALLOWED + shift:
         return None
     return (
-        ALLOWED / change.regions,
+        (ALLOWED + shift) / change.regions,
         "Colours of whole regions change, and no damage was measured that explains it.",
     )
+
+
+def _shift(image: np.ndarray, evidence: Evidence) -> float:
+    """How far noise moved the mean colours of regions, in levels.
+
+    A file cuts noise off at black and white, where up to half of the values are cut off; black and
+    white impulses draw all means to grey.
+    """
+    cut = float(((image <= 0) | (image >= 1)).mean())
+    clipped = CLIPPED * min(1.0, 2 * cut) ** 0.5 * evidence.noise.fine
+    return clipped + 255 / 2 * evidence.impulses
 
 
 def _worse(
@@ -162,7 +180,7 @@ def _worse(
     if noise > 0 and not brightened:
         return 1 / (1 + noise), "The restoration has more noise than the picture."
     grid = after.grid.strength - before.grid.strength
-    if grid > 1 and not brightened:
+    if grid > 1 and not brightened and before.noise.fine < HIDES:
         return 1 / grid, "The restoration has a stronger grid of blocks than the picture."
     return None
 

@@ -23,10 +23,12 @@ from pellucid.degradations import CLASSES, WORDS
 from pellucid.diffusion.sde import MeanRevertingSDE
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.hardware import resolve_device, resolve_dtype
+from pellucid.imaging.convert import Picture
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import Prediction
-from pellucid.restorer import Picture, Restorer
+from pellucid.restorer import Restorer
 from pellucid.routing import Router
+from pellucid.runtimes.run import check_engine
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.image_tower import ImageTower
@@ -82,6 +84,7 @@ def load(
     tower: str | Path | None = None,
     semantics: str | Path | None = None,
     guard: bool | None = None,
+    engine: str = "torch",
 ) -> Restorer:
     """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
 
@@ -99,17 +102,25 @@ def load(
             from the hub, if not given.
         guard: see :class:`Restorer`; if not given, True for the models in the package and False
             for others, whose results are then the network's own.
+        engine: see :class:`Engine`.
 
     Raises:
-        UsageError: unknown name or device.
+        UsageError: unknown name, device or engine.
         CheckpointError: a file is missing, damaged, unsafe, or does not fit.
     """
     device = resolve_device(device)  # a wrong name is found before anything is fetched
-    resolve_dtype(dtype, device)
+    precision = resolve_dtype(dtype, device)
+    if engine != "auto":
+        check_engine(engine, device, None if dtype == "auto" else precision)
     if guard is None:
         row = zoo.MODELS.get(str(name_or_path))
         guard = name_or_path == AUTO or (row is not None and row.shipped)
-    machine: dict[str, Any] = {"device": device, "dtype": dtype, "guard": guard}
+    machine: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "guard": guard,
+        "engine": engine,
+    }
     if name_or_path != AUTO:
         return Restorer(**vars(load_parts(name_or_path, tower, semantics)), **machine)
     towers: dict[Path, Tower] = {}
@@ -224,6 +235,16 @@ def tower_file(name: str) -> str:
     return str(zoo.resolve(name).tower) if name in zoo.MODELS else name
 
 
+def tokenizer_of(name: str, context_length: int) -> Tokenizer:
+    """The tokenizer in a file of the `tokenizers` library, or of a model's tower in the zoo.
+
+    An empty name is CLIP's own vocabulary.
+    """
+    if name in zoo.MODELS:
+        name = str(zoo.LITE_TOKENIZER.path) if zoo.MODELS[name].tower is zoo.LITE_CLIP else ""
+    return Tokenizer.from_file(name, context_length) if name else Tokenizer.from_clip()
+
+
 def _official_tokens(length: int) -> Tensor:
     tokens = torch.zeros(len(WORDS), length, dtype=torch.long)
     for row, word in zip(tokens, WORDS, strict=True):
@@ -234,7 +255,7 @@ def _official_tokens(length: int) -> Tensor:
 
 def _tokenizer_file(tower: Path) -> Path:
     beside = tower.with_name("tokenizer.json")
-    return beside if beside.exists() else zoo.SHIPPED / "lite-tokenizer.json"
+    return beside if beside.exists() else zoo.LITE_TOKENIZER.path
 
 
 def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
@@ -272,7 +293,12 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
 
 
 def _near(path: Path, name: str | Path) -> Path | None:
-    """A file that another one names: where it says, beside it, or in this package."""
+    """A file that another one names: where it says, beside it, or in this package.
+
+    The name of a model in the package stands for its tower.
+    """
+    if (row := zoo.MODELS.get(str(name))) is not None and isinstance(row.tower, zoo.ShippedFile):
+        return row.tower.path
     places = (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name)
     return next((place for place in places if place.is_file()), None)
 

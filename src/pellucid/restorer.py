@@ -12,43 +12,29 @@ the seams.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from pellucid.degradations import CLEAN
+from pellucid.completion import Holes, filled, holes_of, reason_of, with_holes, without_holes
+from pellucid.diagnosis import diagnose
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
 from pellucid.guard import Decision, judge
-from pellucid.imaging.convert import as_batch, from_array, like_given
-from pellucid.imaging.evidence import (
-    CERTAIN,
-    MEASURABLE,
-    Evidence,
-    measure,
-    reweigh,
-    supports,
-)
-from pellucid.imaging.io import MAX_PIXELS, Photo, from_pil, read
+from pellucid.imaging.convert import Picture, like_given, opened, pixels_of
+from pellucid.imaging.evidence import Evidence, measure
+from pellucid.imaging.masks import Mask, feathered, masks_of, region_of
 from pellucid.imaging.neutral import keep_neutral
+from pellucid.imaging.photo import Photo
+from pellucid.imaging.reader import MAX_PIXELS
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.preprocess import embed
-from pellucid.vision_language.prompts import WORDS as LEVELS
-from pellucid.vision_language.prompts import QualityPerceiver
-
-Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
-
-DETECTED = 0.3  # a degradation is named if it is at least this probable
+from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +46,7 @@ class Restoration:
     guidance: Guidance
     """What guided the network."""
     model: str
-    """Name of the model that restored it."""
+    """Name of the model that restored it; "fill" if only holes were filled, without a network."""
     seconds: float
     """Wall time; of a batch the picture's share."""
     damage: np.ndarray | None = None
@@ -131,7 +117,7 @@ class Restorer(Engine):
         Accepts what :meth:`restore` accepts and raises what it raises.
         """
         self.check(words=words)
-        batch, photo = _opened(image, max_pixels)
+        batch, photo = opened(image, max_pixels)
         answers = self._diagnose(batch, words, self._measured(batch, photo))
         return answers if _is_batch(image) else answers[0]
 
@@ -167,6 +153,9 @@ class Restorer(Engine):
         tile: int | None = None,
         guidance: Guidance | Sequence[Guidance] | None = None,
         words: Sequence[str] = (),
+        mask: Mask | None = None,
+        region: Sequence[int] | None = None,
+        missing: Mask | None = None,
         damage: bool = False,
         quality: bool = False,
         max_pixels: int = MAX_PIXELS,
@@ -194,26 +183,51 @@ class Restorer(Engine):
                 its list.
             words: the degradations, if you know them better: names in ``Restorer.words``, which
                 guide in place of what the controller finds.
+            mask: restore only where it is white, and fade within 16 px around it; see
+                ``imaging.masks.masks_of`` for what it may be. The diagnosis is of the whole.
+            region: the same with a rectangle ``(x, y, width, height)`` in pixels.
+            missing: white where the picture has holes; they are filled from their surroundings
+                first. Without other damage all other pixels come back exactly.
             damage: also map the damage, if the model can.
             quality: also measure the quality before and after, if there is a perceiver.
             max_pixels: largest picture that is read.
             progress: is called with the share that is done, in [0, 1].
 
         Raises:
-            ImageError: a file cannot be read.
+            ImageError: a file cannot be read, or a mask or a region does not fit the picture.
             UsageError: an argument is out of range or makes no sense for this model.
             PellucidError: too little memory, or the network gives no finite answer.
         """
         self.check(steps, preset, strength, tile, words)
-        batch, photo = _opened(image, max_pixels)
-        evidence = self._measured(batch, photo)
-        answers = _given(guidance, len(batch)) or self._diagnose(batch, words, evidence)
+        given, photo = opened(image, max_pixels)
+        size = len(given), *given.shape[2:]
+        if mask is not None and region is not None:
+            raise UsageError("give a mask or a region, not both")
+        where = masks_of(mask, "mask", size, max_pixels)
+        where = region_of(region, size) if where is None else where
+        absent = masks_of(missing, "missing", size, max_pixels)
+        evidence = self._measured(given, photo)
+        answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence)
+        seen, holes = answers, holes_of(absent, answers, evidence)
+        began = time.perf_counter()
+        batch = filled(given, holes)
+        if batch is not given:
+            evidence = self._measured(batch, photo)
+            found = None if guidance is not None else self._diagnose(batch, words, evidence)
+            answers = self._without(holes, answers, found)
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
-        for i, answer in enumerate(answers):
-            groups.setdefault(self.route(answer), []).append(i)
         restored: list[Any] = [None] * len(batch)
-        done = 0
+        for i, answer in enumerate(answers):
+            if holes[i] is None or answer.words or not self.words:
+                groups.setdefault(self.route(answer), []).append(i)
+            else:  # nothing else is wrong: no network is asked
+                seconds = (time.perf_counter() - began) / len(batch)
+                shown = holes[i].astype(np.float32) if damage and self.maps_damage else None
+                restored[i] = Restoration(batch[i], answer, "fill", seconds, shown)
+        done = sum(result is not None for result in restored)
+        if progress is not None and not groups:
+            progress(1.0)
         for chosen, members in groups.items():
             most = max(1, chosen.side**2 // (batch.shape[-2] * batch.shape[-1]))
             for first in range(0, len(members), most):
@@ -225,12 +239,17 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
-                    restoration = self._judged(batch[i], restoration, answers[i], evidence[i])
-                    grey = keep_neutral(batch[i], restoration.picture)
-                    restored[i] = replace(restoration, picture=grey)
+                    restored[i] = self._judged(batch[i], restoration, answers[i], evidence[i])
                 done += len(part)
+        for i, result in enumerate(restored):
+            result, picture = _with_holes(result, holes[i], seen[i]), result.picture
+            if strength < 1:
+                picture = picture + (1 - strength) * (given[i] - batch[i])
+            if where is not None:
+                picture = given[i] + feathered(where[i]).to(picture) * (picture - given[i])
+            restored[i] = replace(result, picture=keep_neutral(given[i], picture))
         for i, result in enumerate(restored if quality else ()):
-            before, after = self._quality(batch[i : i + 1]), self._quality(result.picture[None])
+            before, after = self._quality(given[i : i + 1]), self._quality(result.picture[None])
             if before and after:
                 restored[i] = replace(result, quality=(before, after))
         if photo is not None:
@@ -300,49 +319,21 @@ class Restorer(Engine):
         if not self.guard:
             return [None] * len(batch)
         tables = None if photo is None else photo.quantisation
-        return [measure(_pixels(picture), tables) for picture in batch]
+        return [measure(pixels_of(picture), tables) for picture in batch]
 
     def _diagnose(
         self, batch: Tensor, words: Sequence[str], evidence: Sequence[Evidence | None]
     ) -> list[Guidance]:
-        if self.controller is None:
-            return [Guidance()] * len(batch)
-        content, degradation = embed(self.controller, batch)
-        pairs = zip(content[:, None], degradation[:, None], strict=True)
-        if self.text_features is None:
-            return [Guidance(c, d) for c, d in pairs]
-        # The learned temperature, by which the shares are as sure as they are right; the README of
-        # DA-CLIP has 100, which is also what CLIP's own has learned.
-        scale = float(self.controller.logit_scale.exp())
-        features = self.text_features.to(degradation.device)
-        shares = classify(degradation, features, scale).tolist()
-        rows = zip(pairs, shares, evidence, strict=True)
-        return [self._named(c, d, row, words, seen) for (c, d), row, seen in rows]
+        return diagnose(batch, evidence, self.controller, self.text_features, self.words, words)
 
-    def _named(
-        self,
-        content: Tensor,
-        degradation: Tensor,
-        shares: list[float],
-        words: Sequence[str],
-        evidence: Evidence | None,
-    ) -> Guidance:
-        """The diagnosis of one picture by the shares of all words."""
-        seen = dict(sorted(zip(self.words, shares, strict=True), key=lambda row: -row[1]))
-        ranked = seen if evidence is None else reweigh(seen, evidence)
-        before, told = _found(seen), bool(words)
-        found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
-        if told:
-            found = tuple(word for word in words if word != CLEAN)
-        elif (set(found) ^ set(before)) & MEASURABLE:
-            words = found or (CLEAN,)  # the embedding says something else than the measurement
-        if words and set(words) <= set(self.words):
-            # Their text embeddings: the controller is trained to give the same directions.
-            assert self.text_features is not None
-            features = self.text_features[[self.words.index(word) for word in words]]
-            mean = normalize(features, dim=-1).mean(dim=0, keepdim=True).to(degradation.device)
-            degradation = mean * degradation.norm() / mean.norm()
-        return Guidance(content, degradation, found, ranked, told=told)
+    def _without(
+        self, holes: Holes, answers: list[Guidance], found: list[Guidance] | None
+    ) -> list[Guidance]:
+        """Guidance of filled pictures: what is wrong with them beside their holes."""
+        return [
+            answer if hole is None else without_holes(answer if found is None else found[i])
+            for i, (answer, hole) in enumerate(zip(answers, holes, strict=True))
+        ]
 
     def _judged(
         self, image: Tensor, restoration: Restoration, answer: Guidance, evidence: Evidence | None
@@ -350,9 +341,9 @@ class Restorer(Engine):
         """Keep, soften or refuse a restoration by what was measured before and after."""
         if evidence is None:
             return restoration
-        restored = _pixels(restoration.picture)
+        restored = pixels_of(restoration.picture)
         verdict = judge(
-            _pixels(image),
+            pixels_of(image),
             restored,
             evidence,
             measure(restored),
@@ -365,6 +356,13 @@ class Restorer(Engine):
             restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
         )
 
+    def asked(self, answer: Guidance) -> Guidance:
+        """What guides the network: nothing where no word was found and it can do without."""
+        found = answer.words or answer.told
+        if found or answer.degradation is None or not self.network.unguided:
+            return answer
+        return replace(answer, degradation=torch.zeros_like(answer.degradation))
+
     def _run(
         self,
         batch: Tensor,
@@ -376,7 +374,7 @@ class Restorer(Engine):
     ) -> list[Restoration]:
         """Restore diagnosed pictures by common network calls."""
         began = time.perf_counter()
-        guidance = self.completed(batch, Guidance.joined(answers))
+        guidance = self.completed(batch, Guidance.joined([self.asked(a) for a in answers]))
         condition = self.condition(batch, guidance)
         result = self.restored(batch, condition, **options, progress=progress)
         if strength < 1:
@@ -397,43 +395,21 @@ class Restorer(Engine):
         return dict(zip(LEVELS, shares.tolist(), strict=True))
 
 
-def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
-    """The degradations that are probable enough to be named."""
-    return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
-
-
-def _certain(word: str, evidence: Evidence | None) -> bool:
-    """Whether a word may be named that the tower did not find: only if it is measured."""
-    return evidence is not None and (supports(evidence, word) or 0.0) >= CERTAIN
-
-
-def _pixels(picture: Tensor) -> np.ndarray:
-    """Float32 ``(H, W, 3)`` of ``(3, H, W)``."""
-    return np.ascontiguousarray(picture.float().permute(1, 2, 0).cpu().numpy())
+def _with_holes(restoration: Restoration, hole: np.ndarray | None, seen: Guidance) -> Restoration:
+    """The restoration of a filled picture, with what was seen of its holes in its report."""
+    if hole is None:
+        return restoration
+    reason = reason_of(hole, restoration.reason)
+    guidance = replace(with_holes(restoration.guidance), probabilities=seen.probabilities)
+    return replace(restoration, guidance=guidance, reason=reason)
 
 
 def _is_batch(image: Picture) -> bool:
     return isinstance(image, Tensor) and image.ndim == 4
 
 
-def _opened(image: Picture, max_pixels: int) -> tuple[Tensor, Photo | None]:
-    """Pictures ``(B, 3, H, W)``, float32, and the photo they come from if they are not tensors."""
-    if isinstance(image, Tensor):
-        return as_batch(image), None
-    if isinstance(image, Photo):
-        photo = image
-    elif isinstance(image, str | Path | bytes):
-        photo = read(image, max_pixels)
-    elif isinstance(image, Image.Image):
-        photo = from_pil(image)
-    else:
-        photo = from_array(image)
-    pixels = np.array(photo.pixels.transpose(2, 0, 1)[None], order="C")
-    return torch.from_numpy(pixels), photo
-
-
 def _one(image: Picture, max_pixels: int, what: str) -> Tensor:
-    batch, _ = _opened(image, max_pixels)
+    batch, _ = opened(image, max_pixels)
     if len(batch) > 1:
         raise UsageError(f"a batch has no {what}; ask for its pictures one by one")
     return batch

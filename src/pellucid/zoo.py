@@ -132,6 +132,7 @@ LITE_PROMPTS = ShippedFile(  # of quality
     "lite-perceive-prompts.safetensors",
     sha256="6efeaf6f414ba3d716b8b377c05d35df33c01bc7a3f0ee94776c2d67a02683d9",
 )
+LITE_TOKENIZER = ShippedFile("lite-tokenizer.json")
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="a521c14a5d865466036cc6649f0f0657928b839f658f06c0ff3aa1e820199223",

@@ -211,4 +211,4 @@ def test_models_and_another_tools_results_on_sets_stand_side_by_side(sets, folde
 
 def test_what_only_sets_have_is_refused_elsewhere(evaluate, sets):
     assert "are for --protocol sets" in evaluate("--ways", "blind")[2]
-    assert "the ways are blind, told, unguided" in sets("--ways", "loud")[2]
+    assert "the ways are blind, told, unguided, masked" in sets("--ways", "loud")[2]

@@ -329,3 +329,43 @@ def test_streams_with_what_makes_no_sense_of_them(folder, run):
     for option in (["--compare"], ["--report", "json"], ["--json"]):
         status, _, err = run("restore", "a.png", "-o", "-", *option)
         assert status == 2 and "standard output" in err
+
+
+def test_what_a_person_marks_is_restored_or_filled_and_reported(folder, run):
+    picture("photo.png", size=(80, 64))
+    before = np.asarray(Image.open("photo.png"))
+    marked = np.zeros((64, 80), np.uint8)
+    marked[20:30, 30:50] = 255
+    Image.fromarray(marked).save("mask.png")
+    command = ("restore", "photo.png", "--format", "png", "--report", "json", "-o")
+    for option, value in (("--mask", "mask.png"), ("--region", "30,20,20,10")):
+        name = option.strip("-")
+        assert run(*command, f"{name}/", option, value)[0] == 0
+        result = np.asarray(Image.open(f"{name}/photo.png"))
+        assert (result != before)[marked > 0].any()
+        assert (result == before)[:4].all() and (result == before)[:, :14].all()
+        report = json.loads(Path(f"{name}/photo.png.report.json").read_text())
+        assert report["settings"][name] == value
+    assert run(*command, "filled/", "--missing", "mask.png", "--words", "uncompleted")[0] == 0
+    result = np.asarray(Image.open("filled/photo.png"))
+    assert (result == before)[marked == 0].all() and (result != before)[marked > 0].any()
+    report = json.loads(Path("filled/photo.png.report.json").read_text())
+    assert report["model"] == "fill" and report["words"] == ["uncompleted"]
+    assert report["settings"]["missing"] == "mask.png"
+
+
+def test_masks_and_regions_that_do_not_fit_are_said_and_the_batch_goes_on(folder, run):
+    picture("in/a.png", size=(40, 30))
+    picture("in/b.png", size=(80, 64))
+    picture("mask.png", size=(80, 64))
+    status, _, err = run("restore", "in", "-o", "out", "--mask", "mask.png")
+    assert status == 1 and files("out") == ["b.png"]
+    assert "80 x 64, the picture 40 x 30" in " ".join(err.split())
+    for options, sentence in (
+        (("--region", "1,2,3"), "is not X,Y,W,H"),
+        (("--region", "0,0,9,9", "--mask", "mask.png"), "not both"),
+    ):
+        status, _, err = run("restore", "in", "-o", "none", *options)
+        assert status == 2 and sentence in " ".join(err.split())
+    status, _, err = run("restore", "in/a.png", "-o", "c.png", "--missing", "nowhere.png")
+    assert status == 1 and "nowhere.png" in " ".join(err.split()) and not Path("c.png").exists()

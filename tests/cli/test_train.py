@@ -6,7 +6,8 @@ import pytest
 from data.making import photos
 from pellucid.cli.train import main, parse
 from pellucid.errors import UsageError
-from pellucid.recipes import RECIPES, recipe
+from pellucid.recipes import RECIPES, STAGES, recipe
+from pellucid.training.loop import Result
 
 SIZES = ((48, 64),) * 2
 
@@ -40,7 +41,7 @@ def test_a_misspelt_flag_is_refused_and_the_right_one_named(capsys):
 def test_help_lists_every_recipe(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in RECIPES)
+    assert all(name in text for name in (*RECIPES, *STAGES))
 
 
 def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path, capsys):
@@ -66,3 +67,19 @@ def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder):
     small = "--data.validation= --data.crop 32 --batch-size 1 --workers 0 --precision no"
     assert main(["weather_lite", *small.split(), "--steps", "1"]) == 0
     assert (folder / "runs/weather-lite/weights.safetensors").exists()
+
+
+def test_stages_are_run_in_turn_until_one_stops(monkeypatch, tmp_path):
+    ran, stopped = [], ["finished", "time"]
+
+    def record(config, resume):
+        ran.append((config.recipe, config.seed, config.init_from))
+        return Result(1, stopped[len(ran) - 1])
+
+    monkeypatch.setattr("pellucid.cli.train.run", record)
+    assert main(["lite", "--seed", "3"]) == 0
+    first, second = ran
+    assert first == ("lite_stage1", 3, "")
+    assert second == ("lite_stage2", 3, recipe("lite_stage1").output + "/weights.safetensors")
+    with pytest.raises(UsageError, match="3 runs"):
+        main(["lite", "--output", str(tmp_path)])

@@ -76,3 +76,15 @@ def test_crops_are_cut_from_both_pictures_alike(folder):
 def test_words_are_those_of_the_classes(folder):
     words = json.loads((folder / "out" / "windows-00000.json").read_text())
     assert {part for word in words for part in word.split("+")} <= set(CLASSES)
+
+
+def test_windows_of_some_words_and_a_share_of_clean_ones(folder):
+    held = Windows(folder / "out", None).words
+    word = next(w for w in held if w != "clean" and "+" not in w)
+    drawn = Windows(folder / "out", 24, words=(word,), clean=0.0)
+    assert {drawn[i]["word"] for i in range(40)} == {word}
+    with pytest.raises(UsageError, match="no windows with unheard"):
+        Windows(folder / "out", 24, words=("unheard",))
+    if "clean" in held:
+        drawn = Windows(folder / "out", 24, clean=1.0)
+        assert {drawn[i]["word"] for i in range(20)} == {"clean"}

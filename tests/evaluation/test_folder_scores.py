@@ -123,7 +123,7 @@ def test_a_perfect_and_a_lazy_restorer(root, tmp_path):
     assert found["sets"]["clean"]["b"]["itself"] == 99
 
 
-def test_a_model_is_asked_in_three_ways(root):
+def test_a_model_is_asked_in_several_ways(root):
     restorer = tiny.restorer()
     case = next(case for case in chosen(root, (), None) if case.column == "noise")
     damaged = torch.as_tensor(case.load()[0])[None]
@@ -143,6 +143,23 @@ def test_a_model_is_asked_in_three_ways(root):
     assert not torch.allclose(expected["blind"], expected["told"], atol=1e-3)
     assert answers["blind"].probabilities == restorer.diagnose(damaged)[0].probabilities
     assert answers["unguided"].probabilities == answers["blind"].probabilities
+
+
+def test_holes_are_told_by_the_masks_of_a_set(root):
+    holes = np.zeros((*clean(0).shape[:2], 3), np.uint8)
+    holes[4:20, 6:12] = 255
+    for number in range(2):
+        save(root / f"inpaint/gt/{number}.png", clean(number))
+        save(root / f"inpaint/lq/{number}.png", noisy(number, 0.01))
+    save(root / "inpaint/mask/0.png", holes)
+    restorer = tiny.restorer()
+    found = score_folder(restorer, root, ways=("masked",))
+    assert found["all"]["masked"]["pictures"] == 1 and not found["failures"]
+    case = next(case for case in chosen(root, (), None) if case.mask)
+    assert (case.column, case.name) == ("inpaint", "0")
+    answer = SetSource(restorer, "masked").restore(case, None, 0).picture
+    expected = restorer.restore(read(case.input), words=["uncompleted"], missing=case.mask)
+    assert np.array_equal(answer[0].numpy().transpose(1, 2, 0), expected.pixels)
 
 
 def test_a_grey_file_comes_back_grey(tmp_path):

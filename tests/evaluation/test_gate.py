@@ -9,11 +9,11 @@ from data.making import dataset
 from pellucid import cli
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.data.triplets import render
-from pellucid.evaluation.gate import Verdict, five, judge
+from pellucid.evaluation.gate import GateResult, five, judge
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.prompts import QualityPrompts, triplets_told
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
 
 class ByBrightness(torch.nn.Module):
@@ -59,7 +59,7 @@ def test_tasks_count_alike_and_all_bounds_are_told(tmp_path):
         "b": {"accuracy": 0.74, "strict": 0.6, "monotone": 0.9},
     }
     overall = {"accuracy": 0.87, "strict": 0.8, "monotone": 0.95}
-    found = Verdict(tasks, {"a": 1, "b": 1}, overall)
+    found = GateResult(tasks, {"a": 1, "b": 1}, overall)
     assert found.missed() == ["accuracy of b, 0.740, is below 0.75"]
     tasks["b"]["accuracy"] = 0.75
     assert found.accepted
@@ -78,7 +78,7 @@ def test_five_squares_are_corners_and_centre():
 def test_the_command_refuses_untrained_prompts(tmp_path, capsys):
     torch.manual_seed(0)
     clip = CLIP(replace(tiny.CLIP, text=replace(tiny.CLIP.text, context_length=18)))
-    prompts = QualityPrompts(clip, Tokenizer.from_file(SHIPPED / "lite-tokenizer.json", 18))
+    prompts = QualityPrompts(clip, Tokenizer.from_file(LITE_TOKENIZER.path, 18))
     meta = {"kind": "quality-prompts", "config": {}}
     save_bundle(tmp_path / "p.safetensors", prompts.state_dict(), meta)
     meta = {"kind": "clip", "config": asdict(clip.config)}

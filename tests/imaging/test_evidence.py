@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from pellucid.imaging.evidence import Evidence, measure, quality_of, reweigh, supports
+from pellucid.imaging.evidence import Evidence, measure, quality_of
 from pellucid.imaging.regions import label
+from pellucid.support import reweigh, supports
 
 RNG = np.random.default_rng(7)
 

@@ -57,6 +57,30 @@ def test_conditioning_starts_without_effect_and_acts_once_trained():
     assert not torch.allclose(net(image, net.condition(image, told(None, content))), plain)
 
 
+def test_statistics_see_the_light_of_the_whole_picture():
+    net = randomised(ResUNet(dataclasses.replace(TINY, statistics=True)))
+    image = torch.rand(2, 3, 64, 48)
+    for guidance in (told(None, None), told(*embeddings(2))):
+        seen = net.condition(image, guidance).embedding
+        assert seen.shape == (2, 6)
+        darker = net.condition(image / 2, guidance).embedding
+        assert not torch.allclose(seen, darker)
+        # They do not depend on where things are: by whole blocks the picture may be reordered.
+        moved = net.condition(image.roll(8, dims=-1), guidance).embedding
+        assert torch.allclose(seen, moved, atol=1e-5)
+    assert net.condition(image[..., :2, :2], told(None, None)).embedding.isfinite().all()
+
+
+def test_features_keep_their_size_through_an_untrained_network():
+    torch.manual_seed(0)
+    net = ResUNet()
+    x = torch.randn(1, 80, 16, 16)
+    down = net.down[1](x)
+    assert 0.7 < float(down.std()) < 1.4
+    up = net.up[1](down)
+    assert 0.7 < float(up.std() / down.std()) < 1.4
+
+
 def test_the_damage_is_read_as_a_mixture_of_the_known_words():
     net = randomised(ResUNet(dataclasses.replace(TINY, words=3)))
     words = torch.nn.functional.normalize(torch.randn(3, 10), dim=-1)

@@ -21,22 +21,22 @@ from pellucid.training.start import run
 from pellucid.training.tasks import perceive
 from pellucid.training.tasks.guidance import Semantics
 from pellucid.training.tasks.perceive import (
+    LossWeights,
     NetworkProxy,
     PerceiveOptions,
     PerceiveTask,
-    Weights,
     stored,
 )
 from pellucid.training.tasks.prompts import PromptsOptions
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
-TOKENIZER = str(SHIPPED / "lite-tokenizer.json")
+TOKENIZER = str(LITE_TOKENIZER.path)
 TEXT = replace(tiny.CLIP.text, context_length=18)
 GUIDED = GuidedResUNetConfig(**asdict(tiny.NETWORK), semantic_dim=32, degradation_dim=8)
-NONE = Weights(0.0, 0.0, 0.0)
+NONE = LossWeights(0.0, 0.0, 0.0)
 
 
 def tower():
@@ -86,7 +86,7 @@ def test_each_loss_is_added_with_its_weight(batch):
     parts, judge, features = guided(), perceiver(), vgg()
     task = PerceiveTask(
         **parts,
-        weights=Weights(0.1, 0.05, 0.2),
+        weights=LossWeights(0.1, 0.05, 0.2),
         perceiver=judge,
         vgg=features,
         temperature=7.0,
@@ -122,7 +122,7 @@ def test_perceive_ir_itself_is_trained_by_all_losses(batch):
     torch.manual_seed(0)
     config = PerceiveIRConfig(8, (1, 1, 1, 1), (1, 1, 2, 2), 1, semantic_dim=32)
     parts = guided() | {"network": PerceiveIR(config)}
-    parts |= {"weights": Weights(0.1, 0.05, 0.1), "perceiver": perceiver(), "vgg": vgg()}
+    parts |= {"weights": LossWeights(0.1, 0.05, 0.1), "perceiver": perceiver(), "vgg": vgg()}
     loss, _ = PerceiveTask(**parts)(batch, generator())
     loss.backward()
     assert all(p.grad.abs().sum() > 0 for p in parts["network"].pgm.parameters())
@@ -131,8 +131,8 @@ def test_perceive_ir_itself_is_trained_by_all_losses(batch):
 def test_losses_alone_serve_a_network_that_encodes_no_degradation(batch):
     plain = tiny.randomised(ResUNet(tiny.NETWORK))
     with pytest.raises(UsageError, match=r"ResUNet encodes no degradation.*contrastive 0"):
-        PerceiveTask(plain, weights=Weights(0.1, 0.0, 0.0))
-    weights = Weights(0.0, 0.05, 0.1)
+        PerceiveTask(plain, weights=LossWeights(0.1, 0.0, 0.0))
+    weights = LossWeights(0.0, 0.05, 0.1)
     task = PerceiveTask(plain, weights=weights, perceiver=perceiver(), vgg=vgg())
     del batch["medium"], batch["positive"]  # no proxies
     task.begin([{**batch, "word": "noisy"}])
@@ -141,12 +141,12 @@ def test_losses_alone_serve_a_network_that_encodes_no_degradation(batch):
     assert set(metrics) == {"psnr", "quality", "perceptual"}
     loss.backward()
     with pytest.raises(UsageError, match="no quality prompts"):
-        PerceiveTask(plain, weights=Weights(0.0, 0.05, 0.0)).begin([])
+        PerceiveTask(plain, weights=LossWeights(0.0, 0.05, 0.0)).begin([])
 
 
 def test_the_difficulty_is_measured_at_the_start_and_after_every_epoch(batch):
     parts = guided()
-    parts |= {"weights": Weights(0, 0, 0.1), "vgg": vgg()}
+    parts |= {"weights": LossWeights(0, 0, 0.1), "vgg": vgg()}
     task = PerceiveTask(**parts, epoch=2, probe=4)
     names = ("lq", "gt", "medium")
     samples = [{n: batch[n][i] for n in names} | {"word": batch["word"][i]} for i in range(4)]

@@ -29,7 +29,7 @@ from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
 SIZE = 16
 TINY = CLIPConfig(
@@ -173,6 +173,28 @@ def test_restoration_learns_with_guidance_and_without(model, batch):
         task = RestoreTask(ResUNet(NET), tower, context_dropout=0.2)
         first, last = fit(task, batch, 40, 0.01)
         assert last < 0.8 * first
+
+
+def test_true_words_are_told_missing_or_wrong_and_some_always_told(model):
+    words = ["noisy", "rainy", "hazy", "noisy+hazy"] * 50
+    embed_words = WordEmbeddings(model.clip, tokenize)
+    true = embed_words(words)
+
+    class Seen(ResUNet):
+        def condition(self, image, guidance):
+            self.seen = guidance.degradation
+            return super().condition(image, guidance)
+
+    rates = {"context_dropout": 0.3, "wrong_words": 0.2, "always_told": ("hazy",)}
+    task = RestoreTask(Seen(NET), words=embed_words, **rates)
+    batch = {"lq": torch.rand(len(words), 3, 8, 8), "word": words}
+    task.condition(batch, generator())
+    seen = task.network.seen
+    right, missing = (seen == true).all(1), (seen == 0).all(1)
+    light = torch.tensor(["hazy" in word for word in words])
+    assert right[light].all()
+    assert 0.2 < missing[~light].float().mean() < 0.4
+    assert 0.1 < (~missing & ~right)[~light].float().mean() < 0.3
 
 
 def test_the_loss_of_an_untrained_network_is_the_distance_of_the_pair(batch):
@@ -365,7 +387,7 @@ def test_an_exported_controller_is_what_inference_loads(model, batch, tmp_path):
 def test_a_network_is_taught_the_words_of_the_text_tower():
     text = dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
     clip = DaCLIP(dataclasses.replace(TINY, text=text)).clip
-    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    vocabulary = str(LITE_TOKENIZER.path)
     network = ResUNet(dataclasses.replace(NET, words=len(CLASSES)))
     teach_words(network, clip, vocabulary)
     tokens = Tokenizer.from_file(vocabulary, 12)(list(CLASSES))
@@ -392,7 +414,7 @@ def test_random_towers_are_trained_only_if_they_are_asked_for():
     for options in (ControllerOptions(), PromptsOptions()):
         with pytest.raises(UsageError, match=r"--task\.clip"):
             options.build()
-    vocabulary = str(SHIPPED / "lite-tokenizer.json")
+    vocabulary = str(LITE_TOKENIZER.path)
     config = dataclasses.replace(
         TINY, text=dataclasses.replace(TINY.text, vocab_size=4096, context_length=12)
     )

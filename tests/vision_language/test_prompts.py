@@ -8,7 +8,7 @@ from pellucid.loading import load_tower
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts, quality_loss
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER, SHIPPED
 from vision_language.small_towers import SMALL
 
 START, END, X, NAMES = (
@@ -145,9 +145,7 @@ def test_a_tower_that_reads_too_few_tokens_is_refused():
 def test_the_lite_tower_gives_prompts_a_place():
     path = SHIPPED / "lite-clip.safetensors"
     clip = load_tower(path).controller.clip
-    tokenizer = Tokenizer.from_file(
-        SHIPPED / "lite-tokenizer.json", clip.config.text.context_length
-    )
+    tokenizer = Tokenizer.from_file(LITE_TOKENIZER.path, clip.config.text.context_length)
     model = QualityPerceiver(clip, QualityPrompts(clip, tokenizer))
     image = pictures(1, (50, 70)).requires_grad_()
     assert model.levels().shape == (3, clip.config.embed_dim)

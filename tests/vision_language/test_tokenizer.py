@@ -7,7 +7,7 @@ import torch
 from golden.fill import GOLDEN
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.tokenizer import Tokenizer
-from pellucid.zoo import SHIPPED
+from pellucid.zoo import LITE_TOKENIZER
 
 # What open_clip's SimpleTokenizer gives between the start and the end token.
 OFFICIAL = {
@@ -38,7 +38,7 @@ def clip_words(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lite():
-    return Tokenizer.from_file(SHIPPED / "lite-tokenizer.json")
+    return Tokenizer.from_file(LITE_TOKENIZER.path)
 
 
 def test_clip_ids_are_those_of_the_official_tokenizer(clip_words):

@@ -59,6 +59,8 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     from pellucid import zoo
     from pellucid.checkpoints.download import cache_folder
     from pellucid.hardware import has_fast_bfloat16, resolve_device
+    from pellucid.runtimes.choice import measured
+    from pellucid.runtimes.run import ENGINES, installed
 
     device = resolve_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
@@ -66,6 +68,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     formats = {"JPEG PNG WebP TIFF BMP": "yes", "AVIF": "yes" if features.check("avif") else "no"}
     for module, what in OPTIONAL.items():
         formats[what] = "yes" if importlib.util.find_spec(module) else "no (pellucid[formats])"
+    speeds = {f"{row['model']} {row['dtype']}": _speeds(row) for row in measured()}
     shipped = {n: e for n, e in zoo.MODELS.items() if e.shipped}
     facts = {
         "pellucid": __version__,
@@ -74,6 +77,8 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         "device": f"{device} ({name})",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "bfloat16": "in hardware" if has_fast_bfloat16(device) else "not in hardware: float32",
+        "engines": {n: "yes" if installed(n) else "not installed" for n in ENGINES},
+        "measured": speeds or "no engine yet: pellucid restore --engine auto does",
         "formats": formats,
         "offline": {n: "yes" if e.network.path.exists() else "missing" for n, e in shipped.items()},
         "cache": f"{cache} ({_megabytes(cache):.0f} MB used, {_free(cache):.0f} GB free)",
@@ -86,6 +91,13 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     if trouble := _torchvision():
         warnings.append(trouble)
     return facts, warnings
+
+
+def _speeds(row: dict[str, Any]) -> str:
+    """What `restore --engine auto` has found, in seconds a megapixel."""
+    speeds = sorted(row["seconds"].items(), key=lambda pair: pair[1])
+    found = [f"{engine} {seconds:.2f} s/MP" for engine, seconds in speeds]
+    return "; ".join([*found, *(f"{engine} wrong: {how}" for engine, how in row["wrong"].items())])
 
 
 def _torchvision() -> str | None:

@@ -18,7 +18,7 @@ from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
     from pellucid.evaluation.protocols import Case
-    from pellucid.evaluation.run import Result
+    from pellucid.evaluation.run import Evaluated
     from pellucid.evaluation.scoring import Source
 
 EXAMPLES = """
@@ -63,7 +63,8 @@ class Evaluate:
     ways: Annotated[
         tuple[str, ...], arg(metavar="WAY...", help_behavior_hint="(default: all)")
     ] = ()
-    """Protocol sets: blind, told (the right word), unguided; the first gets the long table."""
+    """Protocol sets: blind, told (the right word), unguided, masked (told word and holes); the
+    first gets the long table."""
     sheets: Flag = False
     """Protocol sets: draw every picture before, after and as it should be: sheets/SET.png."""
     train: Annotated[tuple[Path, ...], arg(metavar="DIR...", help_behavior_hint="")] = ()
@@ -192,7 +193,7 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
     return sources
 
 
-def _show(results: Sequence[Result], comparison: list[list[str]] | None, as_json: bool) -> None:
+def _show(results: Sequence[Evaluated], comparison: list[list[str]] | None, as_json: bool) -> None:
     from pellucid.evaluation import report
 
     if as_json:

@@ -30,12 +30,21 @@ examples:
   pellucid restore holiday/ --skip-existing          continue a run that was stopped
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
   pellucid restore photo.jpg --words shadowed        the damage, where the model errs
+  pellucid restore photo.jpg --missing scratches.png  fill what is white there
+  pellucid restore photo.jpg --region 40,60,300,200  restore only there
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
   pellucid restore rain.jpg --map                    and show where the damage was
   pellucid restore clip.mp4 -o clean.mp4 --steady    a film; --frames 0:50 tries it on 50 frames
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
 EXIF data and transparency.
+"""
+START = """\
+pellucid restore photo.jpg -o clean.jpg     restore a picture (or a film: clip.mp4)
+pellucid restore holiday/ -o restored/      restore all pictures of a folder
+pellucid diagnose photo.jpg                 only find what is wrong with it
+
+pellucid restore --help lists everything that can be set.
 """
 COMPARE, MAP, REPORT = ".compare.jpg", ".map.jpg", ".report.json"
 FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
@@ -66,6 +75,12 @@ class Restore:
         arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
     ] = None
     """What is wrong, if you know it better: hazy, or rainy,noisy (`pellucid diagnose` has all)."""
+    mask: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Restore only where this picture, of the same size as the input, is white; its edge fades."""
+    region: Annotated[str | None, arg(metavar="X,Y,W,H", help_behavior_hint="")] = None
+    """Restore only this rectangle, in pixels of the upright picture; its edge fades."""
+    missing: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Fill the holes that are white in this picture, of the same size as the input."""
     preset: Annotated[
         Literal["paper", "balanced", "fast"] | None,
         arg(metavar="{paper,balanced,fast}", help_behavior_hint="(default: balanced)"),
@@ -88,6 +103,9 @@ class Restore:
     """auto, cpu, cuda, cuda:1, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    engine: Literal["torch", "compile", "onnxruntime", "openvino", "auto"] = "torch"
+    """What computes the network; auto is the fastest that is installed, tried once on this machine
+    (`pellucid doctor` shows them)."""
     format: Annotated[
         FORMATS | None,
         arg(
@@ -122,6 +140,9 @@ class Restore:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 1 if a picture failed."""
+    if not argv:
+        print(START, end="", file=sys.stderr)
+        return 2
     args = parse(Restore, argv, "restore", EXAMPLES)
     _check(args)
     if any(map(is_video, args.inputs)):
@@ -152,7 +173,9 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.loading import load
 
     guard = False if args.no_guard else None
-    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics, guard)
+    restorer = load(
+        args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
+    )
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
     if args.map and not restorer.maps_damage:
         raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
@@ -179,6 +202,19 @@ def _check(args: Restore) -> None:
         raise UsageError(f"--quality {args.quality} is not in 1..100")
     if args.max_pixels < 1:
         raise UsageError("--max-pixels must be positive")
+    if args.mask is not None and args.region is not None:
+        raise UsageError("give --mask or --region, not both")
+    _region(args)
+
+
+def _region(args: Restore) -> tuple[int, ...] | None:
+    if args.region is None:
+        return None
+    try:
+        x, y, width, height = (int(value) for value in args.region.split(","))
+    except ValueError:
+        raise UsageError(f"--region {args.region} is not X,Y,W,H, such as 40,60,300,200") from None
+    return x, y, width, height
 
 
 def _words(args: Restore) -> list[str]:
@@ -229,6 +265,9 @@ def _restore(
     found = restorer.run(
         photo,
         words=_words(args),
+        mask=args.mask,
+        region=_region(args),
+        missing=args.missing,
         damage=args.map,
         quality=bool(args.report),
         progress=progress,
@@ -262,12 +301,12 @@ def _restore(
     if args.report:
         both = zip(("before", "after"), found.quality or (), strict=False)
         quality = {"quality": dict(both)} if found.quality else {}
-        files[_beside(job.target, REPORT)] = _report(args, restorer, record | quality)
+        files[_beside(job.target, REPORT)] = _report(args, restorer, guidance, record | quality)
     write_all(files, args.overwrite, photo.path)
     return record
 
 
-def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
+def _report(args: Restore, restorer: Any, guidance: Any, record: dict[str, Any]) -> bytes:
     import platform
 
     import torch
@@ -275,10 +314,14 @@ def _report(args: Restore, restorer: Any, record: dict[str, Any]) -> bytes:
     from pellucid.engine import DEFAULT_PRESET
 
     settings = {name: getattr(args, name) for name in ("strength", "tile", "seed")}
+    by_hand = {name: getattr(args, name) for name in ("mask", "region", "missing")}
+    settings |= {name: str(given) for name, given in by_hand.items() if given is not None}
     if restorer.is_diffusion:
         preset = args.preset or DEFAULT_PRESET
         settings |= {"preset": preset, "steps": args.steps}
-    settings |= {"device": str(restorer.device), "dtype": str(restorer.dtype).split(".")[-1]}
+    used = restorer.route(guidance)
+    settings |= {"device": str(used.device), "dtype": str(used.dtype).split(".")[-1]}
+    settings |= {"engine": used.engine}
     versions = {
         "pellucid": __version__,
         "torch": torch.__version__,

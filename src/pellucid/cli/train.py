@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from pellucid.recipes import RECIPES, recipe
+from pellucid.errors import UsageError
+from pellucid.recipes import RECIPES, STAGES, recipe
 from pellucid.training.config import TrainConfig, read_yaml, updated
 from pellucid.training.start import run
 
@@ -22,6 +23,9 @@ resumes from it (--no-resume starts over). Several processes: accelerate launch 
 RECIPE ...
 
 recipes:"""
+
+# Flags that no two stages can share.
+ONE_STAGE = ("--output", "--init-from", "--steps")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,7 +41,20 @@ def main(argv: Sequence[str]) -> int:
         print(USAGE)
         for name, function in RECIPES.items():
             print(f"  {name:24}{(function.__doc__ or '').strip().splitlines()[0]}")
+        for name, stages in STAGES.items():
+            print(f"  {name:24}In turn: {', '.join(stages)}; a stage that is done is not repeated.")
         return 0 if argv else 2
+    name, *flags = argv
+    if any(flag.startswith(ONE_STAGE) for flag in flags if name in STAGES):
+        raise UsageError(f"{name} is {len(STAGES[name])} runs; set {', '.join(ONE_STAGE)} for one")
+    for stage in STAGES.get(name, (name,)):
+        if not _train([stage, *flags]):
+            break
+    return 0
+
+
+def _train(argv: Sequence[str]) -> bool:
+    """Do one run; returns whether it is finished."""
     config, resume = parse(argv)
     result = run(config, resume)
     note = "" if result.stopped == "finished" else "; the same command goes on from there"
@@ -46,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    return 0
+    return result.stopped == "finished"
 
 
 def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pellucid.cli.restore import Restore
     from pellucid.video.restore import Done, Report
 
-PICTURES_ONLY = ("compare", "map", "report", "format")
+PICTURES_ONLY = ("compare", "map", "report", "format", "mask", "region", "missing")
 PHASES = {"cuts": "finding cuts", "diagnosis": "diagnosing shots", "frames": "restoring"}
 LISTED = 6  # shots that are printed each
 
@@ -44,7 +44,9 @@ def restore_videos(args: Restore, words: Sequence[str]) -> int:
     from pellucid.loading import load
 
     guard = False if args.no_guard else None
-    restorer = load(args.model, args.device, args.dtype, args.tower, args.semantics, guard)
+    restorer = load(
+        args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
+    )
     restorer.check(args.steps, args.preset, args.strength, args.tile, words)
     failed = 0
     console = Console(stderr=True, soft_wrap=True)

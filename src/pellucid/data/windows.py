@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
+from pellucid.degradations import CLEAN
 from pellucid.degradations.camera import photograph
 from pellucid.errors import UsageError
 
@@ -122,18 +123,36 @@ class Windows(Dataset):
         crop: side of the square crop in px; None = whole windows, one after the other, as they are.
         seed: another seed gives other crops.
         turns: mirror, turn and transpose.
+        words: only windows with these degradations and no other, and clean ones; empty = all.
+        clean: share of clean windows among what is drawn; None = as they were made.
 
     Raises:
-        UsageError: no shards in the folder, or windows smaller than a crop.
+        UsageError: no shards in the folder, no windows with these words, or windows smaller than a
+            crop.
     """
 
-    def __init__(self, folder: str | Path, crop: int | None, seed: int = 0, turns: bool = True):
+    def __init__(
+        self,
+        folder: str | Path,
+        crop: int | None,
+        seed: int = 0,
+        turns: bool = True,
+        words: Sequence[str] = (),
+        clean: float | None = None,
+    ):
         self.folder, self.crop, self.seed, self.turns = Path(folder), crop, seed, turns
         names = sorted(self.folder.glob("windows-*.json"))
         if not names:
             raise UsageError(f"{folder} holds no windows; make some: pellucid data windows")
         self.words = [word for name in names for word in json.loads(name.read_text())]
         self.files = [name.with_suffix(".npy") for name in names]
+        wanted = {CLEAN, *words}
+        places = [i for i, w in enumerate(self.words) if not words or wanted >= {*w.split("+")}]
+        self.clean_places = [i for i in places if self.words[i] == CLEAN]
+        self.damaged_places = [i for i in places if self.words[i] != CLEAN]
+        if words and not self.damaged_places:
+            raise UsageError(f"{folder} holds no windows with {', '.join(words)} alone")
+        self.clean = len(self.clean_places) / len(places) if clean is None else clean
         self._maps: dict[int, np.ndarray] = {}
         if crop is not None and self._pairs(0).shape[2] < crop:
             raise UsageError(f"{folder}: windows of {self._pairs(0).shape[2]} px, crops of {crop}")
@@ -151,7 +170,12 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         rng = np.random.default_rng((self.seed, int(index)))
-        place = int(index) if self.crop is None else int(rng.integers(len(self.words)))
+        if self.crop is None:
+            place = int(index)
+        else:
+            clean = rng.random() < self.clean
+            places = (self.clean_places if clean else self.damaged_places) or range(len(self))
+            place = places[rng.integers(len(places))]
         pair = self._pairs(place // SHARD)[place % SHARD]
         if self.crop is not None:
             corner = rng.integers(pair.shape[1] - self.crop + 1, size=2)

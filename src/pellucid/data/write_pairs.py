@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.data.crops import random_window
 from pellucid.data.files import GT, LQ, pictures, stable_name
 from pellucid.degradations import CLASSES, chain
-from pellucid.degradations.sets import SETS
+from pellucid.degradations.sets import PUBLIC_SETS
 from pellucid.errors import UsageError
 from pellucid.imaging import io
 
@@ -35,7 +35,8 @@ def write_pairs(
     Args:
         clean: folder of clean pictures.
         out: folder to write to; files in it are never replaced.
-        words: degradations or chains of them, or data sets in `pellucid.degradations.sets.SETS`.
+        words: degradations or chains of them, or names in
+            `pellucid.degradations.sets.PUBLIC_SETS`.
         severity: lowest and highest, in [0, 1]; drawn evenly in between, for every link of a chain.
             Data sets have their own.
         seed: another seed gives other damage.
@@ -52,8 +53,8 @@ def write_pairs(
     """
     chains = {word: word.split("+") for word in words}
     for word, link in ((word, link) for word, links in chains.items() for link in links):
-        if link not in CLASSES and word not in SETS:
-            known = ", ".join((*CLASSES, *SETS))
+        if link not in CLASSES and word not in PUBLIC_SETS:
+            known = ", ".join((*CLASSES, *PUBLIC_SETS))
             raise UsageError(f"unknown degradation '{link}'; known: {known}")
     low, high = severity
     if not 0 <= low <= high <= 1:
@@ -74,7 +75,7 @@ def write_pairs(
         whole = replace(io.read(path), bit_depth=8)
         for word, links in chains.items():
             rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
-            ours = word not in SETS
+            ours = word not in PUBLIC_SETS
             steps = [(link, float(rng.uniform(low, high))) for link in links] if ours else []
             photo = whole
             if window:
@@ -84,7 +85,9 @@ def write_pairs(
                     pixels=np.ascontiguousarray(whole.pixels[place]),
                     alpha=None if whole.alpha is None else whole.alpha[place],
                 )
-            pixels = chain(photo.pixels, steps, rng) if ours else SETS[word](photo.pixels, rng)
+            pixels = (
+                chain(photo.pixels, steps, rng) if ours else PUBLIC_SETS[word](photo.pixels, rng)
+            )
             damaged = replace(photo, pixels=pixels.astype(np.float32, copy=False), grey=False)
             io.write(damaged, out / word / LQ / f"{name}.png")
             io.write(photo, out / word / GT / f"{name}.png")

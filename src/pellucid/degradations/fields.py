@@ -7,8 +7,9 @@ values whatever the severity, so that one seed gives one scene and severity only
 import numpy as np
 from PIL import Image
 
+from pellucid.imaging.photo import LUMA
+
 GAMMA = 2.2  # display gamma used to go to linear light and back
-LUMA = np.float32((0.299, 0.587, 0.114))  # Rec. 601, as JPEG has it
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -17,7 +18,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """Rec. 601 luma of ``(H, W, 3)``, as ``(H, W, 1)``."""
+    """Luma (ITU-R BT.601) of ``(H, W, 3)``, as ``(H, W, 1)``."""
     return (image @ LUMA)[..., None]
 
 

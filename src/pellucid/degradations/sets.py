@@ -37,7 +37,7 @@ def _reside(outdoor: bool, farthest: float) -> Generator:
     return make
 
 
-SETS: dict[str, Generator] = {
+PUBLIC_SETS: dict[str, Generator] = {
     "outdoor-rain": lambda image, rng: outdoor_rain(image, rng).image,
     "rain100l": rain100,
     "rain100h": lambda image, rng: rain100(image, rng, heavy=True),

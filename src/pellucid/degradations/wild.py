@@ -14,7 +14,7 @@ from .fields import convolve, line_kernel, resize, smooth_field
 from .jpeg import compress
 
 # the words that the official code gives to the text encoder
-WORDS = ("blur", "ringing artifact", "noise", "jpeg block")
+TEXTS = ("blur", "ringing artifact", "noise", "jpeg block")
 
 _FILTERS = (Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.BILINEAR)
 _KERNELS = {
@@ -78,7 +78,7 @@ def wild(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, tuple
     for steps in rounds:
         for i in rng.permutation(len(steps)):
             image = np.clip(steps[i](image), 0, 1)
-    return _round(image), tuple(word for word in WORDS if word in found)
+    return _round(image), tuple(word for word in TEXTS if word in found)
 
 
 def _round(image: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@
     scores["all"]["blind"]["harmed"]        # pictures that came back worse
 
 Told the right word, a model shows how it restores; blind, how it names and restores; unguided, what
-it does when both embeddings that guide it are zero.
+it does when both embeddings that guide it are zero; masked, it is told the word and the holes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ MAX_PSNR = 99.0  # dB, of equal pictures
 BINS = 15  # of the calibration error
 
 
-def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidance:
-    """What the controller sees, with both embeddings zero, as training drops them."""
+def _unguided(restorer: Restorer, photo: Photo) -> Guidance:
+    """The diagnosis with both embeddings zero, as training drops them, and without words."""
     found = restorer.diagnose(photo)
     content, degradation = (
         e if e is None else torch.zeros_like(e) for e in (found.content, found.degradation)
@@ -48,13 +48,14 @@ def _unguided(restorer: Restorer, photo: Photo, words: Sequence[str]) -> Guidanc
     return replace(found, content=content, degradation=degradation, words=())
 
 
-BLIND, TOLD, UNGUIDED = "blind", "told", "unguided"
-# Holes told by `SET/mask` are one more way, once `Restorer.restore` takes a mask.
-WAYS: dict[str, Callable[[Restorer, Photo, Sequence[str]], Guidance]] = {
-    BLIND: lambda restorer, photo, words: restorer.diagnose(photo),
-    TOLD: lambda restorer, photo, words: restorer.diagnose(photo, words=words),
-    UNGUIDED: _unguided,
+BLIND, TOLD, UNGUIDED, MASKED = "blind", "told", "unguided", "masked"
+WAYS: dict[str, Callable[[Restorer, Photo, SetCase], dict[str, Any]]] = {
+    BLIND: lambda restorer, photo, case: {},
+    TOLD: lambda restorer, photo, case: {"words": case.words},
+    UNGUIDED: lambda restorer, photo, case: {"guidance": _unguided(restorer, photo)},
+    MASKED: lambda restorer, photo, case: {"words": case.words, "missing": case.mask},
 }
+"""Arguments of `Restorer.run` for the picture of a case."""
 
 
 class SetSource(ModelSource):
@@ -69,12 +70,12 @@ class SetSource(ModelSource):
     def restore(self, case: SetCase, damaged: Tensor, seed: int) -> Answer:
         """Diagnose and restore; diffusion models draw their noise from the seed."""
         photo = read(case.input)
-        found = WAYS[self.way](self.restorer, photo, case.words)
-        seeded = {"seed": seed} if self.restorer.is_diffusion else {}
-        restored = self.restorer.restore(photo, guidance=found, **seeded, **self.options)
+        asked = WAYS[self.way](self.restorer, photo, case)
+        found = self.restorer.run(photo, seed=seed, **asked, **self.options)
+        restored: Photo = found.picture
         pixels = restored.luma[..., None].repeat(3, 2) if restored.grey else restored.pixels
         picture = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
-        return Answer(picture, found.probabilities)
+        return Answer(picture, found.guidance.probabilities)
 
 
 def score_folder(
@@ -137,7 +138,8 @@ def run(
     about: dict[str, Any],
     track: Track,
 ) -> dict[str, Outcome]:
-    """Rows and failures of each way; `told` leaves out pictures whose words are not known.
+    """Rows and failures of each way; `told` and `masked` leave out pictures whose words, or holes,
+    are not known.
 
     Raises:
         UsageError: `out` holds scores of another run.
@@ -146,7 +148,11 @@ def run(
     settings = PROTOCOLS[SETS].settings
     outcomes = {}
     for way, source in sources.items():
-        asked = [case for case in cases if case.words or way != TOLD]
+        known = {TOLD: lambda case: case.words, MASKED: lambda case: case.mask}.get(way)
+        asked = [case for case in cases if known is None or known(case)]
+        if not asked:
+            outcomes[way] = Outcome([], [])
+            continue
         rows, failures = score(
             *(asked, settings, source, out / way, {"protocol": SETS, **about}),
             track=lambda items, name, way=way: track(items, f"{name} {way}"),

@@ -24,7 +24,7 @@ BOUNDS = {  # of the mean over tasks, and of the worst task
 }
 
 
-class Verdict(NamedTuple):
+class GateResult(NamedTuple):
     """Result of the test: a share for each measure, by task and overall."""
 
     tasks: dict[str, dict[str, float]]
@@ -54,7 +54,7 @@ def judge(
     folder: str | Path,
     track: Callable[[Iterable[int], str], Iterable[int]] = lambda items, title: items,
     words: Sequence[str] = (),
-) -> Verdict:
+) -> GateResult:
     """Judge every triplet of a folder, or those of the tasks in `words`.
 
     A picture is seen through five squares, corners and centre, whose logits are averaged, each of
@@ -78,7 +78,7 @@ def judge(
     overall = {name: sum(row[name] for row in tasks.values()) / len(tasks) for name in BOUNDS}
     hits = sum(tasks[task]["monotone"] * count for task, count in counts.items())
     overall["monotone"] = hits / len(triplets)
-    return Verdict(tasks, counts, overall)
+    return GateResult(tasks, counts, overall)
 
 
 def five(picture: Tensor, enlarge: bool, side: int = 224) -> Tensor:

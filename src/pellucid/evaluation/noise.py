@@ -23,8 +23,8 @@ Noisy = Callable[[np.ndarray], np.ndarray]
 _CHUNK = 1 << 20
 
 
-class Noise(Protocol):
-    """Noise of a test."""
+class ProtocolNoise(Protocol):
+    """Noise of a published test."""
 
     def reserve(self, index: int, shape: tuple[int, int, int], sigma: float) -> Noisy:
         """What damages picture `index` of its column, of this shape ``(H, W, 3)``."""

@@ -20,7 +20,7 @@ from pellucid.degradations import CLEAN
 from pellucid.errors import ImageError, UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
 from pellucid.evaluation.metrics import MetricSettings
-from pellucid.evaluation.noise import Noise, Noisy, NumpyNoise, TorchNoise
+from pellucid.evaluation.noise import Noisy, NumpyNoise, ProtocolNoise, TorchNoise
 from pellucid.evaluation.sets import set_cases
 
 SETS = "sets"  # the protocol with reports of its own: `folder_scores`
@@ -106,7 +106,7 @@ class Protocol:
     averages: tuple[Literal["columns", "images"], ...] = ("columns", "images")
     not_averaged: tuple[str, ...] = ()
     crop: int = 1
-    noise: Callable[[], Noise] | None = None
+    noise: Callable[[], ProtocolNoise] | None = None
     listing: Callable[[Path], Iterable[Any]] | None = None
     notes: str = ""
 

@@ -19,7 +19,7 @@ from pellucid.evaluation.report import Rows, Scored
 from pellucid.evaluation.scoring import Source, Track, score
 
 
-class Result(NamedTuple):
+class Evaluated(NamedTuple):
     """What `pellucid evaluate` knows of a source in the end."""
 
     scored: Scored
@@ -55,7 +55,7 @@ class Evaluation:
         self.folder = out / protocol.name
         self._truths: dict[tuple[str, str], Tensor] = {}  # features, which all sources share
 
-    def run(self, source: Source) -> Result:
+    def run(self, source: Source) -> Evaluated:
         """Score a source and write `images.csv`, `summary.{json,md}`, `sheet.png`, `gain.png`.
 
         Raises:
@@ -83,9 +83,9 @@ class Evaluation:
         sheet = pictures.contact_sheet(rows, self.cases, folder / "restored", main)
         sheet.save(folder / "sheet.png")
         pictures.gain_plot([scored], main, folder / "gain.png")
-        return Result(scored, summary)
+        return Evaluated(scored, summary)
 
-    def compare(self, results: Sequence[Result]) -> list[list[str]]:
+    def compare(self, results: Sequence[Evaluated]) -> list[list[str]]:
         """Write `comparison.md` and `gain.png` of several sources; the first metric's table."""
         scored = [result.scored for result in results]
         kind, metrics = self.protocol.averages[0], results[0].summary["metrics"]

@@ -1,5 +1,5 @@
 """Sets of damaged pictures as they lie in a folder: ``SET/lq/NAME`` and, where the truth is known,
-``SET/gt/NAME``; the suffixes may differ.
+``SET/gt/NAME``; the suffixes may differ. ``SET/mask/NAME`` is white where a picture has holes.
 
 What is truly wrong with a picture, in the words of `pellucid.degradations`, is the first of these
 that says so:
@@ -27,6 +27,7 @@ from pellucid.data.files import SET_GT, SET_LQ, pairs, pictures, read_pixels, se
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import ImageError, UsageError
 
+MASK = "mask"
 KINDS = {  # beginnings of names, the longest that fits counts
     **{word: word for word in CLASSES},
     **dict.fromkeys(("blur", "deblur", "defocus", "motion"), "motion-blurry"),
@@ -54,6 +55,8 @@ class SetCase:
         input: file of the damaged picture.
         truth: file of the clean one; None if there is none.
         words: what is truly wrong with it; ("clean",): nothing; none if that is not known.
+        mask: file that is white where the picture has holes, ``SET/mask/NAME``; None if there is
+            none.
     """
 
     column: str
@@ -62,6 +65,7 @@ class SetCase:
     input: Path
     truth: Path | None
     words: tuple[str, ...]
+    mask: Path | None = None
 
     def load(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
@@ -89,9 +93,11 @@ def set_cases(root: Path) -> Iterator[SetCase]:
     manifest = _manifest(root / "manifest.json")
     for column, folder in folders.items():
         entries = manifest.get(column, {})
+        masks = {m.stem: m for m in pictures(folder / MASK)} if (folder / MASK).is_dir() else {}
         for index, (path, truth) in enumerate(_pictures(folder)):
             words = _words(column, entries.get(path.name, {}), path)
-            yield SetCase(column, path.stem, index, path, truth, words)
+            mask = masks.get(path.stem)
+            yield SetCase(column, path.stem, index, path, truth, words, mask)
 
 
 def kind_of(name: str) -> str | None:

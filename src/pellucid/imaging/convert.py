@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from pellucid.errors import UsageError
 from pellucid.imaging.encoder import to_pil
 from pellucid.imaging.photo import Photo, from_samples
+from pellucid.imaging.reader import MAX_PIXELS, from_pil, read
+
+Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
+
+
+def opened(image: Picture, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, Photo | None]:
+    """Float32 RGB ``(B, 3, H, W)`` in [0, 1] of a picture, and its photo unless it is a tensor.
+
+    Args:
+        image: a path, a file's bytes, a photo, a PIL image, an array or a tensor; see
+            :meth:`pellucid.restorer.Restorer.run`.
+        max_pixels: largest picture that is read.
+
+    Raises:
+        ImageError: a file cannot be read.
+        UsageError: another type, shape or range; says which it is.
+    """
+    if isinstance(image, Tensor):
+        return as_batch(image), None
+    if isinstance(image, Photo):
+        photo = image
+    elif isinstance(image, str | Path | bytes):
+        photo = read(image, max_pixels)
+    elif isinstance(image, Image.Image):
+        photo = from_pil(image)
+    else:
+        photo = from_array(image)
+    # A view of the photo's pixels, which nothing writes to: a copy of 100 megapixels is a gigabyte.
+    pixels = photo.pixels if photo.pixels.flags.writeable else photo.pixels.copy()
+    return torch.from_numpy(pixels.transpose(2, 0, 1)[None]), photo
+
+
+def pixels_of(picture: Tensor) -> np.ndarray:
+    """Float32 ``(H, W, 3)`` of a tensor ``(3, H, W)``."""
+    return np.ascontiguousarray(picture.float().permute(1, 2, 0).cpu().numpy())
 
 
 def as_batch(image: Tensor) -> Tensor:

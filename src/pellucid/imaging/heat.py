@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pellucid.imaging.photo import Photo
+from pellucid.imaging.photo import LUMA, Photo
 
 # nothing, some, much: the colours of embers
 STOPS = np.array([[0.0, 0.0, 0.0], [0.75, 0.1, 0.2], [1.0, 0.6, 0.1], [1.0, 1.0, 0.6]], np.float32)
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def heat(photo: Photo, where: np.ndarray) -> Photo:

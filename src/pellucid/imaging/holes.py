@@ -20,6 +20,7 @@ import numpy as np
 
 from .regions import label, row_runs
 
+STRIP = 256  # rows
 COLOURS = 4  # even colours that are looked at
 LEAST_SHARE = 0.003  # of the picture, of one colour
 CONTRAST = 20.0  # least mean distance of the border from the colour, levels of 255
@@ -68,9 +69,10 @@ def find_holes(codes: np.ndarray) -> Holes:
 def codes_of(image: np.ndarray) -> np.ndarray:
     """``(H, W, 3)`` in [0, 1] to one uint32 a pixel: its levels red + 256 green + 65536 blue."""
     four = np.zeros((*image.shape[:-1], 4), np.uint8)
-    scaled = image * np.float32(255)
-    scaled += np.float32(0.5)
-    four[..., :3] = scaled
+    for top in range(0, len(image), STRIP):  # little memory beside the picture
+        four[top : top + STRIP, :, :3] = image[top : top + STRIP] * np.float32(255) + np.float32(
+            0.5
+        )
     return four.view("<u4")[..., 0]
 
 

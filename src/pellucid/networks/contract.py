@@ -82,6 +82,8 @@ class RestorationNetwork(nn.Module):
     """Reduced precisions that autocast may use without harm."""
     maps_damage: bool = False
     """Whether `damage` is implemented."""
+    unguided: bool = False
+    """Whether it restores without guidance what it sees, not only what words ask for."""
     config: Any
     """Frozen dataclass of sizes."""
 

@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.layers import zeroed
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.perceive_ir import CFE, PGCA, PGM, PerceiveCondition, semantic_vectors
 from pellucid.networks.restormer import LayerNorm
-from pellucid.networks.resunet import ResUNet, ResUNetConfig
+from pellucid.networks.resunet import Condition, ResUNet, ResUNetConfig
 
 CHANNELS_A_HEAD = 48  # as in Perceive-IR
 
@@ -42,8 +43,8 @@ class Adapter(nn.Module):
         self.norm, self.guidance_norm = LayerNorm(channels), LayerNorm(channels)
         self.attention = PGCA(channels, heads)
         for last in (self.pgm.affine[-1], self.attention.project):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            assert isinstance(last, nn.Linear | nn.Conv2d)
+            zeroed(last)
 
     def forward(self, x: Tensor, semantics: Tensor, degradation: Tensor) -> Tensor:
         """Map `(B, C, H, W)`; the vectors are `(B or 1, D)`."""
@@ -140,7 +141,8 @@ class GuidedResUNet(_Guided, ResUNet):
     def forward(self, image: Tensor, condition: GuidedCondition) -> Tensor:
         """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
         adapters = self.adapters.bound(condition.perceived)
-        return self.mapped(image, image, *condition.host, adapters)
+        host: Condition = condition.host
+        return self.mapped(image, image, host.embedding, host.content, adapters)
 
 
 class GuidedNAFNet(_Guided, NAFNet):

@@ -31,10 +31,13 @@ from torch import Tensor, nn
 
 from pellucid.errors import UsageError
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple, sinusoidal
-
-HEAD = 32  # channels of an attention head
-LINEAR_HEADS = 4
+from pellucid.networks.irsde_attention import (
+    HEAD,
+    LinearAttention,
+    Residual,
+    SpatialTransformer,
+)
+from pellucid.networks.layers import children, pad_to_multiple, sinusoidal
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,11 @@ class ConditionalUNet(RestorationNetwork):
         def block(inputs: int, outputs: int) -> ResBlock:
             return ResBlock(inputs, outputs, time_dim)
 
+        transformers: list[SpatialTransformer] = []
+
         def transform(channels: int) -> Residual:
-            return Residual(channels, SpatialTransformer(channels, context_dim))
+            transformers.append(SpatialTransformer(channels, context_dim))
+            return Residual(channels, transformers[-1])
 
         def linear_attention(channels: int) -> Residual:
             return Residual(channels, LinearAttention(channels))
@@ -126,17 +132,16 @@ class ConditionalUNet(RestorationNetwork):
         for i, (outer, inner) in enumerate(levels):
             attend = transform(outer) if i == deepest else linear_attention(outer)
             shrink = conv3x3(outer, inner) if i == deepest else downsample(outer, inner)
-            self.downs.append(
-                nn.ModuleList([block(outer, outer), block(outer, outer), attend, shrink])
-            )
+            self.downs.append(Down([block(outer, outer), block(outer, outer), attend, shrink]))
         for i, (outer, inner) in reversed(list(enumerate(levels))):
             attend = transform(inner) if i == deepest else linear_attention(inner)
             grow = conv3x3(inner, outer) if i == 0 else upsample(inner, outer)
             both = inner + outer  # with a skip connection
-            self.ups.append(nn.ModuleList([block(both, inner), block(both, inner), attend, grow]))
+            self.ups.append(Up([block(both, inner), block(both, inner), attend, grow]))
         self.mid_block1 = block(widths[-1], widths[-1])
         self.mid_attn = transform(widths[-1])
         self.mid_block2 = block(widths[-1], widths[-1])
+        self._transformers = tuple(transformers)  # of the last down, first up level and the middle
         self.final_res_block = block(2 * nf, nf)
         self.final_conv = nn.Conv2d(nf, 3, 3, padding=1)
 
@@ -156,8 +161,9 @@ class ConditionalUNet(RestorationNetwork):
             weights = self.text_mlp(degradation).softmax(dim=1)
             prompt = self.prompt_mlp(weights * self.prompt)
         if self.config.use_image_context:
-            transformers = (self.downs[-1][2], self.mid_attn, self.ups[0][2])
-            biases = tuple(residual.fn["fn"].bias(content) for residual in transformers)
+            down, up, middle = self._transformers
+            assert content is not None
+            biases = down.bias(content), middle.bias(content), up.bias(content)
         return UNetCondition(prompt, biases)
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: UNetCondition) -> Tensor:
@@ -180,21 +186,13 @@ class ConditionalUNet(RestorationNetwork):
             x = self.downsample(x)
 
         skips = []
-        for level, (block1, block2, attend, shrink) in enumerate(self.downs, start=1):
-            x = block1(x, t)
-            skips.append(x)
-            x = block2(x, t)
-            x = attend(x, down_bias) if level == len(self.downs) else attend(x)
-            skips.append(x)
-            x = shrink(x)
+        for level, down in enumerate(self.downs, start=1):
+            x = down(x, t, skips, *((down_bias,) if level == len(self.downs) else ()))
         x = self.mid_block1(x, t)
         x = self.mid_attn(x, mid_bias)
         x = self.mid_block2(x, t)
-        for level, (block1, block2, attend, grow) in enumerate(self.ups):
-            x = block1(torch.cat([x, skips.pop()], dim=1), t)
-            x = block2(torch.cat([x, skips.pop()], dim=1), t)
-            x = attend(x, up_bias) if level == 0 else attend(x)
-            x = grow(x)
+        for level, up in enumerate(self.ups):
+            x = up(x, t, skips, *((up_bias,) if level == 0 else ()))
 
         if self.config.downsample_first:
             x = self.upsample(x)
@@ -220,6 +218,28 @@ class ConditionalUNet(RestorationNetwork):
         return config, state
 
 
+class Down(nn.ModuleList):
+    """Two residual blocks, attention, and half the resolution."""
+
+    def forward(self, x: Tensor, t: Tensor, skips: list[Tensor], *bias: Tensor) -> Tensor:
+        """Map `(B, C, H, W)` and add two skip connections to `skips`."""
+        block1, block2, attend, shrink = self
+        skips.append(block1(x, t))
+        skips.append(attend(block2(skips[-1], t), *bias))
+        return shrink(skips[-1])
+
+
+class Up(nn.ModuleList):
+    """Two residual blocks, attention, and twice the resolution."""
+
+    def forward(self, x: Tensor, t: Tensor, skips: list[Tensor], *bias: Tensor) -> Tensor:
+        """Map `(B, C, H, W)` and the last two of `skips`, which are removed."""
+        block1, block2, attend, grow = self
+        x = block1(torch.cat([x, skips.pop()], dim=1), t)
+        x = block2(torch.cat([x, skips.pop()], dim=1), t)
+        return grow(attend(x, *bias))
+
+
 class ResBlock(nn.Module):
     """Two 3x3 convolutions without norm; the time embedding scales and shifts the first."""
 
@@ -237,157 +257,6 @@ class ResBlock(nn.Module):
         scale, shift = self.mlp(t)[:, :, None, None].chunk(2, dim=1)
         h = F.silu(torch.addcmul(shift, self.block1["proj"](x), scale + 1))
         return F.silu(self.block2["proj"](h)) + self.res_conv(x)
-
-
-class ChannelNorm(nn.Module):
-    """Layer norm over channels with a gain only."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.g = nn.Parameter(torch.ones(1, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise each pixel of `(B, C, H, W)`."""
-        return channel_layer_norm(x, self.g, None, eps=1e-5)
-
-
-class Residual(nn.Module):
-    """`x + layer(norm(x))`; the official code wraps twice, hence the names."""
-
-    def __init__(self, channels: int, layer: nn.Module):
-        super().__init__()
-        self.fn = nn.ModuleDict({"fn": layer, "norm": ChannelNorm(channels)})
-
-    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
-        """Apply the layer, with its context, to the normed `(B, C, H, W)`."""
-        return x + self.fn["fn"](self.fn["norm"](x), *context)
-
-
-class LinearAttention(nn.Module):
-    """Attention whose cost is linear in the number of pixels N.
-
-    A 32 x 32 matrix a head averages key-value products over all pixels; each pixel's query reads
-    it. As in the official code, the values are divided by N although the softmax averages already.
-    """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        inner = LINEAR_HEADS * HEAD
-        self.to_qkv = nn.Conv2d(channels, 3 * inner, 1, bias=False)
-        self.to_out = nn.Sequential(nn.Conv2d(inner, channels, 1), ChannelNorm(channels))
-        same_head = torch.eye(LINEAR_HEADS).repeat_interleave(HEAD, 0).repeat_interleave(HEAD, 1)
-        self.register_buffer("same_head", same_head, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix all pixels of `(B, C, H, W)`."""
-        h, w = x.shape[-2:]
-        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, N, C), a view in channels-last memory
-        q, k, v = (F.linear(pixels, part) for part in self.to_qkv.weight.flatten(1).chunk(3))
-        if q.dtype == torch.float16:  # 1 / N of a large image is too small for it
-            q, k, v = q.float(), k.float(), v.float()
-        with torch.autocast(x.device.type, enabled=False):
-            # All heads in one product: what it computes between two heads is dropped, and costs
-            # less than to bring each head's channels together.
-            summary = k.softmax(dim=1).mT @ v
-            summary = (summary * (self.same_head * (HEAD**-0.5 / (h * w)))).to(q.dtype)
-            out = q.unflatten(-1, (-1, HEAD)).softmax(dim=-1).flatten(-2) @ summary
-        return self.to_out(out.unflatten(1, (h, w)).permute(0, 3, 1, 2).to(x.dtype))
-
-
-class SpatialTransformer(nn.Module):
-    """A transformer block over the pixels of a level, between two 1x1 convolutions."""
-
-    def __init__(self, channels: int, context_dim: int | None):
-        super().__init__()
-        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
-        self.proj_in = nn.Conv2d(channels, channels, 1)
-        self.transformer_blocks = nn.ModuleList([TransformerBlock(channels, context_dim)])
-        self.proj_out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.proj_out.weight)
-        nn.init.zeros_(self.proj_out.bias)
-
-    def bias(self, content: Tensor) -> Tensor:
-        """Cross-attention to the content embedding `(B, context_dim)`: `(B, C)` for every pixel."""
-        return self.transformer_blocks[0].attn2(content)
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Map `(B, C, H, W)`; `bias` is that of the content embedding."""
-        h, w = x.shape[-2:]
-        tokens = self.proj_in(self.norm(x)).flatten(2).mT  # (B, H W, C)
-        tokens = self.transformer_blocks[0](tokens, bias)
-        return x + self.proj_out(tokens.mT.unflatten(2, (h, w)))
-
-
-class TransformerBlock(nn.Module):
-    """Self-attention, the bias that cross-attention to one token amounts to, feed-forward."""
-
-    def __init__(self, channels: int, context_dim: int | None):
-        super().__init__()
-        self.attn1 = SelfAttention(channels, channels)
-        self.ff = FeedForward(channels)
-        if context_dim is not None:
-            self.attn2 = OneTokenCrossAttention(channels, context_dim)
-        self.norm1 = nn.LayerNorm(channels)
-        if context_dim is not None:
-            self.norm2 = nn.LayerNorm(channels).requires_grad_(False)
-        self.norm3 = nn.LayerNorm(channels)
-
-    def forward(self, tokens: Tensor, bias: Tensor) -> Tensor:
-        """Map `(B, N, C)`, given the bias `(B or 1, C)`."""
-        tokens = tokens + self.attn1(self.norm1(tokens)) + bias[:, None]
-        return tokens + self.ff(self.norm3(tokens))
-
-
-class Attention(nn.Module):
-    """Parameters of multi-head attention from `channels` to keys and values of `key_dim`."""
-
-    def __init__(self, channels: int, key_dim: int):
-        super().__init__()
-        self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_k = nn.Linear(key_dim, channels, bias=False)
-        self.to_v = nn.Linear(key_dim, channels, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(channels, channels))
-
-
-class SelfAttention(Attention):
-    """Every pixel attends to every pixel, in heads of 32 channels."""
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(B, N, C)`."""
-        q, k, v = (
-            project(tokens).unflatten(-1, (-1, HEAD)).transpose(1, 2)  # (B, heads, N, 32)
-            for project in (self.to_q, self.to_k, self.to_v)
-        )
-        out = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(out.transpose(1, 2).flatten(-2))
-
-
-class OneTokenCrossAttention(Attention):
-    """Cross-attention to a single token: its softmax is 1, so queries and keys do not matter."""
-
-    def __init__(self, channels: int, context_dim: int):
-        super().__init__(channels, context_dim)
-        self.to_q.requires_grad_(False)
-        self.to_k.requires_grad_(False)
-
-    def forward(self, token: Tensor) -> Tensor:
-        """Map the token `(B, context_dim)` to what every pixel receives, `(B, C)`."""
-        return self.to_out(self.to_v(token))
-
-
-class FeedForward(nn.Module):
-    """Two-layer perceptron whose hidden units are gated (GEGLU)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        hidden = 4 * channels
-        gated = nn.ModuleDict({"proj": nn.Linear(channels, 2 * hidden)})
-        self.net = nn.ModuleList([gated, nn.Identity(), nn.Linear(hidden, channels)])
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(B, N, C)`."""
-        value, gate = self.net[0]["proj"](tokens).chunk(2, dim=-1)
-        return self.net[2](value * F.gelu(gate))
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:

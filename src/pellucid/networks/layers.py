@@ -1,11 +1,32 @@
-"""What several networks share: padding, channel layer norm, time embedding, counting layers."""
+"""Parts that several networks share."""
 
 import math
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Linear | nn.Conv2d)
+
+
+class Blocks(nn.ModuleList):
+    """Layers `(x, *others) -> x` in turn, each with the same other arguments."""
+
+    def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
+        """Apply all to `(B, C, H, W)`."""
+        for block in self:
+            x = block(x, *others)
+        return x
+
+
+def zeroed(layer: Layer) -> Layer:
+    """Set weight and bias of a layer to zero and return it."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

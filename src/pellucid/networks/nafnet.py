@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple
+from pellucid.networks.layers import Blocks, channel_layer_norm, children, pad_to_multiple, zeroed
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class NAFNet(RestorationNetwork):
         embed_dim = config.embed_dim if config.use_degradation_context else None
         width = config.width
 
-        def blocks(count: int, channels: int) -> nn.ModuleList:
-            return nn.ModuleList(NAFBlock(channels, embed_dim) for _ in range(count))
+        def blocks(count: int, channels: int) -> Blocks:
+            return Blocks(NAFBlock(channels, embed_dim) for _ in range(count))
 
         self.intro = nn.Conv2d(3, width, 3, padding=1)
         self.ending = nn.Conv2d(width, 3, 3, padding=1)
@@ -78,7 +78,7 @@ class NAFNet(RestorationNetwork):
         self.middle_blks = blocks(config.middle_blocks, width)
         if config.use_image_context:
             self.cross_attention = nn.ModuleList(
-                zero_linear(config.context_dim, width) for _ in range(config.middle_blocks)
+                zeroed(nn.Linear(config.context_dim, width)) for _ in range(config.middle_blocks)
             )
         for count in config.decoder_blocks:
             grow = nn.Conv2d(width, 2 * width, 1, bias=False)
@@ -120,8 +120,7 @@ class NAFNet(RestorationNetwork):
         x = self.intro(padded)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
-            for block in encoder:
-                x = block(x, prompt)
+            x = encoder(x, prompt)
             skips.append(x)
             x = down(x)
         if adapters:
@@ -132,8 +131,7 @@ class NAFNet(RestorationNetwork):
             x = up(x) + skips.pop()
             if adapters:
                 x = adapters[len(skips)](x)
-            for block in decoder:
-                x = block(x, prompt)
+            x = decoder(x, prompt)
         return (self.ending(x) + padded)[..., :h, :w]
 
     @classmethod
@@ -184,7 +182,7 @@ class NAFBlock(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
         if embed_dim is not None:
-            self.modulation = zero_linear(embed_dim // 2, 4 * channels)
+            self.modulation = zeroed(nn.Linear(embed_dim // 2, 4 * channels))
 
     def forward(self, x: Tensor, prompt: Tensor | None) -> Tensor:
         """Map `(B, C, H, W)` and the prompt `(B or 1, embed_dim)`."""
@@ -234,11 +232,3 @@ def gate(x: Tensor) -> Tensor:
     """Product of the two halves of the channels, NAFNet's only nonlinearity."""
     a, b = x.chunk(2, dim=1)
     return a * b
-
-
-def zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    """Linear map that starts at zero."""
-    linear = nn.Linear(inputs, outputs)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear

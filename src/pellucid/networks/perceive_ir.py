@@ -211,7 +211,7 @@ class PGCA(nn.Module):
                 local(guidance, rows, norms[1], *self.q),
                 *local(x, rows, norms[0], *self.kv).chunk(2, dim=1),
             )
-            for rows in bands(x, self.kv[0].out_channels)
+            for rows in bands(x, 2 * x.shape[1])
         )
         return attend(read, self.temperature, self.project)
 

@@ -226,7 +226,7 @@ class GDFN(nn.Module):
 
     def forward(self, x: Tensor, norm: nn.Module = IDENTITY) -> Tensor:
         """Map `norm(x)`, of `(B, C, H, W)`."""
-        made = None
+        made: Tensor | None = None
         for rows in bands(x, self.project_in.out_channels):
             a, b = local(x, rows, norm, self.project_in, self.depthwise).chunk(2, dim=1)
             part = self.project_out(F.gelu(a) * b)
@@ -234,6 +234,7 @@ class GDFN(nn.Module):
                 return part
             made = torch.empty_like(x, dtype=part.dtype) if made is None else made
             made[:, :, rows] = part
+        assert made is not None  # there is a band at least
         return made
 
 
@@ -313,9 +314,7 @@ def local(x: Tensor, rows: slice, *layers: nn.Module) -> Tensor:
     return made[:, :, rows.start - top : rows.stop - top]
 
 
-def attend(
-    read: Iterable[tuple[Tensor, Tensor, Tensor]], temperature: Tensor, project: nn.Conv2d
-) -> Tensor:
+def attend(read: Iterable[tuple[Tensor, ...]], temperature: Tensor, project: nn.Conv2d) -> Tensor:
     """Attention of channels to channels within each head, and the 1x1 convolution after it.
 
     `softmax(temperature * cosine(q, k)) v`, a cosine being that of two channels over all pixels.

@@ -8,7 +8,8 @@ follows DA-CLIP (ICLR 2024, sections 3.3 and 3.4 and the official U-Net): the de
 selects from a learned prompt and modulates every block by scale and shift, together with the time
 embedding in the diffusion version; the content embedding enters the deeper levels by cross-
 attention over one token, which is a bias per image. Both start at zero, so the untrained
-conditioning changes nothing.
+conditioning changes nothing. With ``statistics`` the light of the whole picture modulates every
+block as well, with or without a prompt.
 
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
 """
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import pad_to_multiple, sinusoidal
+from pellucid.networks.layers import Blocks, pad_to_multiple, sinusoidal, zeroed
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ResUNetConfig:
     embed_dim: int = 128
     content_levels: int = 2  # how many of the deepest levels receive the content embedding
     words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
+    statistics: bool = False  # whether picture-wide statistics modulate the blocks, too
 
 
 class Condition(NamedTuple):
@@ -59,11 +61,9 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         if embed_dim is not None:
-            self.modulation = nn.Linear(embed_dim, 2 * channels)
-            nn.init.zeros_(self.modulation.weight)
-            nn.init.zeros_(self.modulation.bias)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+            self.modulation = zeroed(nn.Linear(embed_dim, 2 * channels))
+        nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
+        zeroed(self.conv2)
 
     def forward(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         h = self.conv1(x)
@@ -80,9 +80,7 @@ class OneTokenCrossAttention(nn.Module):
     def __init__(self, context_dim: int, channels: int):
         super().__init__()
         self.to_v = nn.Linear(context_dim, channels, bias=False)
-        self.to_out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.to_out.weight)
-        nn.init.zeros_(self.to_out.bias)
+        self.to_out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, content: Tensor) -> Tensor:
         return self.to_out(self.to_v(content))[:, :, None, None]
@@ -99,6 +97,7 @@ class Prompt(nn.Module):
     """
 
     SHARPNESS = 30.0
+    words: Tensor
 
     def __init__(self, context_dim: int, embed_dim: int, words: int = 0):
         super().__init__()
@@ -123,6 +122,40 @@ class Prompt(nn.Module):
         return self.out(weights * self.prompt.numel() * self.prompt)
 
 
+class Statistics(nn.Module):
+    """Modulation by the light of the whole picture (ours): quantiles of its channels.
+
+    Haze, darkness, a colour cast and shadow show in how the brightness of each channel, and of the
+    darkest channel of each pixel (He et al. 2009), is distributed. Means of 4x4 px are read, so
+    that noise and streaks count little.
+    """
+
+    QUANTILES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+    BLOCK = 4
+    MOST = 256  # blocks read along each side, evenly spread
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        inputs = 4 * len(self.QUANTILES) + embed_dim
+        self.read = nn.Sequential(
+            nn.Linear(inputs, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim)
+        )
+
+    def forward(self, image: Tensor, prompt: Tensor) -> Tensor:
+        """From ``(B, 3, H, W)`` in [0, 1] and the prompt ``(B or 1, embed_dim)`` to an embedding
+        ``(B, embed_dim)``."""
+        small = min(image.shape[-2:]) < self.BLOCK
+        means = image if small else F.avg_pool2d(image, self.BLOCK)
+        # Not -(-side // MOST): exporters of graphs divide towards zero.
+        rows, columns = ((side + self.MOST - 1) // self.MOST for side in means.shape[-2:])
+        means = means[..., ::rows, ::columns].float()
+        values = torch.cat([means, means.amin(1, keepdim=True)], 1).flatten(2)
+        points = torch.tensor(self.QUANTILES, device=values.device)
+        quantiles = values.quantile(points, dim=-1).permute(1, 2, 0).flatten(1)
+        spread = 4 * (quantiles - 0.5).to(prompt.dtype)  # of variance near 1 over photographs
+        return self.read(torch.cat([spread, prompt.expand(len(spread), -1)], 1))
+
+
 class ResUNet(RestorationNetwork):
     """Deterministic restorer: ``net(image, condition)`` with image ``(B, 3, H, W)`` in [0, 1], any
     H, W >= 1."""
@@ -138,10 +171,13 @@ class ResUNet(RestorationNetwork):
         self.multiple = 2 ** (levels + 1)
         self.overlap = 2 * self._reach()
 
-        def blocks(count: int, width: int) -> nn.ModuleList:
-            return nn.ModuleList(ResBlock(width, embed) for _ in range(count))
+        def blocks(count: int, width: int) -> Blocks:
+            return Blocks(ResBlock(width, embed) for _ in range(count))
 
         self.prompt = Prompt(config.context_dim, embed, config.words)
+        if config.statistics:
+            self.statistics = Statistics(embed)
+        self.unguided = config.statistics  # only such networks were trained so
         self.cross_attention = nn.ModuleList(
             OneTokenCrossAttention(config.context_dim, w) for w in widths[-config.content_levels :]
         )
@@ -159,9 +195,18 @@ class ResUNet(RestorationNetwork):
         self.decoder = nn.ModuleList(
             blocks(n, w) for n, w in zip(config.decoder_blocks, widths, strict=False)
         )
-        self.head = nn.Conv2d(widths[0], 2 * 12, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = zeroed(nn.Conv2d(widths[0], 2 * 12, 3, padding=1))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Keep the variance of features through the depth.
+
+        PyTorch's own initial kernels are smaller by sqrt(6). Without norms that is much too small:
+        the features vanish, and the training starts slowly.
+        """
+        for conv in (self.stem, *self.down, *self.up):
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
 
     def _reach(self) -> int:
         """Receptive field on one side, in px: how far a pixel can influence another."""
@@ -188,6 +233,8 @@ class ResUNet(RestorationNetwork):
         if degradation is None:
             degradation = reference.new_zeros(1, self.config.context_dim)
         embedding = self.prompt(degradation)
+        if self.config.statistics:
+            embedding = embedding + self.statistics(image, embedding)
         if content is None:
             biases = tuple(reference.new_zeros(1, 1, 1, 1) for _ in self.cross_attention)
         else:
@@ -229,22 +276,19 @@ class ResUNet(RestorationNetwork):
         for level, (blocks, down) in enumerate(zip(self.encoder, self.down, strict=True)):
             if level >= first:
                 x = x + content[level - first].to(x.dtype)
-            for block in blocks:
-                x = block(x, embedding)
+            x = blocks(x, embedding)
             skips.append(x)
             x = down(x)
         if content:
             x = x + content[-1].to(x.dtype)
         if adapters:
             x = adapters[-1](x)
-        for block in self.middle:
-            x = block(x, embedding)
+        x = self.middle(x, embedding)
         for level in reversed(range(len(self.decoder))):
             x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
             if adapters:
                 x = adapters[level](x)
-            for block in self.decoder[level]:
-                x = block(x, embedding)
+            x = self.decoder[level](x, embedding)
         return F.pixel_shuffle(self.head(x), 2)[..., :h, :w]
 
 
@@ -263,6 +307,6 @@ class DiffusionResUNet(ResUNet):
         self.time = nn.Sequential(nn.Linear(64, embed), nn.SiLU(), nn.Linear(embed, embed))
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        time = self.time(sinusoidal(t, 64).to(self.time[0].weight.dtype))
+        time = self.time(sinusoidal(t, 64).to(self.stem.weight.dtype))
         x = torch.cat([x - mu, mu], 1)
         return self.mapped(mu, x, condition.embedding + time, condition.content)

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import pad_to_multiple
+from pellucid.networks.layers import Blocks, pad_to_multiple, zeroed
 from pellucid.networks.nafnet import NAFBlock
 from pellucid.networks.prior import PriorAttention, PriorConfig, WeatherPrior
 from pellucid.networks.resunet import Prompt, ResBlock
@@ -102,12 +102,11 @@ class SAR(nn.Module):
             nn.GELU(),
             nn.Conv2d(channels, channels, 1),
         )
-        self.gate = nn.Sequential(
-            nn.Conv2d((3 if told else 2) * channels, max(1, channels // 2), 1),
-            nn.GELU(),
-            nn.Conv2d(max(1, channels // 2), cells**2, 3, padding=1),
-        )
-        nn.init.constant_(self.gate[-1].bias, -2.0)  # A starts near 0.12: most areas are sound
+        inputs, middle = (3 if told else 2) * channels, max(1, channels // 2)
+        last = nn.Conv2d(middle, cells**2, 3, padding=1)
+        self.gate = nn.Sequential(nn.Conv2d(inputs, middle, 1), nn.GELU(), last)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, -2.0)  # A starts near 0.12: most areas are sound
         # Not 0: else the pixel loss would teach the gate nothing at first.
         self.alpha = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
@@ -127,6 +126,8 @@ class WeatherUNet(RestorationNetwork):
     stands for, and `gate_strides[i]` a gate: 1 px at level 0.
     """
 
+    words: Tensor
+
     def __init__(self, config: WeatherConfig | None = None):
         super().__init__()
         self.config = config = config or WeatherConfig()
@@ -143,7 +144,7 @@ class WeatherUNet(RestorationNetwork):
         def blocks(counts: tuple[int, ...]) -> nn.ModuleList:
             block = {"naf": NAFBlock, "residual": ResBlock}[config.host]
             return nn.ModuleList(
-                nn.ModuleList(block(width, config.words or None) for _ in range(count))
+                Blocks(block(width, config.words or None) for _ in range(count))
                 for count, width in zip(counts, widths, strict=False)
             )
 
@@ -157,9 +158,7 @@ class WeatherUNet(RestorationNetwork):
             nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in range(levels)
         )
         self.decoder = blocks(config.decoder_blocks)
-        self.head = nn.Conv2d(widths[0], predicted, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = zeroed(nn.Conv2d(widths[0], predicted, 3, padding=1))
         if config.sar != "none":
             self.sar = nn.ModuleList(
                 SAR(width, config.sar == "decoder", stride // fine)
@@ -230,8 +229,7 @@ class WeatherUNet(RestorationNetwork):
         x = F.pixel_unshuffle(pad_to_multiple(image, self.multiple), self.block_px)
         tokens, words = condition
         x, skips, found = self._encode(x, words)
-        for block in self.middle:
-            x = block(x, words)
+        x = self.middle(x, words)
         if tokens is not None:
             x = self.attend[-1](x, tokens)
         for level in reversed(range(len(self.up))):
@@ -239,8 +237,7 @@ class WeatherUNet(RestorationNetwork):
             x = x + skip
             if tokens is not None:
                 x = self.attend[level](x, tokens)
-            for block in self.decoder[level]:
-                x = block(x, words)
+            x = self.decoder[level](x, words)
             if self.config.sar == "decoder":
                 x, extracted = self.sar[level](x, skip)
                 found.insert(0, extracted)
@@ -265,8 +262,7 @@ class WeatherUNet(RestorationNetwork):
         x = self.stem(pixels)
         skips, found = [], []
         for level, blocks in enumerate(self.encoder):
-            for block in blocks:
-                x = block(x, words)
+            x = blocks(x, words)
             if self.config.sar == "add":
                 x, extracted = self.sar[level](x)
                 found.append(extracted)

@@ -19,10 +19,12 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         daclip.daclip_wild_controller,
         lite.lite_naming,
         lite.lite_controller,
+        lite.lite_words,
         lite.lite_named,
         lite.lite_restore,
-        lite.lite_wide,
-        lite.lite_guided,
+        lite.lite_stage1,
+        lite.lite_stage2,
+        lite.lite_stage3,
         lite.lite_sde,
         perceive.perceive_medium,
         perceive.perceive_prompts,
@@ -36,6 +38,10 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         weather.weather_lite,
     )
 }
+
+
+STAGES: dict[str, tuple[str, ...]] = {"lite": ("lite_stage1", "lite_stage2", "lite_stage3")}
+"""Trainings in several runs: each starts from the weights of the one before."""
 
 
 def recipe(name: str) -> TrainConfig:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pellucid.degradations import WORDS
-from pellucid.degradations.wild import WORDS as WILD_WORDS
+from pellucid.degradations.wild import TEXTS
 from pellucid.networks.irsde_unet import UNIVERSAL, WILD
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
@@ -164,7 +164,7 @@ def daclip_wild_controller() -> TrainConfig:
             model=VIT_L_14,
             captions=False,  # [ours]; the paper used BLIP's captions
             content_l1=1.0,  # [ours]
-            words=WILD_WORDS,  # [code]
+            words=TEXTS,  # [code]
         ),
         data=DataConfig(kind="wild", crop=224, shrink=1.0, by="photo"),
         optimizer=replace(stage1.optimizer, lr=2e-5),

@@ -21,7 +21,7 @@ from pellucid.networks.guided import GuidedResUNetConfig
 from pellucid.networks.perceive_ir import PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER, lite_named
+from pellucid.recipes.lite import LITE, PHOTOS, lite_named
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.perceive import PerceiveOptions
 from pellucid.training.tasks.prompts import PromptsOptions
@@ -159,7 +159,7 @@ def perceive_lite_medium() -> TrainConfig:
         task=RestoreOptions(
             network=ResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             words="lite",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
         ),
         data=replace(PHOTOS, crop=64, words=LITE_TASKS, chains=0.0, fold=0),
         optimizer=OptimizerConfig(lr=8e-4, lr_min=1e-5, warmup=100, clip_norm=0.5),
@@ -181,7 +181,7 @@ def perceive_lite_prompts() -> TrainConfig:
     """
     return TrainConfig(
         recipe="perceive_lite_prompts",
-        task=PromptsOptions(clip="lite", tokenizer=TOKENIZER, controller=True),
+        task=PromptsOptions(clip="lite", tokenizer="lite", controller=True),
         data=DataConfig(
             kind="triplets",
             root="data/triplets/train",
@@ -210,7 +210,7 @@ def perceive_lite() -> TrainConfig:
         task=PerceiveOptions(
             network=GuidedResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
             tower="lite",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
             semantics="lite",
             prompts="runs/perceive-lite-prompts/weights.safetensors",
             clip="lite",

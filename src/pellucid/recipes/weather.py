@@ -11,7 +11,7 @@ from pellucid.degradations import CLASSES, WEATHER
 from pellucid.networks.prior import PriorConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
-from pellucid.recipes.lite import LITE, PHOTOS, TOKENIZER
+from pellucid.recipes.lite import LITE, PHOTOS
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
 
@@ -64,7 +64,7 @@ def weather_lite() -> TrainConfig:
                 words=len(CLASSES),
             ),
             tower="lite",
-            tokenizer=TOKENIZER,
+            tokenizer="lite",
             teacher="pixels",
             direction=0.0,
             srd=1.0,

@@ -78,9 +78,11 @@ class DataConfig:
     view: int = 0
     """Pairs: side of a thumbnail of the whole damaged picture beside each crop; 0 = none."""
     words: tuple[str, ...] = ()
-    """Degradations to train on; empty = all (pairs: all types that are there)."""
+    """Degradations to train on; empty = all (pairs: all types that are there; windows: those with
+    no other word)."""
     clean: float = 1 / 11
-    """Generated: share of clean samples, so that the network leaves good pictures unchanged."""
+    """Generated and windows: share of clean samples, so that the network leaves good pictures
+    unchanged."""
     chains: float = 0.15
     """Generated: share of samples with two degradations."""
     by: Literal["photo", "pixels"] = "pixels"

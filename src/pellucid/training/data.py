@@ -75,7 +75,7 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
 
 def _windows(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     data = config.data
-    training = Windows(data.root, data.crop, config.seed, data.turns)
+    training = Windows(data.root, data.crop, config.seed, data.turns, data.words, data.clean)
     if not data.validation:
         return training, None
     return training, Windows(data.validation, None)

@@ -9,10 +9,12 @@ from pellucid import zoo
 from pellucid.checkpoints.load import load_into
 from pellucid.checkpoints.weights import read_weights
 from pellucid.errors import CheckpointError
+from pellucid.loading import tower_file
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.training.config import TrainConfig, check
 from pellucid.training.data import datasets
 from pellucid.training.loop import Result, train
+from pellucid.vision_language.controller import DaCLIP
 
 
 def run(config: TrainConfig, resume: bool = True) -> Result:
@@ -36,7 +38,8 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
 
     Args:
         module: what `Task.trained` returned.
-        path: a bundle, an official checkpoint, or the name of a model in `pellucid.zoo`.
+        path: a bundle, an official checkpoint, or the name of a model in `pellucid.zoo`, whose
+            network is loaded, or whose tower into a tower.
         strict: False lets names be missing from the file or from the module (blocks more or less),
             and input channels of a convolution from the file: new channels come first and start at
             zero (so a `ResUNet` becomes a `DiffusionResUNet`, whose input is [x - mu, mu]). See
@@ -45,7 +48,9 @@ def initialise(module: nn.Module, path: str, strict: bool = True) -> list[str]:
     Raises:
         CheckpointError: a name or a shape that does not fit.
     """
-    if path in zoo.MODELS:
+    if path in zoo.MODELS and isinstance(module, DaCLIP):
+        path = tower_file(path)
+    elif path in zoo.MODELS:
         path = str(zoo.resolve(path).network)
     weights = read_weights(path)
     state = weights.state

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.completion import UNCOMPLETED, filled, without_holes
 from pellucid.degradations import CLEAN
 from pellucid.guard import SOFTEST, Decision, judge
 from pellucid.imaging.evidence import measure
@@ -82,15 +83,24 @@ class Shot:
         if self.strength == 0:
             return frame.pixels
         batch = _batch(frame)
-        result = _network(self.restorer, batch, self.guidance, **options)
+        whole = filled(batch, [self._hole(frame)])
+        result = whole
+        if not self.only_holes:
+            result = _network(self.restorer, whole, self.guidance, **options)
         if self.strength < 1:
             result = batch + self.strength * (result - batch)
         pixels = keep_neutral(batch[0], result[0]).permute(1, 2, 0).cpu().numpy()
-        if self.restorer.guard and self.guidance.words == ("uncompleted",):
-            mask = find_holes(codes_of(frame.pixels)).mask
-            if mask is not None:
-                pixels = np.where(mask[..., None], pixels, frame.pixels)
         return np.ascontiguousarray(pixels)
+
+    @property
+    def only_holes(self) -> bool:
+        """Whether holes are all that is wrong, so that no network is asked."""
+        return self.restorer.guard and self.guidance.words == (UNCOMPLETED,)
+
+    def _hole(self, frame: Frame) -> np.ndarray | None:
+        if not self.restorer.guard or UNCOMPLETED not in self.guidance.words:
+            return None
+        return find_holes(codes_of(frame.pixels)).mask
 
 
 @torch.no_grad()
@@ -117,12 +127,12 @@ def diagnosed(
         options: those of ``Engine.restored``.
     """
     guidance = mean_of([restorer.diagnose(_tensor(frame), words=words) for frame in samples])
-    chosen = restorer.route(guidance)
+    chosen = restorer.route(without_holes(guidance) if restorer.guard else guidance)
     if "semantics" in chosen.network.needs:  # places are of each frame, where things lie
         middle = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
         guidance = replace(middle, places=None)
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
-    if not restorer.guard or strength == 0:
+    if not restorer.guard or strength == 0 or shot.only_holes:
         return shot
     verdicts = []
     for i in spread(0, len(samples), JUDGED):
@@ -172,7 +182,7 @@ def _mean(embeddings: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def _network(restorer: Restorer, batch: Tensor, guidance: Guidance, **options: object) -> Tensor:
-    guidance = restorer.completed(batch, guidance)
+    guidance = restorer.completed(batch, restorer.asked(guidance))
     condition = restorer.condition(batch, guidance)
     return restorer.restored(batch, condition, **options)  # pyright: ignore[reportArgumentType]
 

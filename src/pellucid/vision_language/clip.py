@@ -130,9 +130,10 @@ class Transformer(nn.Module):
 
     def __init__(self, width: int, layers: int, heads: int, quick_gelu: bool = False):
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(width, heads, quick_gelu) for _ in range(layers))
+        blocks = [Block(width, heads, quick_gelu) for _ in range(layers)]
+        self.resblocks = nn.ModuleList(blocks)
         std = width**-0.5
-        for block in self.resblocks:
+        for block in blocks:
             nn.init.normal_(block.attn.in_proj_weight, std=std)
             nn.init.normal_(block.attn.out_proj.weight, std=std * (2 * layers) ** -0.5)
             nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)

@@ -56,7 +56,9 @@ class Controller(VisionTransformer):
 
     def __init__(self, config: CLIPConfig):
         super().__init__(config.vision, config.embed_dim, config.quick_gelu)
-        self.transformer = ControlTransformer(self.transformer, config.vision.width)
+        plain = self.get_submodule("transformer")
+        assert isinstance(plain, Transformer)
+        self.transformer = ControlTransformer(plain, config.vision.width)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give the degradation embedding (B, D) and the corrections for the frozen tower."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.image_tower import ImageTower
+from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     from transformers import Dinov2Model
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 BASE = "facebook/dinov2-base"
 LAYERS = (1, 4, 8, 12)
 SIZE = 224
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DINOv2(ImageTower):
@@ -70,6 +70,7 @@ class DINOv2(ImageTower):
             `(B, 4, D)`, for the network's full resolution first.
         """
         pixels = F.interpolate(image, (SIZE, SIZE), mode="bicubic", align_corners=False)
-        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        statistics = IMAGENET_MEAN, IMAGENET_STD
+        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in statistics)
         states = self.model((pixels - mean) / std, output_hidden_states=True).hidden_states
         return torch.stack([states[layer][:, 0] for layer in LAYERS], dim=1)

@@ -8,7 +8,7 @@ looks at squares of the picture at its own resolution. `embed` does what the mod
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from pellucid.vision_language.clip import CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
+
+if TYPE_CHECKING:
+    from pellucid.vision_language.resnet import CLIPResNetConfig
 
 MOST_WINDOWS = 25
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
@@ -143,7 +146,7 @@ def _starts(length: int, size: int, count: int) -> list[int]:
     return [start // BLOCK * BLOCK for start in starts]
 
 
-def preprocess(image: Tensor, config: CLIPConfig) -> Tensor:
+def preprocess(image: Tensor, config: CLIPConfig | CLIPResNetConfig) -> Tensor:
     """Normalised views (B, V, 3, S, S) of float RGB pictures (B, 3, H, W) in [0, 1]."""
     size = config.vision.image_size
     if config.views == "windows":

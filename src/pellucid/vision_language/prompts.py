@@ -21,7 +21,7 @@ from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import Controller
 from pellucid.vision_language.preprocess import eight_bit, windows
 
-WORDS = ("terrible", "mediocre", "excellent")
+LEVELS = ("terrible", "mediocre", "excellent")
 TOKENS = 16  # learned ones, the last of which starts as the word itself
 TRAINED_AT = 100.0  # factor on the cosines in training, CLIP's own
 
@@ -64,7 +64,7 @@ class QualityPrompts(nn.Module):
         self.controller = controller
         embed = clip.token_embedding.weight.detach()
         with torch.device("cpu"):  # whatever the default, ids are looked at
-            ids = [row[: row.argmax() + 1].to(embed.device) for row in tokenize(["X", *WORDS])]
+            ids = [row[: row.argmax() + 1].to(embed.device) for row in tokenize(["X", *LEVELS])]
         tokenized = torch.zeros(
             3, clip.config.text.context_length, dtype=torch.long, device=embed.device
         )

@@ -60,15 +60,16 @@ class CLIPResNet(ImageTower):
         visual = {name: value for name, value in state.items() if name.startswith("visual.")}
         width = 2 * state["visual.conv1.weight"].shape[0]
         places = state["visual.attnpool.positional_embedding"].shape[0] - 1
-        layers = (
-            len({n.split(".")[2] for n in visual if n.startswith(f"visual.layer{i}.")})
-            for i in (1, 2, 3, 4)
-        )
+
+        def blocks(layer: int) -> int:
+            prefix = f"visual.layer{layer}."
+            return len({name.split(".")[2] for name in visual if name.startswith(prefix)})
+
         config = CLIPResNetConfig(
             embed_dim=state["visual.attnpool.c_proj.weight"].shape[0],
             vision=ResNetConfig(
                 image_size=32 * round(places**0.5),
-                layers=tuple(layers),
+                layers=(blocks(1), blocks(2), blocks(3), blocks(4)),
                 width=width,
                 heads=width // 2,
             ),
@@ -111,14 +112,18 @@ class ModifiedResNet(nn.Module):
         self.bn2 = nn.BatchNorm2d(width // 2)
         self.conv3 = nn.Conv2d(width // 2, width, 3, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(width)
-        channels = width
-        for i, count in enumerate(config.layers):
-            blocks = []
-            for j in range(count):
-                blocks.append(Bottleneck(channels, width * 2**i, 2 if i and not j else 1))
-                channels = 4 * width * 2**i
-            setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
-        self.attnpool = AttentionPool(config.image_size // 32, channels, config.heads, embed_dim)
+
+        def layer(inputs: int, width: int, stride: int, count: int) -> nn.Sequential:
+            others = (Bottleneck(4 * width, width, 1) for _ in range(count - 1))
+            return nn.Sequential(Bottleneck(inputs, width, stride), *others)
+
+        counts = config.layers
+        self.layer1 = layer(width, width, 1, counts[0])
+        self.layer2 = layer(4 * width, 2 * width, 2, counts[1])
+        self.layer3 = layer(8 * width, 4 * width, 2, counts[2])
+        self.layer4 = layer(16 * width, 8 * width, 2, counts[3])
+        side = config.image_size // 32
+        self.attnpool = AttentionPool(side, 32 * width, config.heads, embed_dim)
 
     def maps(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Maps (B, C, h, w) of stem, layer1, layer2, layer3 for normalised pixels of any size."""

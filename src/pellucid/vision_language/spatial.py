@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from pellucid.vision_language.clip import CLIP
+from pellucid.vision_language.clip import CLIP, VisionTransformer
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 from pellucid.vision_language.tinyvit import TinyViTStem
@@ -62,15 +62,16 @@ class SpatialTeacher(nn.Module):
                 f"the teacher '{self.name}' takes pictures with sides that are multiples of "
                 f"{self.multiple} px, not {height} x {width}"
             )
-        config = self.tower.config
+        tower = self.tower
+        config = tower.config
         mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
         pixels = (image - mean) / std
-        if isinstance(self.tower, CLIP | DaCLIP):
-            return (self._patches(pixels),)
-        return getattr(self.tower, "visual", self.tower).maps(pixels)
+        if isinstance(tower, CLIP | DaCLIP):
+            return (self._patches(tower.visual, pixels),)
+        return (tower.visual if isinstance(tower, CLIPResNet) else tower).maps(pixels)
 
-    def _patches(self, pixels: Tensor) -> Tensor:
-        visual, side = self.tower.visual, self.multiple
+    def _patches(self, visual: VisionTransformer, pixels: Tensor) -> Tensor:
+        side = self.multiple
         rows, columns = pixels.shape[-2] // side, pixels.shape[-1] // side
         squares = pixels.unflatten(3, (columns, side)).unflatten(2, (rows, side))
         x = visual.stem(squares.permute(0, 2, 4, 1, 3, 5).flatten(0, 2))

@@ -28,9 +28,9 @@ class TinyViTStem(nn.Module):
         def conv(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1):
             return nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups)
 
-        def bottleneck(inputs: int, middle: int, outputs: int, stride: int) -> nn.ModuleList:
+        def bottleneck(inputs: int, middle: int, outputs: int, stride: int) -> Bottleneck:
             shrink = conv(middle, middle, 3, stride, groups=middle)
-            return nn.ModuleList([conv(inputs, middle, 1), shrink, conv(middle, outputs, 1)])
+            return Bottleneck([conv(inputs, middle, 1), shrink, conv(middle, outputs, 1)])
 
         self.embed = nn.ModuleList([conv(3, stem, 3, 2), conv(stem, first, 3, 2)])
         self.blocks = nn.ModuleList(bottleneck(first, 4 * first, first, 1) for _ in range(2))
@@ -41,11 +41,14 @@ class TinyViTStem(nn.Module):
         finest = F.gelu(self.embed[0](pixels))
         x = self.embed[1](finest)
         for block in self.blocks:
-            x = F.gelu(x + _through(block, x))
-        return finest, x, _through(self.down, x)
+            x = F.gelu(x + block(x))
+        return finest, x, self.down(x)
 
 
-def _through(convolutions: nn.ModuleList, x: Tensor) -> Tensor:
-    for conv in convolutions[:-1]:
-        x = F.gelu(conv(x))
-    return convolutions[-1](x)
+class Bottleneck(nn.ModuleList):
+    """Three convolutions with GELU between them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W)."""
+        first, second, third = self
+        return third(F.gelu(second(F.gelu(first(x)))))

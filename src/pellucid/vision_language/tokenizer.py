@@ -66,7 +66,7 @@ class Tokenizer:
         Raises:
             CheckpointError: neither found nor fetched, or of another size.
         """
-        from transformers import CLIPTokenizerFast
+        from transformers import CLIPTokenizerFast  # pyright: ignore - exported lazily
 
         try:
             pieces = CLIPTokenizerFast.from_pretrained(source).backend_tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,12 +16,12 @@ from pellucid.checkpoints.load import load_into
 from pellucid.checkpoints.weights import read_weights
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
+from pellucid.loading import tokenizer_of
 from pellucid.losses.contrastive import contrastive_term, daclip_loss
 from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import RANDOM, WordEmbeddings, training_views, view_means
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class ControllerOptions:
     clip: str = ""
     """File with CLIP's weights (both towers, open_clip's names); or "random", untrained ones."""
     tokenizer: str = ""
-    """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
+    vocabulary."""
     captions: bool = True
     official_negatives: bool = False
     content_l1: float = 0.0
@@ -51,9 +52,7 @@ class ControllerOptions:
         if self.clip != RANDOM:
             load_into(model.clip, read_weights(self.clip).state, self.clip)
             model.start_controller()
-        length = self.model.text.context_length
-        file = self.tokenizer
-        tokenize = Tokenizer.from_file(file, length) if file else _clip_tokens
+        tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length)
         options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
         return ControllerTask(model, tokenize, *options)
 
@@ -173,12 +172,3 @@ class ControllerTask(Task):
         """Return all weights (CLIP's included), the config and the words."""
         meta = {"kind": "daclip", "config": asdict(self.model.config), "words": list(self.words)}
         return self.model.state_dict(), meta
-
-
-def _clip_tokens(texts: list[str]) -> Tensor:
-    return _clip_tokenizer()(texts)
-
-
-@cache
-def _clip_tokenizer() -> Tokenizer:
-    return Tokenizer.from_clip()  # from the hub: only when a text is met

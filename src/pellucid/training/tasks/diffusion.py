@@ -45,7 +45,7 @@ class DiffusionOptions:
     tower: str = ""
     """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
     tokenizer: str = ""
-    """Of its text tower, for a network that is taught `words`; empty = CLIP's own vocabulary."""
+    """Of its text tower, for a network that has `word_embeddings`; see `RestoreOptions`."""
     context_dropout: float = 0.0
     predicts: Literal["epsilon", "x0"] = "epsilon"
     loss: Literal["matching", "l1"] = "matching"

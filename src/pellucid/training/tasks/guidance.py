@@ -15,14 +15,13 @@ from torch.nn import functional as F
 from pellucid.checkpoints.load import load_clip, load_daclip, load_image_tower
 from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
-from pellucid.loading import tower_file
+from pellucid.loading import tokenizer_of, tower_file
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.table import kind_of
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.preprocess import embed, preprocess
-from pellucid.vision_language.tokenizer import Tokenizer
 
 RANDOM = "random"  # in place of a file: untrained weights
 ALIKE = 1 - 1e-6  # cosine above which two embeddings are the same
@@ -201,8 +200,7 @@ def frozen_tower(path: str) -> FrozenTower | None:
     """Load a DA-CLIP file, or that of a model in `pellucid.zoo`; "" gives None."""
     if not path:
         return None
-    path = tower_file(path)
-    return FrozenTower(load_daclip(path), str(Path(path).resolve()))
+    return FrozenTower(load_daclip(tower_file(path)), _lasting(path))
 
 
 def frozen_semantics(source: str) -> Semantics | None:
@@ -210,11 +208,14 @@ def frozen_semantics(source: str) -> Semantics | None:
 
     A model's name in `pellucid.zoo` stands for its tower.
     """
-    source = tower_file(source)
     if not source:
         return None
-    named = str(Path(source).resolve()) if Path(source).is_file() else source
-    return Semantics(load_image_tower(source), named)
+    return Semantics(load_image_tower(tower_file(source)), _lasting(source))
+
+
+def _lasting(source: str) -> str:
+    """A name that is true in any folder; one of the zoo or of the hub stays."""
+    return str(Path(source).resolve()) if Path(source).is_file() else source
 
 
 def word_embeddings(path: str, tokenizer: str) -> WordEmbeddings:
@@ -223,7 +224,7 @@ def word_embeddings(path: str, tokenizer: str) -> WordEmbeddings:
     A model's name in `pellucid.zoo` stands for its tower.
     """
     clip = load_clip(tower_file(path))
-    return WordEmbeddings(clip, tokenizer_of(clip, tokenizer))
+    return WordEmbeddings(clip, tokenizer_of(tokenizer, clip.config.text.context_length))
 
 
 def teach_words(network: RestorationNetwork, clip: CLIP, tokenizer: str) -> None:
@@ -237,10 +238,5 @@ def teach_words(network: RestorationNetwork, clip: CLIP, tokenizer: str) -> None
         return
     if len(buffer) != len(CLASSES):
         raise UsageError(f"the network asks for {len(buffer)} words; there are {len(CLASSES)}")
-    buffer.copy_(WordEmbeddings(clip, tokenizer_of(clip, tokenizer))(CLASSES))
-
-
-def tokenizer_of(clip: CLIP, tokenizer: str) -> Tokenizer:
-    """The tokenizer in a file, for a text tower; an empty name is CLIP's own."""
-    length = clip.config.text.context_length
-    return Tokenizer.from_file(tokenizer, length) if tokenizer else Tokenizer.from_clip()
+    tokenize = tokenizer_of(tokenizer, clip.config.text.context_length)
+    buffer.copy_(WordEmbeddings(clip, tokenize)(CLASSES))

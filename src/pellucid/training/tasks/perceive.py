@@ -37,7 +37,7 @@ Proxy = Callable[[dict], tuple[Tensor, Tensor]]
 """From a batch to restorations (B, 3, H, W) and their validity (B,), 1 or 0."""
 
 
-class Weights(NamedTuple):
+class LossWeights(NamedTuple):
     """Of the losses beside the pixel loss; 0 leaves one out."""
 
     contrastive: float
@@ -74,7 +74,7 @@ class PerceiveOptions(RestoreOptions):
 
     def build(self) -> PerceiveTask:
         """Make the task: a network with random weights, and the networks of its losses."""
-        weights = Weights(self.contrastive, self.quality, self.perceptual)
+        weights = LossWeights(self.contrastive, self.quality, self.perceptual)
         perceiver = vgg = None
         if self.quality and self.prompts:
             clip = load_clip(tower_file(self.clip))
@@ -173,7 +173,7 @@ class PerceiveTask(RestoreTask):
     def __init__(
         self,
         *args: Any,
-        weights: Weights,
+        weights: LossWeights,
         perceiver: QualityPerceiver | None = None,
         vgg: VGG16 | None = None,
         temperature: float = 1.0,

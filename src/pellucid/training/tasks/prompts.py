@@ -10,13 +10,13 @@ from torch.utils.data import Dataset
 
 from pellucid.checkpoints.load import load_clip, load_daclip
 from pellucid.errors import UsageError
-from pellucid.loading import tower_file
+from pellucid.loading import tokenizer_of, tower_file
 from pellucid.training.tasks.base import Task
-from pellucid.training.tasks.guidance import RANDOM, tokenizer_of
+from pellucid.training.tasks.guidance import RANDOM
 from pellucid.vision_language.clip import CLIP, OPENAI_VIT_B_32
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import (
-    WORDS,
+    LEVELS,
     QualityPerceiver,
     QualityPrompts,
     triplets_told,
@@ -31,7 +31,8 @@ class PromptsOptions:
     """File of a CLIP: OpenAI's ViT-B-32.pt, a bundle, or a DA-CLIP tower; or a model's name in
     `pellucid.zoo`, whose tower is taken; or "random", an untrained ViT-B/32."""
     tokenizer: str = ""
-    """JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
+    vocabulary."""
     controller: bool = False
     """Learn along a copy of the controller of the DA-CLIP in `clip`; it reads the pictures."""
 
@@ -51,7 +52,8 @@ class PromptsOptions:
             controller.transformer.zero_modules.requires_grad_(False)
         else:
             clip = CLIP(OPENAI_VIT_B_32) if file == RANDOM else load_clip(file)
-        prompts = QualityPrompts(clip, tokenizer_of(clip, self.tokenizer), controller)
+        tokenize = tokenizer_of(self.tokenizer, clip.config.text.context_length)
+        prompts = QualityPrompts(clip, tokenize, controller)
         return PromptsTask(QualityPerceiver(clip, prompts))
 
 
@@ -83,7 +85,7 @@ class PromptsTask(Task):
         words = self.perceiver.prompts.context[:, -1].float()
         if torch.pdist(words).min() == 0:
             raise UsageError(
-                f"the tokenizer does not tell {', '.join(WORDS)} apart: is it that of another "
+                f"the tokenizer does not tell {', '.join(LEVELS)} apart: is it that of another "
                 "tower?"
             )
 

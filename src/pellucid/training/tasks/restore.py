@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -44,10 +44,12 @@ class RestoreOptions:
     words: str = ""
     """File of a CLIP whose embeddings of the true words guide instead of a tower."""
     tokenizer: str = ""
-    """Of the text tower: JSON file of the `tokenizers` library; empty = CLIP's own vocabulary."""
+    """Of the text tower: JSON file of the `tokenizers` library, or a model in `pellucid.zoo`;
+    empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
     wrong_words: float = 0.0
-    loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "l1"
+    always_told: tuple[str, ...] = ()
+    loss: Literal["l1", "detail", "bands", "charbonnier", "psnr", "psnr40"] = "l1"
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
@@ -74,12 +76,15 @@ class RestoreOptions:
             "semantics": frozen_semantics(self.semantics) if reads else None,
             "context_dropout": self.context_dropout,
             "wrong_words": self.wrong_words,
+            "always_told": self.always_told,
             "loss": self.loss,
         }
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": pixel.l1,
+    "detail": pixel.l1_bands,
+    "bands": partial(pixel.l1_bands, light=0.25),
     "charbonnier": pixel.charbonnier,
     "psnr": pixel.negative_psnr,
     "psnr40": partial(pixel.negative_psnr, eps=1e-4),
@@ -97,6 +102,9 @@ class RestoreTask(Task):
         loss: name in `LOSSES`.
         wrong_words: share of samples that are told another sample's words, so that the network
             looks before it believes.
+        always_told: words whose samples are always told right. A picture does not show what they
+            ask for: it may be dark at night, and fog may be wanted. So the network learns to
+            change the light only when it is told to.
         words: embeddings of the true degradations, which guide in place of a tower. A controller is
             trained to give the same ones, so this is a start that need not wait for it.
         semantics: for a network that needs it. Reads `batch["view"]`, the whole damaged picture
@@ -112,9 +120,11 @@ class RestoreTask(Task):
         words: WordEmbeddings | None = None,
         semantics: Semantics | None = None,
         wrong_words: float = 0.0,
+        always_told: Sequence[str] = (),
     ):
         super().__init__()
         self.wrong_words = wrong_words
+        self.always_told = frozenset(always_told)
         self.network = network
         self.tower = tower
         self.words = words
@@ -165,6 +175,8 @@ class RestoreTask(Task):
         if generator is None:
             return told
         draw = torch.rand(len(told), 1, generator=generator, device=told.device)
+        sure = [not self.always_told.isdisjoint(word.split("+")) for word in words]
+        draw[torch.tensor(sure, device=draw.device)] = 1.0
         others = told.roll(1, dims=0)
         told = torch.where(draw < self.context_dropout + self.wrong_words, others, told)
         return torch.where(draw < self.context_dropout, 0.0, told)

@@ -1,0 +1,89 @@
+"""Find the degradations of pictures: by the controller's embeddings, corrected by measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pellucid.degradations import CLEAN
+from pellucid.imaging.evidence import Evidence
+from pellucid.networks.contract import Guidance
+from pellucid.support import CERTAIN, MEASURABLE, reweigh, supports
+from pellucid.vision_language.classify import classify
+from pellucid.vision_language.controller import DaCLIP
+from pellucid.vision_language.preprocess import embed
+
+DETECTED = 0.3  # least probability of a degradation that is named
+
+
+def diagnose(
+    batch: Tensor,
+    evidence: Sequence[Evidence | None],
+    controller: DaCLIP | None,
+    text_features: Tensor | None,
+    known: Sequence[str],
+    words: Sequence[str] = (),
+) -> list[Guidance]:
+    """Find the degradations of each picture.
+
+    Args:
+        batch: pictures ``(B, 3, H, W)`` in [0, 1].
+        evidence: what was measured in each picture, or None.
+        controller: makes the embeddings; without it each guidance is empty.
+        text_features: embeddings ``(n, D)`` of ``known``; without them there are no probabilities.
+        known: names of the degradations.
+        words: the degradations, if a person named them.
+    """
+    if controller is None:
+        return [Guidance()] * len(batch)
+    content, degradation = embed(controller, batch)
+    pairs = zip(content[:, None], degradation[:, None], strict=True)
+    if text_features is None:
+        return [Guidance(c, d) for c, d in pairs]
+    features = text_features.to(degradation.device)
+    # The learned temperature: DA-CLIP's README has 100, which CLIP learned, too. With ours the
+    # probabilities are calibrated.
+    shares = classify(degradation, features, float(controller.logit_scale.exp())).tolist()
+    rows = (dict(sorted(zip(known, row, strict=True), key=lambda pair: -pair[1])) for row in shares)
+    vectors = dict(zip(known, features, strict=True))
+    return [
+        _named(c, d, row, vectors, words, seen)
+        for (c, d), row, seen in zip(pairs, rows, evidence, strict=True)
+    ]
+
+
+def _named(
+    content: Tensor,
+    degradation: Tensor,
+    shares: dict[str, float],
+    vectors: Mapping[str, Tensor],
+    words: Sequence[str],
+    evidence: Evidence | None,
+) -> Guidance:
+    """The diagnosis of one picture by the probabilities of all words, most probable first."""
+    ranked = shares if evidence is None else reweigh(shares, evidence)
+    before, told = _found(shares), bool(words)
+    found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
+    if told:
+        found = tuple(word for word in words if word != CLEAN)
+    elif (set(found) ^ set(before)) & MEASURABLE:
+        words = found or (CLEAN,)  # the embedding contradicts the measurement
+    if words and set(words) <= set(vectors):
+        # Their text embeddings: the controller is trained to give the same directions.
+        told_by = normalize(torch.stack([vectors[word] for word in words]), dim=-1)
+        mean = told_by.mean(dim=0, keepdim=True)
+        degradation = mean * degradation.norm() / mean.norm()
+    return Guidance(content, degradation, found, ranked, told=told)
+
+
+def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """The degradations that are probable enough to be named."""
+    return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
+
+
+def _certain(word: str, evidence: Evidence | None) -> bool:
+    """Whether a word may be named that the controller did not find: only if it is measured."""
+    return evidence is not None and (supports(evidence, word) or 0.0) >= CERTAIN

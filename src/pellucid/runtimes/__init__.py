@@ -1,0 +1,1 @@
+"""What computes the calls of a network: PyTorch, its compiler, ONNX Runtime or OpenVINO."""

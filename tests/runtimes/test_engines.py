@@ -1,0 +1,146 @@
+"""Engines give what PyTorch gives, and `auto` takes none that does not."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import tiny
+from pellucid.errors import UsageError
+from pellucid.networks.contract import Guidance
+from pellucid.networks.perceive_ir import PerceiveCondition
+from pellucid.networks.resunet import DiffusionResUNet, ResUNet
+from pellucid.networks.weather import WeatherUNet
+from pellucid.runtimes import choice, run
+from pellucid.runtimes.graph import flat, rebuilt
+
+CPU, FLOAT32 = torch.device("cpu"), torch.float32
+SIZES = [(1, 1), (3, 40), (17, 33), (64, 96), (131, 70)]
+NETWORKS = {
+    "resunet": (lambda: ResUNet(tiny.NETWORK), 1),
+    "diffusion": (lambda: DiffusionResUNet(tiny.NETWORK), 3),
+    "weather": (lambda: WeatherUNet(tiny.WEATHER), 1),
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for the module: a graph is exported once."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("PELLUCID_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def made(kind):
+    network = tiny.randomised(NETWORKS[kind][0]()).eval().requires_grad_(False)
+    guidance = Guidance(*torch.randn(2, 1, 16, generator=torch.Generator().manual_seed(3)))
+    return network, network.condition(torch.rand(1, 3, 40, 50), guidance)
+
+
+def pictures(kind, count, h, w):
+    tile = torch.rand(count, 3, h, w, generator=torch.Generator().manual_seed(h))
+    return [tile] if NETWORKS[kind][1] == 1 else [tile.flip(-1), tile, torch.full((count,), 7.0)]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_graphs_give_what_pytorch_gives_at_all_sizes(kind, cache):
+    network, condition = made(kind)
+    engines = [run.ENGINES[n](network, CPU, FLOAT32) for n in ("onnxruntime", "openvino")]
+    for h, w in SIZES:
+        given = pictures(kind, 1, h, w)
+        right = network(*given, condition)
+        assert (right - given[-1 if len(given) == 1 else 1]).abs().max() > 1e-3
+        for engine in engines:
+            assert (engine(given, condition) - right).abs().max() <= 1e-4
+
+
+def test_each_picture_of_a_batch_has_its_own_condition(cache):
+    network, one = made("resunet")
+    other = rebuilt(one, (2 * tensor + 1 for tensor in flat(one)))
+    both = rebuilt(one, map(torch.cat, zip(flat(one), flat(other), strict=True)))
+    given = pictures("resunet", 2, 24, 20)
+    result = run.OnnxRuntime(network, CPU, FLOAT32)(given, both)
+    assert (result - network(*given, both)).abs().max() <= 1e-4
+    assert (result[1] - network(given[0][1:], one)[0]).abs().max() > 1e-3
+
+
+def test_a_restorer_tiles_by_another_engine_as_by_pytorch(cache):
+    image = torch.rand(2, 3, 90, 150)
+    right = tiny.restorer().restore(image, tile=64)
+    for engine in ("onnxruntime", "openvino"):
+        found = tiny.restorer(engine=engine).restore(image, tile=64)
+        assert (found - right).abs().max() <= 1e-4
+
+
+def test_a_restorer_chooses_its_engine_at_its_first_picture(cache):
+    image = torch.rand(1, 3, 40, 50)
+    restorer = tiny.restorer(engine="auto")
+    assert (restorer.restore(image) - tiny.restorer().restore(image)).abs().max() <= 1e-4
+    (row,) = choice.measured()
+    assert row["model"] == "tiny" and row["chosen"] == restorer.engine
+    assert set(row["seconds"]) == {"torch", "onnxruntime", "openvino"} and not row["wrong"]
+
+
+def test_conditions_are_rebuilt_as_they_were():
+    condition = PerceiveCondition((torch.zeros(1), torch.ones(1)), torch.full((1,), 2.0))
+    again = rebuilt(condition, iter(flat(condition)))
+    assert isinstance(again, PerceiveCondition) and [int(t) for t in flat(again)] == [0, 1, 2]
+    assert rebuilt((None, torch.ones(1)), iter([torch.zeros(1)]))[0] is None
+
+
+class _Off(run.Torch):
+    """Fast, and wrong."""
+
+    def __call__(self, pictures, condition):
+        return torch.zeros_like(pictures[0])
+
+
+class _Broken(run.Torch):
+    def __call__(self, pictures, condition):
+        raise RuntimeError("no such instruction")
+
+
+def test_auto_takes_the_fastest_that_is_right_and_remembers_it(empty_cache, monkeypatch):
+    engines = {"torch": run.Torch, "onnxruntime": _Off, "openvino": run.Torch, "bad": _Broken}
+    monkeypatch.setattr(run, "ENGINES", engines)
+    monkeypatch.setattr(choice, "ENGINES", engines)
+    monkeypatch.setattr(choice, "CANDIDATES", tuple(engines))
+    times = iter([2.0, 1.0])
+    monkeypatch.setattr(choice, "_seconds", lambda call: next(times))
+    network, condition = made("resunet")
+
+    def chosen():
+        return choice.fastest("tiny", network, CPU, FLOAT32, [torch.rand(1, 3, 8, 8)], condition)
+
+    assert chosen() == "openvino"
+    assert chosen() == "openvino"  # not measured again: there are no more times
+    (row,) = choice.measured()
+    assert set(row["seconds"]) == {"torch", "openvino"}
+    assert "differs" in row["wrong"]["onnxruntime"] and row["wrong"]["bad"] == "no such instruction"
+
+
+def test_a_damaged_memory_is_as_good_as_none(empty_cache):
+    choice.memory().write_text("{")
+    assert choice.measured() == []
+    choice.memory().write_text(json.dumps([{"machine": "another"}, 3]))
+    assert choice.measured() == []
+
+
+def test_wrong_engines_are_refused(monkeypatch):
+    with pytest.raises(UsageError, match="unknown engine 'tpu'"):
+        tiny.restorer(engine="tpu")
+    with pytest.raises(UsageError, match="float32 only"):
+        tiny.restorer(engine="onnxruntime", dtype="bfloat16")
+    with pytest.raises(UsageError, match="on the CPU"):
+        run.check_engine("openvino", SimpleNamespace(type="cuda"), None)
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pellucid\[onnx\]"):
+        run.check_engine("onnxruntime", CPU, None)

@@ -1,0 +1,136 @@
+"""Exported graphs give the numbers of the networks they were made of."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import tiny
+from pellucid.cli import main
+from pellucid.errors import UsageError
+from pellucid.export import export
+from pellucid.networks.contract import Guidance
+from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
+from pellucid.networks.resunet import DiffusionResUNet, ResUNet
+from pellucid.restorer import Restorer
+from pellucid.vision_language.semantics import TowerSemantics
+
+pytest.importorskip("onnxscript")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "restore_onnx.py"
+SEEING = dataclasses.replace(tiny.NETWORK, statistics=True)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    restorer = tiny.restorer(network=tiny.randomised(ResUNet(SEEING)).eval())
+    return restorer, *export(restorer, tmp_path_factory.mktemp("onnx") / "net.onnx")
+
+
+def test_a_network_gives_the_same_numbers_at_five_sizes(exported):
+    restorer, path, _ = exported
+    session = onnxruntime.InferenceSession(path)
+    generator = torch.Generator().manual_seed(0)
+    degradation, content = torch.randn(2, 1, 16, generator=generator)
+    given = {"degradation": degradation.numpy(), "content": content.numpy()}
+    network = restorer.network
+    for height, width in ((16, 16), (64, 48), (16, 320), (128, 128), (1200, 64)):
+        image = torch.rand(1, 3, height, width, generator=generator)
+        with torch.no_grad():
+            condition = network.condition(image, Guidance(content, degradation))
+            expected = network(image, condition).numpy()
+        found = session.run(None, {"image": image.numpy(), **given})[0]
+        assert np.abs(expected - image.numpy()).max() > 0.01
+        assert np.abs(found - expected).max() < 1e-4
+
+
+def test_the_example_restores_a_file_as_the_restorer_does(exported, tmp_path):
+    restorer, path, _ = exported
+    picture = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()[100:196, 60:188]).save(picture)  # sides are multiples
+    for words in ((), ("noisy", "hazy")):
+        told = ["--words", *words] if words else []
+        target = tmp_path / "restored.png"
+        command = [sys.executable, str(EXAMPLE), str(path), str(picture), str(target), *told]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        guidance = restorer.diagnose(picture, words=words)
+        if not guidance.words:  # the example is always guided
+            guidance = dataclasses.replace(guidance, told=True)
+        expected = restorer.restore(picture, guidance=guidance).pixels * 255
+        found = np.asarray(Image.open(target), np.float32)
+        assert np.abs(found - expected).max() < 1.01
+    shares = {word: round(share, 2) for word, share in guidance.probabilities.items()}
+    assert str(shares["noisy"]) in done.stdout
+
+
+def test_a_diffusion_network_is_one_call_of_its_sampler(tmp_path):
+    network = tiny.randomised(DiffusionResUNet(tiny.NETWORK)).eval()
+    restorer = Restorer(network, tiny.controller(), predicts="x0", device="cpu", dtype="float32")
+    path, _ = export(restorer, tmp_path / "sde.onnx")
+    x, mu = torch.rand(2, 1, 3, 32, 48)
+    given, t = torch.randn(1, 16), torch.tensor([40.0])
+    with torch.no_grad():
+        condition = network.condition(mu, Guidance(given, given))
+        expected = network(x, mu, t, condition).numpy()
+    inputs = {"x": x, "image": mu, "t": t, "degradation": given, "content": given}
+    session = onnxruntime.InferenceSession(path)
+    found = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+    assert np.abs(found - expected).max() < 1e-4
+
+
+def test_openvino_has_a_format_of_its_own(tmp_path):
+    import openvino
+
+    network = tiny.randomised(ResUNet(tiny.NETWORK)).eval()
+    restorer = Restorer(network, tiny.controller(), device="cpu", dtype="float32")
+    path, tower = export(restorer, tmp_path / "net.xml")
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
+    core = openvino.Core()
+    about = json.loads(core.read_model(path).get_rt_info(["pellucid"]).astype(str))
+    assert about["multiple"] == network.multiple and about["weights"] == restorer.fingerprint()
+    model = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    image, given = torch.rand(1, 3, 40, 64), torch.randn(1, 16)
+    inputs = {"image": image.numpy(), "content": given.numpy(), "degradation": given.numpy()}
+    expected = network(image, network.condition(image, Guidance(given, given)))
+    assert np.abs(model(inputs)[0] - expected.numpy()).max() < 1e-4
+    assert core.read_model(tower).inputs[0].any_name == "view"
+
+
+def test_semantics_are_read_from_the_picture_in_the_graph(tmp_path):
+    config = GuidedResUNetConfig(**dataclasses.asdict(SEEING), semantic_dim=32, degradation_dim=8)
+    controller = tiny.controller()
+    restorer = tiny.restorer(
+        network=tiny.randomised(GuidedResUNet(config)), semantics=TowerSemantics(controller)
+    )
+    path, _ = export(restorer, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(path)
+    content, degradation = torch.randn(2, 1, 16)
+    given = {"degradation": degradation.numpy(), "content": content.numpy()}
+    for height, width in ((16, 16), (40, 64)):
+        image = torch.rand(1, 3, height, width)
+        guidance = restorer.completed(image, Guidance(content, degradation))
+        expected = restorer.network(image, restorer.condition(image, guidance))
+        found = session.run(None, {"image": image.numpy(), **given})[0]
+        assert np.abs(found - expected.numpy()).max() < 1e-4
+        other = dataclasses.replace(guidance, semantics=-guidance.semantics)
+        other = restorer.network(image, restorer.condition(image, other))
+        assert (other - expected).abs().max() > 1e-3  # semantics matter
+
+
+def test_what_cannot_be_exported_is_said_first(tmp_path, capsys):
+    with pytest.raises(UsageError, match=r"must end in \.onnx"):
+        export(Restorer(ResUNet(tiny.NETWORK)), tmp_path / "net.pt")
+    assert main(["export", "auto", "-o", str(tmp_path / "a.onnx")]) == 2
+    assert "several models" in capsys.readouterr().err
+    (tmp_path / "b.onnx").touch()
+    assert main(["export", "lite", "-o", str(tmp_path / "b.onnx")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
