@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pellucid.errors import UsageError
 from pellucid.training import checkpoint
+from pellucid.training.config import DataConfig
 from training import tiny_run
 
 SCRIPT = Path(tiny_run.__file__)
@@ -111,3 +113,46 @@ def test_max_minutes_stops_with_a_checkpoint(tmp_path):
     result = tiny_run.run(tmp_path, steps=10**6, save_every=10**6, max_minutes=0.01)
     assert result.stopped == "time" and 0 < result.step < 10**6
     assert checkpoint.newest(tmp_path)["step"] == result.step
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"batch_size": 3}, "--batch-size is 3, but .* has 2"),
+        ({"accumulation": 2}, "--accumulation is 2, but .* has 1"),
+        ({"seed": 1}, "--seed is 1, but .* has 0"),
+        ({"data": DataConfig(crop=32)}, "--data.crop is 32, but .* has"),
+        ({"data": DataConfig(words=("noisy",))}, "--data.words is .*noisy"),
+    ],
+)
+def test_a_run_with_other_samples_is_not_resumed_and_nothing_is_lost(tmp_path, change, named):
+    tiny_run.run(tmp_path, steps=3)
+    held, config = checkpoint.newest(tmp_path), (tmp_path / "config.yaml").read_text()
+    with pytest.raises(UsageError, match=named):
+        tiny_run.run(tmp_path, steps=6, **change)
+    assert same(checkpoint.newest(tmp_path), held)
+    assert (tmp_path / "config.yaml").read_text() == config
+
+
+def test_a_run_may_be_resumed_with_more_steps_and_other_validation_data(tmp_path):
+    tiny_run.run(tmp_path, steps=3)
+    assert tiny_run.run(tmp_path, steps=6, data=DataConfig(validation="other")).step == 6
+    assert "steps: 6" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_finished_run_keeps_the_config_that_it_ran_with(tmp_path):
+    tiny_run.run(tmp_path, steps=3)
+    before = (tmp_path / "config.yaml").read_text()
+    tiny_run.run(tmp_path, steps=3, log_every=2)
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
+def test_tensorboard_keeps_the_last_point_before_a_resume(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tiny_run.run(tmp_path, steps=4, save_every=4)
+    # In a process of its own: TensorBoard reads files in the order of their names, by seconds.
+    assert start(tmp_path, "steps=8", "save_every=4").wait(120) == 0
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert [point.step for point in board.Scalars("train/loss")] == [4, 8]

@@ -230,6 +230,33 @@ def read_yaml(path: str | Path) -> dict:
     return values
 
 
+def check_resumable(config: TrainConfig, path: str | Path) -> None:
+    """Compare a config with the saved one of the run that it is to resume.
+
+    Seed, batches and training data must be the same: they decide which samples a step gets.
+    Steps, learning rate and other options may change.
+
+    Raises:
+        UsageError: one of them differs.
+    """
+    if not Path(path).exists():
+        return
+    before, now = _samples(read_yaml(path)), _samples(to_dict(config))
+    for name, value in now.items():
+        if name in before and before[name] != value:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is {value}, but the run in {Path(path).parent} has "
+                f"{before[name]}: give the same value, another --output, or --no-resume"
+            )
+
+
+def _samples(values: dict) -> dict:
+    """The options of a saved config that decide which samples a step gets, by dotted name."""
+    data = {f"data.{k}": v for k, v in values.get("data", {}).items() if k != "validation"}
+    chosen = ("seed", "batch_size", "accumulation")
+    return {name: values[name] for name in chosen if name in values} | data
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}

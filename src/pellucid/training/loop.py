@@ -26,7 +26,7 @@ from pellucid import hardware
 from pellucid.errors import PellucidError
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import close, loader, seed_of, to_device
-from pellucid.training.config import TrainConfig, save_yaml
+from pellucid.training.config import TrainConfig, check_resumable, save_yaml
 from pellucid.training.optim import EMA, build_optimizer, learning_rate
 from pellucid.training.runlog import RunLog
 from pellucid.training.stopping import Stopping
@@ -68,6 +68,7 @@ def train(
 
     Raises:
         PellucidError: the loss was not finite for many steps on end.
+        UsageError: the run to resume has another network, seed, batch size or data.
     """
     accelerator = _accelerator(config)
     device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
@@ -79,10 +80,14 @@ def train(
     state.make_callable_when_sharded(task, "validate")
     ema = EMA(config.ema, model) if config.ema.decay else None
     held = checkpoint.newest(output) if resume else None
+    if held:
+        check_resumable(config, output / "config.yaml")
+        accelerator.wait_for_everyone()  # all have read the file before the first writes it anew
     step = state.restore(held, model, optimizer, ema) if held else 0
     if accelerator.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
-        save_yaml(config, output / "config.yaml")
+        if step < config.steps:  # a finished run keeps the config that it ran with
+            save_yaml(config, output / "config.yaml")
         if not resume:
             checkpoint.clear(output)
     log = RunLog(output, config, step, enabled=accelerator.is_main_process)

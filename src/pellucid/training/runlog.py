@@ -34,7 +34,8 @@ class RunLog:
 
         self.path = output / "metrics.jsonl"
         _cut(self.path, start)
-        self.board = SummaryWriter(str(output / "tensorboard"), purge_step=start)
+        # TensorBoard drops what is at this step, too; the point at `start` is valid.
+        self.board = SummaryWriter(str(output / "tensorboard"), purge_step=start + 1)
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"),
