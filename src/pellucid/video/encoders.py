@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import av
+import av.codec.codec
 from av.codec import Codec
 from av.video.format import VideoFormat
 

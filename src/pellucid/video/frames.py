@@ -150,4 +150,4 @@ def _with_palette(pixels: np.ndarray, alpha: np.ndarray | None) -> VideoFrame:
     palette[255] = 0
     if alpha is not None:
         indices[alpha < 0.5] = 255
-    return VideoFrame.from_ndarray((indices, palette), format="pal8")
+    return VideoFrame.from_ndarray((indices, palette), format="pal8")  # pyright: ignore

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import av.error
+import av.stream
 import numpy as np
 from av.container import InputContainer
 from PIL import Image, ImageSequence
@@ -52,9 +54,9 @@ def opened(path: Path, max_pixels: int) -> Film | Animation:
     """
     if not path.is_file():
         raise ImageError(f"{path}: there is no such file")
-    source = (Animation if path.suffix.lower() in ANIMATIONS else Film)(path)
+    source = Animation(path) if path.suffix.lower() in ANIMATIONS else Film(path)
     try:
-        check_size(*source.size, max_pixels)
+        check_size(source.size[0], source.size[1], max_pixels)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     return source
@@ -132,7 +134,7 @@ class Film:
             if packet is None or (packet.dts is None and packet.size == 0):
                 return
 
-    def items(self, others: Sequence[int] = ()) -> Iterator[tuple[int, Any] | av.Packet]:
+    def items(self, others: Sequence[int] = ()) -> Iterator[Any]:
         """(time, PyAV's frame) of each frame, and in between packets of the other streams.
 
         Times grow strictly; where the file has none, or the same again, they are made.

@@ -63,11 +63,11 @@ def _blended(
 
 def _moved(flow: cv2.DISOpticalFlow, picture: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """A picture moved onto another one, both float32 ``(H, W, 3)`` in [0, 1]."""
-    field = flow.calc(_grey(onto), _grey(picture), None)
+    field = flow.calc(_grey(onto), _grey(picture), None)  # pyright: ignore
     rows, columns = np.indices(onto.shape[:2], dtype=np.float32)
     field[..., 0] += columns
     field[..., 1] += rows
-    moved = cv2.remap(picture, field, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(picture, field, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore
     return np.clip(moved, 0, 1, out=moved)
 
 

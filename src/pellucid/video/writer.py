@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 
 from pellucid.errors import ImageError
