@@ -240,7 +240,7 @@ class Restorer(Engine):
                 )
                 for i, restoration in zip(part, found, strict=True):
                     restored[i] = self._judged(
-                        batch[i], restoration, answers[i], evidence[i], chosen._unguided(answers[i])
+                        batch[i], restoration, answers[i], evidence[i], chosen.unguided(answers[i])
                     )
                 done += len(part)
         for i, result in enumerate(restored):
@@ -364,13 +364,13 @@ class Restorer(Engine):
             restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
         )
 
-    def _unguided(self, answer: Guidance) -> bool:
+    def unguided(self, answer: Guidance) -> bool:
         """Whether nothing guides the network: no word was found, and it can do without."""
         return self.network.unguided and not (answer.words or answer.told)
 
     def asked(self, answer: Guidance) -> Guidance:
         """What guides the network."""
-        if answer.degradation is None or not self._unguided(answer):
+        if answer.degradation is None or not self.unguided(answer):
             return answer
         return replace(answer, degradation=torch.zeros_like(answer.degradation))
 

@@ -134,11 +134,11 @@ def diagnosed(
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
     if not restorer.guard or strength == 0 or shot.only_holes:
         return shot
+    told = (guidance.words, guidance.probabilities, guidance.told, chosen.unguided(guidance))
     verdicts = []
     for i in spread(0, len(samples), JUDGED):
         frame = samples[i]
         pixels = replace(shot, strength=1.0).restored(frame, **options)
-        told = (guidance.words, guidance.probabilities, guidance.told)
         verdicts.append(judge(frame.pixels, pixels, measure(frame.pixels), measure(pixels), *told))
     verdicts.sort(key=lambda verdict: verdict.strength)
     chosen_verdict = verdicts[len(verdicts) // 2]
