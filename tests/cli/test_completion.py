@@ -1,6 +1,5 @@
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -61,10 +60,11 @@ def test_an_unknown_shell_is_refused(run):
     assert status == 2 and "bash, zsh, fish" in err
 
 
-def test_the_three_commands_are_printed(capsys):
+def test_the_three_commands_are_printed(capsys, monkeypatch, tmp_path):
     from pellucid import cli
 
+    monkeypatch.chdir(tmp_path)
     assert cli.main(["restore"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith("pellucid ") for line in lines[:3]) == 3
-    assert not Path("restored").exists()
+    assert not any(tmp_path.iterdir())
