@@ -131,6 +131,8 @@ def test_what_cannot_be_exported_is_said_first(tmp_path, capsys):
         export(Restorer(ResUNet(tiny.NETWORK)), tmp_path / "net.pt")
     assert main(["export", "auto", "-o", str(tmp_path / "a.onnx")]) == 2
     assert "several models" in capsys.readouterr().err
-    (tmp_path / "b.onnx").touch()
-    assert main(["export", "lite", "-o", str(tmp_path / "b.onnx")]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    for there, asked in (("b.onnx", "b.onnx"), ("c-tower.onnx", "c.onnx")):
+        (tmp_path / there).touch()
+        assert main(["export", "lite", "-o", str(tmp_path / asked)]) == 2
+        said = capsys.readouterr().err
+        assert there in said and "--overwrite" in said

@@ -15,6 +15,7 @@ from pellucid.degradations import CLASSES
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.restorer import Restorer
+from pellucid.vision_language.preprocess import embed
 from tiny import controller, text_features
 
 
@@ -67,6 +68,27 @@ def test_measured_noise_is_named_and_guides_in_place_of_the_towers_words(scene):
     rows = text_features()[[CLASSES.index(word) for word in found.words]]
     mean = nn.functional.normalize(rows, dim=-1).mean(dim=0, keepdim=True)
     assert cosine_similarity(found.degradation, mean) > 0.999
+
+
+@pytest.fixture
+def half_sure(monkeypatch):
+    """A tower that finds haze with a probability of 0.5, and rain with 0.4."""
+    found = {"hazy": 0.5, "rainy": 0.4, "clean": 0.1}
+    shares = torch.tensor([[found.get(word, 0.0) for word in CLASSES]])
+    monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: shares)
+
+
+def test_without_a_guard_the_towers_embedding_is_never_replaced(half_sure, scene):
+    free = guarded(Brighter(), guard=False)
+    batch = torch.from_numpy(scene).permute(2, 0, 1)[None] / 255
+    found = free.diagnose(scene)
+    assert found.words == ("hazy", "rainy")
+    assert torch.equal(found.degradation, embed(free.controller, batch)[1])
+
+
+def test_a_word_that_changes_the_light_must_be_sure(half_sure, scene, monkeypatch):
+    monkeypatch.setattr("pellucid.diagnosis.reweigh", lambda shares, evidence: shares)
+    assert guarded(Brighter()).diagnose(scene).words == ("rainy",)
 
 
 def test_memory_for_a_picture_of_many_pixels_is_bounded():

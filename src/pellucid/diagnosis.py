@@ -69,8 +69,9 @@ def _named(
 ) -> Guidance:
     """The diagnosis of one picture by the probabilities of all words, most probable first."""
     ranked = shares if evidence is None else reweigh(shares, evidence)
-    before, told = _found(shares, risky=DETECTED), bool(words)
-    found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
+    before, told = _found(shares), bool(words)
+    likely = _found(ranked, risky=DETECTED if evidence is None else SURE)
+    found = tuple(word for word in likely if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
     elif (set(found) ^ set(before)) & MEASURABLE:
@@ -83,7 +84,7 @@ def _named(
     return Guidance(content, degradation, found, ranked, told=told)
 
 
-def _found(shares: Mapping[str, float], risky: float = SURE) -> tuple[str, ...]:
+def _found(shares: Mapping[str, float], risky: float = DETECTED) -> tuple[str, ...]:
     """The degradations that are probable enough to be named."""
     return tuple(
         word

@@ -118,11 +118,16 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
         return (path,)
     side = controller.config.vision.image_size
     view = torch.rand(1, 3, side, side)
-    beside = path.with_name(f"{path.stem}-{TOWER}{path.suffix}")
+    beside = tower_beside(path)
     outputs = ["content", "degradation"]
     seeing = _Seeing(controller).eval()
     write_graph(seeing, (view,), (None,), ["view"], outputs, beside, about)
     return path, beside
+
+
+def tower_beside(path: Path) -> Path:
+    """The file of the tower that guides the network in a file."""
+    return path.with_name(f"{path.stem}-{TOWER}{path.suffix}")
 
 
 def _example(name: str, controller: DaCLIP | None) -> Tensor:

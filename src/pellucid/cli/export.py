@@ -40,16 +40,17 @@ def main(argv: Sequence[str]) -> int:
     args = parse(Export, argv, "export", EXAMPLES)
     if args.out.suffix not in (".onnx", ".xml"):
         raise UsageError(f"{args.out}: the name must end in .onnx or .xml")
-    if args.out.exists() and not args.overwrite:
-        raise UsageError(f"{args.out} exists already; add --overwrite to replace it")
     if args.model == "auto":
         raise UsageError("auto is several models; export one of them, such as lite")
     for module in ("onnx", "onnxscript", *(["openvino"] if args.out.suffix == ".xml" else [])):
         importlib.import_module(module)  # said before a model is loaded
 
-    from pellucid.export import export
+    from pellucid.export import export, tower_beside
     from pellucid.loading import load
 
+    for path in (args.out, tower_beside(args.out)):
+        if path.exists() and not args.overwrite:
+            raise UsageError(f"{path} exists already; add --overwrite to replace it")
     restorer = load(args.model, "cpu", "float32", guard=False)
     for path in export(restorer, args.out):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

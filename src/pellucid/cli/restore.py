@@ -33,7 +33,7 @@ examples:
   pellucid restore photo.jpg --missing scratches.png  fill what is white there
   pellucid restore photo.jpg --region 40,60,300,200  restore only there
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
-  pellucid restore rain.jpg --map                    and show where the damage was
+  pellucid restore rain.jpg --map --model lite-weather  and show where the damage was
   pellucid restore clip.mp4 -o clean.mp4 --steady    a film; --frames 0:50 tries it on 50 frames
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
@@ -46,6 +46,7 @@ pellucid diagnose photo.jpg                 only find what is wrong with it
 
 pellucid restore --help lists everything that can be set.
 """
+NO_MAP = "no map: the model {} has none of the damage; --model lite-weather does"
 COMPARE, MAP, REPORT = ".compare.jpg", ".map.jpg", ".report.json"
 FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
 
@@ -274,6 +275,7 @@ def _restore(
         **options,
     )
     restored, guidance = found.picture, found.guidance
+    unmapped = args.map and found.damage is None  # by another model than the one that has a map
     record = {
         "input": str(job),
         "output": STREAM if job.target is None else str(job.target),
@@ -285,7 +287,7 @@ def _restore(
         "reason": found.reason,
         "width": photo.width,
         "height": photo.height,
-        "notes": list(photo.notes),
+        "notes": [*photo.notes, *([NO_MAP.format(found.model)] if unmapped else [])],
         "seconds": round(found.seconds, 3),
     }
     data = encode(restored, format.name, args.quality)
