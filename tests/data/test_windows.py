@@ -88,3 +88,12 @@ def test_windows_of_some_words_and_a_share_of_clean_ones(folder):
     if "clean" in held:
         drawn = Windows(folder / "out", 24, clean=1.0)
         assert {drawn[i]["word"] for i in range(20)} == {"clean"}
+
+
+def test_windows_of_chosen_degradations_hold_no_other(folder):
+    clean = CleanPhotos(folder / "clean")
+    make_windows(clean, folder / "noise", 12, side=48, words=("noisy", "jpeg-compressed"))
+    found = {part for word in Windows(folder / "noise", None).words for part in word.split("+")}
+    assert "noisy" in found and found <= {"noisy", "jpeg-compressed", "clean"}
+    with pytest.raises(UsageError, match="use a new folder"):
+        make_windows(clean, folder / "noise", 12, side=48)

@@ -145,6 +145,7 @@ def windows(
     count: int = 40_960,
     side: int = 160,
     seed: int = 0,
+    words: tuple[str, ...] = (),
     workers: int = 0,
 ) -> int:
     """Write damaged windows of clean photographs for a training, with the wide generators.
@@ -158,16 +159,21 @@ def windows(
         count: Windows in all, rounded up to whole files.
         side: Of a window, in pixels; crops for training are cut from it.
         seed: Another seed gives other windows.
+        words: Only these degradations, and clean windows; all ten if not given.
         workers: Processes; 0 = one for each core.
     """
     import os
 
     from pellucid.data.photos import CleanPhotos
     from pellucid.data.windows import make_windows
+    from pellucid.degradations import WORDS
+    from pellucid.errors import look_up
 
+    for word in words:
+        look_up(dict.fromkeys(WORDS), word, "degradation")
     with _progress("windows") as progress:
         workers = workers or os.cpu_count() or 1
-        made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress)
+        made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress, words)
     print(f"{out}: {made} windows")
     return 0
 

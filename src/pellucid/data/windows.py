@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLEAN
 from pellucid.degradations.camera import photograph
+from pellucid.degradations.compose import PHYSICAL_ORDER
 from pellucid.errors import UsageError
 
 SHARD = 512  # windows a file
@@ -38,6 +40,7 @@ def make_windows(
     seed: int = 0,
     workers: int = 1,
     progress: Callable[[float], None] = lambda share: None,
+    words: Sequence[str] = (),
 ) -> int:
     """Write shards until `out` holds `count` windows (rounded up to shards); returns the number.
 
@@ -49,20 +52,24 @@ def make_windows(
         seed: another seed gives other windows.
         workers: processes.
         progress: called with the share that is done, in [0, 1], after each shard.
+        words: only these degradations, and clean windows; empty = all.
 
     Raises:
-        UsageError: `out` holds windows of another side, seed or set of photographs.
+        UsageError: `out` holds windows of another side, seed, set of words or of photographs.
+        ValueError: unknown words.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    settings = {"side": side, "seed": seed, "photos": photos.fingerprint()}
+    settings: dict[str, Any] = {"side": side, "seed": seed, "photos": photos.fingerprint()}
+    if words:
+        settings["words"] = sorted(words)
     held = _settings(out)
     if held not in (None, settings):
         raise UsageError(f"{out} holds windows made with {held}, not {settings}; use a new folder")
     (out / SETTINGS).write_text(json.dumps(settings))
     shards = -(-count // SHARD)
     missing = [i for i in range(shards) if not _shard(out, i).with_suffix(".json").exists()]
-    jobs = [(photos, out, i, side, seed) for i in missing]
+    jobs = [(photos, out, i, side, seed, tuple(words)) for i in missing]
     with ProcessPoolExecutor(workers) as pool:
         for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
             progress(done / shards)
@@ -79,12 +86,14 @@ def _shard(folder: Path, index: int) -> Path:
 
 
 def _make_shard(job: tuple) -> None:
-    photos, out, shard, side, seed = job
+    photos, out, shard, side, seed, wanted = job
+    weights = dict.fromkeys(wanted or PHYSICAL_ORDER, 1.0)
     pairs = np.empty((SHARD, 2, side, side, 3), np.uint8)
     words = []
     for i in range(SHARD):
         rng = np.random.default_rng((seed, shard * SHARD + i))
-        sample = photograph(_scene(photos, side + 2 * SPARE, rng), rng, margin=SPARE)
+        scene = _scene(photos, side + 2 * SPARE, rng)
+        sample = photograph(scene, rng, weights, margin=SPARE)
         for place, picture in enumerate((sample.lq, sample.gt)):
             pairs[i, place] = np.rint(255 * picture)
         words.append("+".join(sample.words))
