@@ -25,8 +25,9 @@ import pellucid
 from pellucid import zoo
 from pellucid.degradations import WEATHER
 from pellucid.evaluation import report
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.perceptual import NOTHING
-from pellucid.evaluation.protocols import Case, protocol
+from pellucid.evaluation.protocols import protocol
 from pellucid.evaluation.run import Evaluation
 from pellucid.evaluation.scoring import ModelSource
 from pellucid.vision_language.preprocess import preprocess

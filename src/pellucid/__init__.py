@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from pellucid.imaging.io import Photo, read, write
     from pellucid.loading import load, restore
     from pellucid.networks.contract import Guidance
-    from pellucid.restorer import Restoration, Restorer
+    from pellucid.restoration import Restoration
+    from pellucid.restorer import Restorer
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Guidance": "pellucid.networks.contract",
     "Photo": "pellucid.imaging.io",
-    "Restoration": "pellucid.restorer",
+    "Restoration": "pellucid.restoration",
     "Restorer": "pellucid.restorer",
     "load": "pellucid.loading",
     "read": "pellucid.imaging.io",

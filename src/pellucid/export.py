@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,10 @@ class _Restoring(nn.Module):
         self.network, self.names, self.semantics = network, names, semantics
 
     def condition(self, image: Tensor, guidance: list[Tensor]) -> Any:
-        given = Guidance(**dict(zip(self.names, guidance, strict=True)))
+        given: dict[str, Any] = dict(zip(self.names, guidance, strict=True))
         if self.semantics is not None:
-            given = replace(given, semantics=self.semantics.encode(image))
-        return self.network.condition(image, given)
+            given["semantics"] = self.semantics.encode(image)
+        return self.network.condition(image, Guidance(**given))
 
     def forward(self, image: Tensor, guidance: list[Tensor]) -> Tensor:
         return self.network(image, self.condition(image, guidance))
@@ -63,7 +62,8 @@ class _Seeing(nn.Module):
         self.controller = controller
 
     def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
-        return self.controller.encode_image(view, control=True)
+        content, degradation = self.controller.encode_image(view, control=True)
+        return content, degradation
 
 
 def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:

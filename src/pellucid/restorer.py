@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import Holes, filled, holes_of, reason_of, with_holes, without_holes
+from pellucid.completion import filled, holes_of, without_holes
 from pellucid.diagnosis import diagnose
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
-from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import Picture, like_given, opened, pixels_of
 from pellucid.imaging.evidence import Evidence, measure
 from pellucid.imaging.masks import Mask, feathered, masks_of, region_of
@@ -33,30 +32,9 @@ from pellucid.imaging.neutral import keep_neutral
 from pellucid.imaging.photo import Photo
 from pellucid.imaging.reader import MAX_PIXELS
 from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.restoration import Restoration
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
-
-
-@dataclass(frozen=True, eq=False)
-class Restoration:
-    """A restored picture, and what was found and done."""
-
-    picture: Any
-    """As the type that was given; of a batch ``(3, H, W)``."""
-    guidance: Guidance
-    """What guided the network."""
-    model: str
-    """Name of the model that restored it; "fill" if only holes were filled, without a network."""
-    seconds: float
-    """Wall time; of a batch the picture's share."""
-    damage: np.ndarray | None = None
-    """Map of the damage, float32 ``(H, W)`` in [0, 1]; None if the model has none."""
-    decision: Decision = "kept"
-    """Whether the guard kept, softened or refused the restoration; always kept without a guard."""
-    reason: str = ""
-    """Why, in one sentence; empty without a guard."""
-    quality: tuple[dict[str, float], dict[str, float]] | None = None
-    """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
 
 
 class Restorer(Engine):
@@ -214,16 +192,20 @@ class Restorer(Engine):
         if batch is not given:
             evidence = self._measured(batch, photo)
             found = None if guidance is not None else self._diagnose(batch, words, evidence)
-            answers = self._without(holes, answers, found)
+            answers = [
+                answers[i] if hole is None else without_holes((found or answers)[i])
+                for i, hole in enumerate(holes)
+            ]
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
         restored: list[Any] = [None] * len(batch)
         for i, answer in enumerate(answers):
-            if holes[i] is None or answer.words or not self.words:
+            hole = holes[i]
+            if hole is None or answer.words or not self.words:
                 groups.setdefault(self.route(answer), []).append(i)
             else:  # nothing else is wrong: no network is asked
                 seconds = (time.perf_counter() - began) / len(batch)
-                shown = holes[i].astype(np.float32) if damage and self.maps_damage else None
+                shown = hole.astype(np.float32) if damage and self.maps_damage else None
                 restored[i] = Restoration(batch[i], answer, "fill", seconds, shown)
         done = sum(result is not None for result in restored)
         if progress is not None and not groups:
@@ -239,12 +221,11 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
-                    restored[i] = self._judged(
-                        batch[i], restoration, answers[i], evidence[i], chosen.unguided(answers[i])
-                    )
+                    unguided = chosen.unguided(answers[i])
+                    restored[i] = restoration.judged(batch[i], answers[i], evidence[i], unguided)
                 done += len(part)
         for i, result in enumerate(restored):
-            result, picture = _with_holes(result, holes[i], seen[i]), result.picture
+            result, picture = result.with_hole(holes[i], seen[i]), result.picture
             if strength < 1:
                 picture = picture + (1 - strength) * (given[i] - batch[i])
             if where is not None:
@@ -328,42 +309,6 @@ class Restorer(Engine):
     ) -> list[Guidance]:
         return diagnose(batch, evidence, self.controller, self.text_features, self.words, words)
 
-    def _without(
-        self, holes: Holes, answers: list[Guidance], found: list[Guidance] | None
-    ) -> list[Guidance]:
-        """Guidance of filled pictures: what is wrong with them beside their holes."""
-        return [
-            answer if hole is None else without_holes(answer if found is None else found[i])
-            for i, (answer, hole) in enumerate(zip(answers, holes, strict=True))
-        ]
-
-    def _judged(
-        self,
-        image: Tensor,
-        restoration: Restoration,
-        answer: Guidance,
-        evidence: Evidence | None,
-        unguided: bool,
-    ) -> Restoration:
-        """Keep, soften or refuse a restoration by what was measured before and after."""
-        if evidence is None:
-            return restoration
-        restored = pixels_of(restoration.picture)
-        verdict = judge(
-            pixels_of(image),
-            restored,
-            evidence,
-            measure(restored),
-            answer.words,
-            answer.probabilities,
-            answer.told,
-            unguided,
-        )
-        picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
-        return replace(
-            restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
-        )
-
     def unguided(self, answer: Guidance) -> bool:
         """Whether nothing guides the network: no word was found, and it can do without."""
         return self.network.unguided and not (answer.words or answer.told)
@@ -404,15 +349,6 @@ class Restorer(Engine):
             return None
         shares = self.perceiver.score(picture.to(self.device)).probabilities[0]
         return dict(zip(LEVELS, shares.tolist(), strict=True))
-
-
-def _with_holes(restoration: Restoration, hole: np.ndarray | None, seen: Guidance) -> Restoration:
-    """The restoration of a filled picture, with what was seen of its holes in its report."""
-    if hole is None:
-        return restoration
-    reason = reason_of(hole, restoration.reason)
-    guidance = replace(with_holes(restoration.guidance), probabilities=seen.probabilities)
-    return replace(restoration, guidance=guidance, reason=reason)
 
 
 def _is_batch(image: Picture) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.networks.contract import Guidance
-from pellucid.restorer import Restoration, Restorer
+from pellucid.restoration import Restoration
+from pellucid.restorer import Restorer
 
 
 class Router(Restorer):

@@ -19,7 +19,7 @@ def load_tinyvit(path: str | PathLike) -> TinyViTStem:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path} is missing: run python -m laboratory.fetch_teachers")
-    import onnx  # as for onnxruntime: only who distils from this teacher needs it
+    import onnx  # pyright: ignore - as for onnxruntime: only who distils from this teacher needs it
 
     graph = onnx.load(path).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}

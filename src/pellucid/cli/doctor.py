@@ -68,8 +68,9 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     formats = {"JPEG PNG WebP TIFF BMP": "yes", "AVIF": "yes" if features.check("avif") else "no"}
     for module, what in OPTIONAL.items():
         formats[what] = "yes" if importlib.util.find_spec(module) else "no (pellucid[formats])"
+    networks = {name: row.network for name, row in zoo.MODELS.items()}
+    shipped = {n: f.path for n, f in networks.items() if isinstance(f, zoo.ShippedFile)}
     speeds = {f"{row['model']} {row['dtype']}": _speeds(row) for row in measured()}
-    shipped = {n: e for n, e in zoo.MODELS.items() if e.shipped}
     facts = {
         "pellucid": __version__,
         "python": f"{platform.python_version()} on {platform.system()}",
@@ -80,7 +81,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         "engines": {n: "yes" if installed(n) else "not installed" for n in ENGINES},
         "measured": speeds or "no engine yet: pellucid restore --engine auto does",
         "formats": formats,
-        "offline": {n: "yes" if e.network.path.exists() else "missing" for n, e in shipped.items()},
+        "offline": {name: "yes" if path.exists() else "missing" for name, path in shipped.items()},
         "cache": f"{cache} ({_megabytes(cache):.0f} MB used, {_free(cache):.0f} GB free)",
     }
     warnings = [

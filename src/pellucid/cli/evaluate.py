@@ -17,7 +17,7 @@ from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
-    from pellucid.evaluation.protocols import Case
+    from pellucid.evaluation.cases import Case
     from pellucid.evaluation.run import Evaluated
     from pellucid.evaluation.scoring import Source
 

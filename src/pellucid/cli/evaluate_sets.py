@@ -10,17 +10,18 @@ from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
     from pellucid.cli.evaluate import Evaluate
+    from pellucid.evaluation.cases import Case
     from pellucid.evaluation.scoring import Source, Track
-    from pellucid.evaluation.sets import SetCase
 
 AS_IT_LIES = "restored"  # the one way of another tool's results
 
 
-def evaluate_sets(args: Evaluate, cases: Sequence[SetCase], track: Track) -> int:
+def evaluate_sets(args: Evaluate, cases: Sequence[Case], track: Track) -> int:
     """Score, write the report, print it; return the exit status."""
     from pellucid.cli.evaluate import say, show_tables
     from pellucid.evaluation import folder_report, report
 
+    assert args.data is not None  # the command has seen to it
     out = args.out / args.protocol
     subset = {"columns": " ".join(args.columns), "limit": args.limit}
     summaries = [

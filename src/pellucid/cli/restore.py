@@ -255,7 +255,8 @@ def _restore(
     data = read_input(args.max_pixels) if job.source is None else job.source
     photo = read(data, args.max_pixels)
     if job.target is None:
-        format = output_format(f"x.{args.format}") if args.format else BY_NAME[photo.format]
+        own = BY_NAME[photo.format or "PNG"]
+        format = output_format(f"x.{args.format}") if args.format else own
         format = format if format.writable else BY_NAME["PNG"]
     else:
         format = output_format(job.target)

@@ -38,7 +38,8 @@ class BlipCaptioner:
         try:
             self.processor = processor_class().from_pretrained(model)
             self.tokenizer = AutoTokenizer.from_pretrained(model)
-            self.model = BlipForConditionalGeneration.from_pretrained(model).eval().to(device)
+            self.model = BlipForConditionalGeneration.from_pretrained(model).eval()
+            self.model.to(device)  # pyright: ignore - a decorator hides its signature
         except (OSError, ValueError) as error:
             raise PellucidError(
                 f"the caption model '{model}' cannot be loaded ({error}); give the folder of a "

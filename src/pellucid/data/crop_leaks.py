@@ -95,7 +95,7 @@ def _features(path: Path, side: int, count: int, mirrored: bool = False) -> _Fea
     image = Image.fromarray(read_pixels(path)).convert("L")
     image.thumbnail((side, side), Image.Resampling.BOX)
     pixels = np.asarray(image)[:, ::-1] if mirrored else np.asarray(image)
-    sift = cv2.SIFT_create(count, contrastThreshold=_CONTRAST)
+    sift = cv2.SIFT.create(count, contrastThreshold=_CONTRAST)
     points, descriptors = sift.detectAndCompute(np.ascontiguousarray(pixels), None)
     if descriptors is None:
         return _Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))

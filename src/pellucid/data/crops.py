@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 BLOCK = 8  # px; second crops stay on the block grid of JPEG files, which networks learn to see
+
+
+class Samples(Protocol):
+    """A data set of known length; an index may go beyond it where it says so."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> dict: ...
 
 
 def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -65,9 +75,6 @@ class TwoCrops(Dataset):
 
     def __init__(self, dataset: Dataset, crop: int, seed: int = 0):
         self.dataset, self.crop, self.seed = dataset, crop, seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict:
         sample = self.dataset[index]

@@ -15,6 +15,7 @@ from .fields import (
     disc_kernel,
     line_kernel,
     log_uniform,
+    size,
     smooth_field,
     smoothstep,
     soften,
@@ -77,8 +78,8 @@ def jolted(rng: np.random.Generator, steps: int = 192) -> tuple[np.ndarray, np.n
         velocity /= abs(velocity) + 1e-9
         place += velocity
         path.append(place)
-    path = np.array(path)
-    return _fine(np.stack([path.real, path.imag]))
+    points = np.array(path, complex)
+    return _fine(np.stack([np.real(points), np.imag(points)]))
 
 
 def kernel_of_path(rng: np.random.Generator, length: float) -> np.ndarray:
@@ -103,7 +104,7 @@ def _grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         channels = 3 if rng.random() < 0.7 else 1
         strength = np.float32(log_uniform(rng, 0.5, 4) / 255)
-        image = image + strength * field(rng, *image.shape[:2], channels)
+        image = image + strength * field(rng, *size(image), channels)
     return np.clip(image, 0, 1).astype(np.float32, copy=False)
 
 

@@ -11,7 +11,7 @@ from .forms import FORMS
 from .nuisance import black_and_white, vary_file, vary_scene
 from .old_photo import old_photo
 
-WEIGHTS = dict.fromkeys(PHYSICAL_ORDER, 1.0)
+WEIGHTS: dict[str, float] = dict.fromkeys(PHYSICAL_ORDER, 1.0)
 OLD = ("noisy", "uncompleted")  # the words of an old photograph
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 CLEAN = "clean"
 # scene -> air -> lens -> exposure -> sensor -> file -> damage to the picture
-PHYSICAL_ORDER = (
+PHYSICAL_ORDER: tuple[str, ...] = (
     "shadowed",
     "hazy",
     "rainy",
@@ -49,6 +49,6 @@ def sample(
         return []
     if kind < clean + double and len(words) > 1:
         pair = rng.choice(len(words), 2, replace=False)
-        chosen = sorted((words[i] for i in pair), key=PHYSICAL_ORDER.index)
+        chosen = sorted((words[int(i)] for i in pair), key=PHYSICAL_ORDER.index)
         return [(word, float(rng.uniform(0.02, 0.7))) for word in chosen]
-    return [(words[rng.integers(len(words))], float(rng.uniform(0.02, 1.0)))]
+    return [(words[int(rng.integers(len(words)))], float(rng.uniform(0.02, 1.0)))]

@@ -22,6 +22,12 @@ def luma(image: np.ndarray) -> np.ndarray:
     return (image @ LUMA)[..., None]
 
 
+def size(image: np.ndarray) -> tuple[int, int]:
+    """Height and width of ``(H, W)`` or ``(H, W, C)``."""
+    height, width = image.shape[:2]
+    return height, width
+
+
 def levels(image: np.ndarray) -> np.ndarray:
     """Round to the 256 levels of a file; float32 in [0, 1]."""
     return np.round(np.clip(image, 0, 1) * 255).astype(np.float32) / np.float32(255)

@@ -11,7 +11,7 @@ _LETTERS = np.array(
 
 
 @lru_cache(maxsize=128)
-def font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font at ``size`` px."""
     return ImageFont.load_default(max(4, size))
 

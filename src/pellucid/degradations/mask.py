@@ -10,7 +10,7 @@ either exactly the colour or exactly the picture.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .fields import log_uniform, smooth_field
+from .fields import log_uniform, size, smooth_field
 from .lettering import font, random_text
 
 MAX_COVER = 0.5
@@ -49,7 +49,7 @@ def strokes(rng: np.random.Generator, h: int, w: int, cover: float) -> np.ndarra
 
 def uncompleted(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Fill strokes that cover ``severity / 2`` of the image with white (a quarter at medium)."""
-    missing = strokes(rng, *image.shape[:2], MAX_COVER * severity)
+    missing = strokes(rng, *size(image), MAX_COVER * severity)
     return np.where(missing[..., None], np.float32(1), image)
 
 

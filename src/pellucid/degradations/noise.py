@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from .fields import log_uniform, luma, soften
+from .fields import log_uniform, luma, size, soften
 from .jpeg import compress
 from .raw import Camera, noise_levels, sensor_noise
 
@@ -43,12 +43,12 @@ def _added(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 def gaussian(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """White Gaussian noise, independent in the colours, sigma 2 to 75 (DnCNN, PromptIR)."""
-    return _added(image, sigma(rng) * field(rng, *image.shape[:2]))
+    return _added(image, sigma(rng) * field(rng, *size(image)))
 
 
 def gaussian_grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """White Gaussian noise, the same in the three colours, as on a grey picture."""
-    return _added(image, sigma(rng) * field(rng, *image.shape[:2], 1))
+    return _added(image, sigma(rng) * field(rng, *size(image), 1))
 
 
 def shot(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -74,7 +74,7 @@ def impulse(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def speckle(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise that multiplies the values, 0.02 to 0.6 (ImageNet-C: 0.15 to 0.6)."""
     channels = 3 if rng.random() < 0.7 else 1
-    noise = np.float32(log_uniform(rng, 0.02, 0.6)) * field(rng, *image.shape[:2], channels)
+    noise = np.float32(log_uniform(rng, 0.02, 0.6)) * field(rng, *size(image), channels)
     return _added(image, image * noise)
 
 
@@ -90,7 +90,7 @@ def correlated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise blurred over 0.4 to 2 px, in part common to the colours, sigma 2 to 40
     (coarse noise less)."""
     softness = log_uniform(rng, 0.4, 2.0)
-    noise = field(rng, *image.shape[:2], 4, softness)
+    noise = field(rng, *size(image), 4, softness)
     common = rng.uniform(0, 1)
     mixed = common * noise[..., 3:] + (1 - common**2) ** 0.5 * noise[..., :3]
     return _added(image, sigma(rng, 2, 40 / max(softness, 1)) * mixed.astype(np.float32))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .fields import log_uniform, luma, resize, smoothstep, soften
+from .fields import log_uniform, luma, resize, size, smoothstep, soften
 from .jpeg import FILTERS, compress, shifted
 from .lettering import font, random_text
 from .noise import field
@@ -75,7 +75,9 @@ def white_background(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     y, x = y / h - np.float32(rng.uniform(0.3, 0.7)), x / w - np.float32(rng.uniform(0.3, 0.7))
     angle, waves = np.arctan2(y, x), np.arange(1, 6)
     sizes, phases = rng.normal(0, 0.3, 5) / waves, rng.uniform(0, 2 * np.pi, 5)
-    outline = sum(s * np.cos(n * angle + p) for s, n, p in zip(sizes, waves, phases, strict=True))
+    outline = np.zeros_like(angle)
+    for amplitude, wave, phase in zip(sizes, waves, phases, strict=True):
+        outline = outline + amplitude * np.cos(wave * angle + phase)
     radius = np.float32(rng.uniform(0.25, 0.7)) * np.exp(0.5 * outline.astype(np.float32))
     part = (np.hypot(x, y) < radius).astype(np.float32)
     ground = np.float32(rng.choice((1.0, 1.0, 0.97, 0.93, 0.85, 0.02)))
@@ -99,7 +101,7 @@ def soft(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def film(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Film grain, sigma 1 to 6 of 255: soft, in part common to the colours, strongest in the middle
     tones."""
-    noise = field(rng, *image.shape[:2], 4, rng.uniform(0.4, 1.1))
+    noise = field(rng, *size(image), 4, rng.uniform(0.4, 1.1))
     common = np.float32(rng.uniform(0.3, 1))
     noise = common * noise[..., 3:] + np.sqrt(1 - common**2) * noise[..., :3]
     return (

@@ -6,7 +6,16 @@ one wind.
 
 import numpy as np
 
-from .fields import convolve, disc_kernel, gaussian_kernel, line_kernel, log_uniform, luma, soften
+from .fields import (
+    convolve,
+    disc_kernel,
+    gaussian_kernel,
+    line_kernel,
+    log_uniform,
+    luma,
+    size,
+    soften,
+)
 from .haze import some_depth, veiled
 from .layers import bounded, drawn_out, scatter, tint
 from .rain import contrasted, lay, motion_filter
@@ -57,7 +66,7 @@ def convolve_small(kernel: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def flakes_of_sizes(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Small, medium and large flakes, I = a z + J (1 - z): Snow100K (Liu et al., TIP 2018)."""
-    z = flakes(rng, *image.shape[:2], log_uniform(rng, 0.01, 0.35), (0.7, 6))
+    z = flakes(rng, *size(image), log_uniform(rng, 0.01, 0.35), (0.7, 6))
     z = z[..., None] * rng.uniform(0.3, 1)
     return bounded(image * (1 - z) + tint(rng, 0.8, 1, 0.03) * z)
 

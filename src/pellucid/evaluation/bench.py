@@ -18,6 +18,7 @@ import numpy as np
 from pellucid.data.files import pictures, read_pixels
 from pellucid.degradations import CLASSES, CLEAN, WORDS, chain
 from pellucid.errors import UsageError
+from pellucid.evaluation.cases import Case
 
 SIDE = 256
 SEVERITIES = (0.25, 0.5, 0.75)
@@ -31,17 +32,14 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class BenchCase:
-    """One damaged window."""
+class BenchCase(Case):
+    """One damaged window; `index`, the photograph's number, is the first part of the seed."""
 
-    column: str
-    name: str
-    truth: Path
-    index: int  # number of the photograph, the first part of the seed
-    eight_bit: bool
+    eight_bit: bool = True
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """Damaged and clean window, float32 `(3, 256, 256)` in [0, 1]."""
+        assert self.truth is not None
         clean = window(self.truth)
         words, severity = COLUMNS[self.column]
         if words == CLEAN:
@@ -83,4 +81,4 @@ def bench_cases(root: Path, eight_bit: bool = True) -> Iterator[BenchCase]:
     for column in COLUMNS:
         for index, path in enumerate(files):
             name = path.relative_to(root).with_suffix("").as_posix()
-            yield BenchCase(column, name, path, index, eight_bit)
+            yield BenchCase(column, name, index, path, None, eight_bit=eight_bit)

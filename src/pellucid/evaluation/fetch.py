@@ -112,6 +112,8 @@ class Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} does not belong in weights; refused")
 
     def persistent_load(self, pid: tuple) -> np.ndarray:
+        if self.storage is None:
+            raise pickle.UnpicklingError("a storage does not belong here; refused")
         return self.storage(pid[2])
 
 
@@ -122,7 +124,7 @@ class Module:
 ARRAYS = {
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": np.dtype,
-    "numpy.core.multiarray._reconstruct": np._core.multiarray._reconstruct,
+    "numpy.core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],  # the function by that name
 }
 
 

@@ -13,13 +13,21 @@ SIDE = 299  # px
 class Convolution(nn.Module):
     """Convolution, batch normalisation without a scale, rectifier."""
 
-    def __init__(self, width: int, wider: int, kernel: int | tuple, stride: int = 1, padding=0):
+    def __init__(
+        self,
+        width: int,
+        wider: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+    ):
         super().__init__()
         kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
         self.stride, self.padding = stride, padding
         self.weight = nn.Parameter(torch.zeros(wider, width, *kernel))
-        for name in ("beta", "mean", "var"):
-            self.register_parameter(name, nn.Parameter(torch.ones(wider)))
+        self.beta = nn.Parameter(torch.ones(wider))
+        self.mean = nn.Parameter(torch.ones(wider))
+        self.var = nn.Parameter(torch.ones(wider))
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x, self.weight, None, self.stride, self.padding)
@@ -109,7 +117,7 @@ class Inception(nn.Module):
 
     @torch.inference_mode()
     def forward(self, pictures: Tensor) -> Tensor:
-        x = F.interpolate(pictures.to(self.layers[0].weight), (SIDE, SIDE), mode="bilinear")
+        x = F.interpolate(pictures.to(next(self.parameters())), (SIDE, SIDE), mode="bilinear")
         return self.layers(2 * x - 1).mean(dim=(2, 3)).cpu()
 
 

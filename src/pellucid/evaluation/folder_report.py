@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid.degradations import CLASSES
 from pellucid.evaluation import pictures, report
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.folder_scores import (
     HARM,
     INTACT,
@@ -18,7 +19,6 @@ from pellucid.evaluation.folder_scores import (
     summarise,
 )
 from pellucid.evaluation.scoring import Source, Track
-from pellucid.evaluation.sets import SetCase
 from pellucid.evaluation.statistics import LEVEL
 
 LEGEND = f"""\
@@ -34,7 +34,7 @@ RIGHT = ("right", "within_two")
 def evaluate(
     name: str,
     sources: Mapping[str, Source],
-    cases: Sequence[SetCase],
+    cases: Sequence[Case],
     subset: Mapping[str, Any],
     data: Path,
     out: Path,

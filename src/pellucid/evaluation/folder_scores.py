@@ -23,10 +23,10 @@ from torch import Tensor
 
 from pellucid.degradations import CLASSES
 from pellucid.errors import PellucidError, UsageError
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.protocols import PROTOCOLS, SETS
 from pellucid.evaluation.report import Rows, by_column
 from pellucid.evaluation.scoring import Answer, ModelSource, Outcome, Source, Track, score
-from pellucid.evaluation.sets import SetCase
 from pellucid.evaluation.statistics import estimate
 from pellucid.imaging.io import Photo, read
 from pellucid.networks.contract import Guidance
@@ -49,7 +49,7 @@ def _unguided(restorer: Restorer, photo: Photo) -> Guidance:
 
 
 BLIND, TOLD, UNGUIDED, MASKED = "blind", "told", "unguided", "masked"
-WAYS: dict[str, Callable[[Restorer, Photo, SetCase], dict[str, Any]]] = {
+WAYS: dict[str, Callable[[Restorer, Photo, Case], dict[str, Any]]] = {
     BLIND: lambda restorer, photo, case: {},
     TOLD: lambda restorer, photo, case: {"words": case.words},
     UNGUIDED: lambda restorer, photo, case: {"guidance": _unguided(restorer, photo)},
@@ -67,8 +67,9 @@ class SetSource(ModelSource):
         self.way = way
         self.identity["way"] = way
 
-    def restore(self, case: SetCase, damaged: Tensor, seed: int) -> Answer:
+    def restore(self, case: Case, damaged: Tensor, seed: int) -> Answer:
         """Diagnose and restore; diffusion models draw their noise from the seed."""
+        assert case.input is not None  # sets are files
         photo = read(case.input)
         asked = WAYS[self.way](self.restorer, photo, case)
         found = self.restorer.run(photo, seed=seed, **asked, **self.options)
@@ -117,7 +118,7 @@ def score_folder(
         return summarise(run(sources, cases, Path(kept), about, track), cases)
 
 
-def chosen(folder: str | Path, columns: Sequence[str], limit: int | None) -> list[SetCase]:
+def chosen(folder: str | Path, columns: Sequence[str], limit: int | None) -> list[Case]:
     """Cases of a folder: of some sets, and `limit` of each, spread over it."""
     cases = PROTOCOLS[SETS].cases(folder, columns)
     if limit is None:
@@ -133,7 +134,7 @@ def chosen(folder: str | Path, columns: Sequence[str], limit: int | None) -> lis
 
 def run(
     sources: Mapping[str, Source],
-    cases: Sequence[SetCase],
+    cases: Sequence[Case],
     out: Path,
     about: dict[str, Any],
     track: Track,
@@ -168,7 +169,7 @@ def run(
     return outcomes
 
 
-def summarise(outcomes: Mapping[str, Outcome], cases: Sequence[SetCase]) -> dict[str, Any]:
+def summarise(outcomes: Mapping[str, Outcome], cases: Sequence[Case]) -> dict[str, Any]:
     """Scores of all ways, set by set and over all pictures.
 
     `sets`: by set and way, what `measured` returns. `all`: the same by way, over all pictures.

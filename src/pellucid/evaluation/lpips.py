@@ -23,6 +23,9 @@ class LPIPS(nn.Module):
     ``heads.4`` hold the official linear weights ``(1, C, 1, 1)``.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: Literal["alex", "vgg"]):
         super().__init__()
         self.features, self.taps = _alex() if network == "alex" else _vgg()

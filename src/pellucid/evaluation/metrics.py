@@ -56,6 +56,8 @@ def ssim(restored: Tensor, truth: Tensor, settings: MetricSettings) -> Tensor:
     Raises:
         ImageError: the pictures differ in size, or are smaller than the window.
     """
+    if settings.window is None:
+        raise ValueError("these settings have no window, so SSIM is not defined")
     a, b = _prepared(restored, truth, settings)
     kernel = _kernel(settings.window).to(a)
     if min(a.shape[-2:]) < len(kernel):

@@ -7,7 +7,7 @@ measured.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +18,8 @@ from pellucid.evaluation.fid import Inception
 from pellucid.evaluation.lpips import LPIPS
 from pellucid.evaluation.niqe import niqe
 from pellucid.evaluation.scoring import Metric
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Perceptual(NamedTuple):
@@ -58,7 +60,7 @@ def available(device: torch.device) -> Perceptual:
     return Perceptual(metrics, inception, missing)
 
 
-def _loaded(network: nn.Module, name: str, device: torch.device) -> nn.Module:
+def _loaded(network: Network, name: str, device: torch.device) -> Network:
     network.load_state_dict(load_file(verify(name)))
     return network.eval().requires_grad_(False).to(device)
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.data.files import read_pixels
-from pellucid.evaluation.protocols import Case
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.report import Rows, Scored, by_column
 
 CROP = 128  # pixels of the picture, shown one to one

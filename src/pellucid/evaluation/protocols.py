@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from pellucid.data.benchmarks import BENCHMARKS, Benchmark
 from pellucid.data.files import GT, LQ, pairs, read_pixels, types_of
 from pellucid.degradations import CLEAN
-from pellucid.errors import ImageError, UsageError, look_up
+from pellucid.errors import UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
+from pellucid.evaluation.cases import Case, cropped
 from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.noise import Noisy, NumpyNoise, ProtocolNoise, TorchNoise
 from pellucid.evaluation.sets import set_cases
@@ -42,45 +41,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Case:
-    """One damaged picture and its truth.
-
-    Attributes:
-        column: name of the column.
-        name: unique in the column.
-        index: number in the column.
-        truth: file of the clean picture.
-        input: file of the damaged one; None: `noise` makes it.
-        noise: damages the (cropped) truth.
-        crop: both are cut to multiples of this around their centres; 1 keeps all.
-    """
-
-    column: str
-    name: str
-    index: int
-    truth: Path
-    input: Path | None
-    noise: Noisy | None = None
-    crop: int = 1
-
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
-
-        Raises:
-            ImageError: a file cannot be read, or the two differ in size.
-        """
-        truth = _cropped(read_pixels(self.truth), self.crop)
-        if self.noise is not None:
-            damaged = self.noise(truth)
-        else:
-            damaged = _cropped(read_pixels(self.input), self.crop)
-        if damaged.shape != truth.shape:
-            sizes = " and ".join(f"{p.shape[1]} x {p.shape[0]}" for p in (damaged, truth))
-            raise ImageError(f"{self.input} and {self.truth} differ in size ({sizes})")
-        return _planes(damaged), _planes(truth)
-
-
-@dataclass(frozen=True)
 class Protocol:
     """One row.
 
@@ -92,7 +52,7 @@ class Protocol:
         source: whose protocol it is.
         averages: over all "images", over "columns" (the mean of their means), the papers' first.
         not_averaged: columns that the mean of the columns leaves out, as the papers do.
-        crop: as in `Case`.
+        crop: as in `cases.Case`.
         noise: of the columns with a sigma.
         listing: cases of a folder, for a protocol without columns.
         notes: what to know before comparing.
@@ -107,7 +67,7 @@ class Protocol:
     not_averaged: tuple[str, ...] = ()
     crop: int = 1
     noise: Callable[[], ProtocolNoise] | None = None
-    listing: Callable[[Path], Iterable[Any]] | None = None
+    listing: Callable[[Path], Iterable[Case]] | None = None
     notes: str = ""
 
     @property
@@ -142,16 +102,22 @@ class Protocol:
         noise = self.noise() if self.noise else None
         noisy = any(column.sigma is not None for column in self.columns if column.name in chosen)
         shapes: dict[Path, tuple[int, int, int]] = {}
+
+        def reserved(index: int, truth: Path, sigma: float) -> Noisy:
+            assert noise is not None  # protocols with a sigma have a noise
+            if truth not in shapes:
+                height, width, channels = cropped(read_pixels(truth), self.crop).shape
+                shapes[truth] = height, width, channels
+            return noise.reserve(index, shapes[truth], sigma)
+
         for column in self.columns:
             if column.name not in chosen and not (noisy and column.sigma is not None):
                 continue
             for index, pair in enumerate(column.benchmark.pairs(root)):
-                noisy = None
-                if column.sigma is not None:
-                    if pair.truth not in shapes:
-                        shapes[pair.truth] = _cropped(read_pixels(pair.truth), self.crop).shape
-                    noisy = noise.reserve(index, shapes[pair.truth], column.sigma)
-                yield Case(column.name, pair.name, index, pair.truth, pair.input, noisy, self.crop)
+                sigma, truth = column.sigma, pair.truth
+                made = None if sigma is None else reserved(index, truth, sigma)
+                given = pair.input if made is None else None
+                yield Case(column.name, pair.name, index, truth, given, noise=made, crop=self.crop)
 
 
 def protocol(name: str) -> Protocol:
@@ -169,16 +135,6 @@ def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:
             raise UsageError(f"no column matches {pattern!r}; there are {', '.join(columns)}")
     matched = (name for pattern in patterns or ["*"] for name in fnmatch.filter(columns, pattern))
     return set(matched)
-
-
-def _cropped(picture: np.ndarray, multiple: int) -> np.ndarray:
-    height, width = (n - n % multiple for n in picture.shape[:2])
-    top, left = ((n % multiple) // 2 for n in picture.shape[:2])
-    return picture[top : top + height, left : left + width]
-
-
-def _planes(picture: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
 def _folder_cases(root: Path) -> Iterator[Case]:
@@ -288,7 +244,7 @@ PROTOCOLS = {
         Protocol(
             "daclip-universal",
             "ten degradations; 8 bit, 4 px border left out, RGB and Y",
-            tuple(Column(b.word, b) for b in map(BENCHMARKS.get, _DACLIP_SETS)),
+            tuple(Column(BENCHMARKS[name].word, BENCHMARKS[name]) for name in _DACLIP_SETS),
             tuple(MetricSettings(c, border=4, window="gaussian11") for c in ("rgb", "y")),
             "DA-CLIP, test.py",
             averages=("columns",),

@@ -12,9 +12,10 @@ from torch import Tensor
 from pellucid.data.files import read_pixels
 from pellucid.errors import PellucidError
 from pellucid.evaluation import pictures, report
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.fid import frechet_distance
 from pellucid.evaluation.perceptual import Perceptual
-from pellucid.evaluation.protocols import Case, Protocol
+from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.report import Rows, Scored
 from pellucid.evaluation.scoring import Source, Track, score
 

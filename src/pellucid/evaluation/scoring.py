@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pellucid import __version__
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.evaluation import metrics
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.memory import peak_mib, reset_peak
 from pellucid.evaluation.metrics import MetricSettings
-from pellucid.evaluation.protocols import Case
 from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
 from pellucid.restorer import Restorer
@@ -190,8 +191,10 @@ def _row(
     folder: Path,
     extra: dict[str, Metric],
 ) -> dict[str, Any]:
-    damaged, truth = (p if p is None else torch.as_tensor(p)[None] for p in case.load())
-    sha256 = hashlib.sha256(damaged.contiguous().numpy()).hexdigest()
+    pixels, clean = case.load()
+    sha256 = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+    damaged = torch.as_tensor(pixels)[None]
+    truth = None if clean is None else torch.as_tensor(clean)[None]
     reset_peak()
     began = time.perf_counter()
     answer = source.restore(case, damaged, case.index)
@@ -212,8 +215,8 @@ def _row(
                 value = math.nan if truth is None else metric(picture, truth, setting).item()
                 row[f"{name}_{setting.colour}{suffix}"] = value
     for name, metric in extra.items():
-        row[name] = metric(restored, truth).item()
-        row[f"{name}_input"] = metric(damaged, truth).item()
+        for suffix, picture in (("", restored), ("_input", damaged)):
+            row[f"{name}{suffix}"] = math.nan if truth is None else metric(picture, truth).item()
     pixels = restored[0].permute(1, 2, 0).clamp(0, 1).contiguous().numpy()
     target = folder / "restored" / case.column / f"{case.name}.png"
     write(Photo(pixels), target, overwrite=True)

@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pellucid.data.files import SET_GT, SET_LQ, pairs, pictures, read_pixels, sets_of
+from pellucid.data.files import SET_GT, SET_LQ, pairs, pictures, sets_of
 from pellucid.degradations import CLASSES, CLEAN
-from pellucid.errors import ImageError, UsageError
+from pellucid.errors import UsageError
+from pellucid.evaluation.cases import Case
 
 MASK = "mask"
 KINDS = {  # beginnings of names, the longest that fits counts
@@ -44,44 +42,7 @@ KINDS = {  # beginnings of names, the longest that fits counts
 }
 
 
-@dataclass(frozen=True)
-class SetCase:
-    """One picture of a set.
-
-    Attributes:
-        column: the set's name.
-        name: of the file, without suffix.
-        index: number in the set.
-        input: file of the damaged picture.
-        truth: file of the clean one; None if there is none.
-        words: what is truly wrong with it; ("clean",): nothing; none if that is not known.
-        mask: file that is white where the picture has holes, ``SET/mask/NAME``; None if there is
-            none.
-    """
-
-    column: str
-    name: str
-    index: int
-    input: Path
-    truth: Path | None
-    words: tuple[str, ...]
-    mask: Path | None = None
-
-    def load(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
-
-        Raises:
-            ImageError: a file cannot be read, or the two differ in size.
-        """
-        damaged = _planes(self.input)
-        truth = None if self.truth is None else _planes(self.truth)
-        if truth is not None and damaged.shape != truth.shape:
-            sizes = " and ".join(f"{p.shape[2]} x {p.shape[1]}" for p in (damaged, truth))
-            raise ImageError(f"{self.input} and {self.truth} differ in size ({sizes})")
-        return damaged, truth
-
-
-def set_cases(root: Path) -> Iterator[SetCase]:
+def set_cases(root: Path) -> Iterator[Case]:
     """The pictures of all sets below a folder, set by set, by name.
 
     Raises:
@@ -97,7 +58,7 @@ def set_cases(root: Path) -> Iterator[SetCase]:
         for index, (path, truth) in enumerate(_pictures(folder)):
             words = _words(column, entries.get(path.name, {}), path)
             mask = masks.get(path.stem)
-            yield SetCase(column, path.stem, index, path, truth, words, mask)
+            yield Case(column, path.stem, index, truth, path, words, mask)
 
 
 def kind_of(name: str) -> str | None:
@@ -137,7 +98,3 @@ def _words(column: str, entry: dict[str, Any], path: Path) -> tuple[str, ...]:
         return words
     word = kind_of(entry.get("kind", column))
     return () if word is None else (word,)
-
-
-def _planes(path: Path) -> np.ndarray:
-    return np.ascontiguousarray(read_pixels(path).transpose(2, 0, 1), np.float32) / np.float32(255)

@@ -22,14 +22,16 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         else:
             return image.convert(mode)
-        return ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image,
             source,
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        ).convert(mode)
+        )
+        assert converted is not None  # None only where it converts in place
+        return converted.convert(mode)
     except (ImageCms.PyCMSError, OSError) as error:
         if image.mode == "LAB":
             raise ImageError(f"colours cannot be converted to sRGB ({error})") from error

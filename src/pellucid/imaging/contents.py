@@ -41,7 +41,7 @@ def contents(path: Path, max_pixels: int) -> bytes:
     except OSError as error:
         if os.path.isdir(path):  # which Windows does not open
             raise ImageError("is a folder, not a picture") from error
-        reason = _REASONS.get(error.errno, f"cannot be read: {error.strerror or error}")
+        reason = _REASONS.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
         raise ImageError(reason) from error
     check_length(len(data), max_pixels)
     if not data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Mapping
 
 from PIL import Image
 
@@ -33,7 +34,7 @@ def with_end(data: bytes, max_pixels: int) -> tuple[bytes, tuple[str, ...]]:
         whole = data.removesuffix(b"\xff") + padding + b"\xff\xd9"
         try:
             with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
-                check_size(*image.size, max_pixels)
+                check_size(image.width, image.height, max_pixels)
                 pictures.append(image.tobytes())
         except (OSError, SyntaxError, ValueError, struct.error):
             return data, ()
@@ -133,7 +134,7 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         found.append("its motion photo was left out")
     others = {
         f"{name} {_printable(body)}".strip()
-        for name, body in image.applist
+        for name, body in getattr(image, "applist", ())
         if name != "COM" and not body.startswith(_SEGMENTS)
     }
     if any("JP" in other for other in others if other.startswith("APP11")):
@@ -145,7 +146,7 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     return (*found, *_resource_notes(resources if isinstance(resources, dict) else {}))
 
 
-def _resource_notes(resources: dict[int, object]) -> tuple[str, ...]:
+def _resource_notes(resources: Mapping[int, object]) -> tuple[str, ...]:
     if resources.keys() - iptc.REPEATED:
         return ("Photoshop's settings (guides, paths, print) were left out",)
     return ()

@@ -115,10 +115,9 @@ def _entries(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, in
 
 def number(value: Any, default: int = 0) -> int:
     """A tag's value as an integer, whatever type the file gave it; ``default`` if it is none."""
-    if isinstance(value, tuple) and value:
-        value = value[0]
+    first: Any = value[0] if isinstance(value, tuple) and value else value
     try:
-        return int(value)
+        return int(first)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         return default
 
@@ -217,5 +216,8 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, str | bytes) and isinstance(b, str | bytes):
         a, b = (v.encode("latin-1") if isinstance(v, str) else v for v in (a, b))
         return a.rstrip(b"\0") == b.rstrip(b"\0")
-    a, b = float(a), float(b)  # a rational, as near as its type can
-    return abs(a - b) <= 1e-6 * abs(b)
+    return abs(_number(a) - _number(b)) <= 1e-6 * abs(_number(b))
+
+
+def _number(value: Any) -> float:
+    return float(value)  # a rational, as near as its type can

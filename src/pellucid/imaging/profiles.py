@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from PIL import ImageCms
@@ -57,7 +57,7 @@ CURVES: dict[int, Curve] = {4: power(2.2), 5: power(2.8), 8: power(1.0)}
 def space(icc: bytes) -> str | None:
     """What a profile is for, "RGB", "GRAY", "CMYK" or "Lab"; None: it is damaged."""
     try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()  # pyright: ignore - not in the stub
     except (OSError, ImageCms.PyCMSError, AttributeError, ValueError, TypeError):
         return None
 
@@ -144,7 +144,7 @@ def _curve(curve: Curve) -> bytes:
     return b"curv" + struct.pack(">LL", 0, _SAMPLES) + values.tobytes()
 
 
-def _xyz(values: Sequence[float]) -> bytes:
+def _xyz(values: Iterable[float]) -> bytes:
     return b"XYZ " + struct.pack(">L3l", 0, *(round(float(v) * 65536) for v in values))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -59,7 +60,7 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     try:
         if path is not None and path.suffix.lower() in formats.RAW_SUFFIXES:
             raise ImageError(tiff.RAW)
-        data = source if isinstance(source, bytes) else contents(path, max_pixels)
+        data = source if isinstance(source, bytes) else contents(Path(source), max_pixels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the picture is what counts
             photo = _decode(data, max_pixels, path)
@@ -267,7 +268,7 @@ def _turn(image: Image.Image) -> int:
     return turn or metadata.number(image.getexif().get(metadata.ORIENTATION), 1)
 
 
-def _dpi(dpi: object, orientation: int | None) -> tuple[float, float] | None:
+def _dpi(dpi: Any, orientation: int | None) -> tuple[float, float] | None:
     try:
         x, y = (float(d) for d in dpi)
     except (TypeError, ValueError, ArithmeticError):

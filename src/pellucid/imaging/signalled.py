@@ -27,7 +27,7 @@ class Colours(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def colours(data: bytes, format: str, info: Mapping[str, Any]) -> Colours:
+def colours(data: bytes, format: str, info: Mapping[Any, Any]) -> Colours:
     """What a file of ``format`` says, ``info`` being what Pillow found in it.
 
     Numbers (cICP, nclx) say more than a profile where they name PQ or HLG; in PNG always.

@@ -9,6 +9,7 @@ import io
 import struct
 import sys
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -172,7 +173,9 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
 
 def dots_per_inch(tags: Image.Exif) -> tuple[float, float] | None:
     """The resolution in a TIFF's tags, if it has a physical unit."""
-    x, y, unit = tags.get(282), tags.get(283), tags.get(296, _INCHES)
+    x: Any = tags.get(282)
+    y: Any = tags.get(283)
+    unit = tags.get(296, _INCHES)
     if unit not in (_INCHES, _CENTIMETRES):
         return None
     scale = 2.54 if unit == _CENTIMETRES else 1.0

@@ -166,6 +166,7 @@ class Tiler:
             tile.crop(canvas).addcmul_(result, tile.weights.to(canvas.device))
             if progress is not None:
                 progress(done / len(tiles))
+        assert canvas is not None  # there is a tile at least
         return canvas[..., :height, :width]
 
     def _shrink(self, size: torch.Size, error: BaseException) -> None:

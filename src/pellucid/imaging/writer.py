@@ -106,7 +106,7 @@ def write_all(
             place(temporary, path, overwrite)
             overwrite = True
     except OSError as error:
-        reason = _FULL.get(error.errno, error.strerror or str(error))
+        reason = _FULL.get(error.errno or 0, error.strerror or str(error))
         raise ImageError(f"{path}: could not be written, nothing was changed ({reason})") from error
     finally:  # Ctrl-C too must leave nothing behind
         for temporary in temporaries.values():

@@ -141,9 +141,12 @@ class OnnxRuntime(_Graph):
         options.enable_cpu_mem_arena = False  # it would keep the largest tile's memory
         session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
         wanted = {node.name for node in session.get_inputs()}
-        return lambda feeds: session.run(
-            None, {name: array for name, array in feeds.items() if name in wanted}
-        )[0]
+
+        def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
+            asked = {name: array for name, array in feeds.items() if name in wanted}
+            return np.asarray(session.run(None, asked)[0])
+
+        return run
 
 
 class OpenVINO(_Graph):

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from torch.utils.data import Dataset
 
-from pellucid.data.crops import TwoCrops, as_tensor
+from pellucid.data.crops import Samples, TwoCrops, as_tensor
 from pellucid.data.folders import CaptionedPairs, PairedFolders
 from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
@@ -21,7 +21,7 @@ from pellucid.imaging.photo import LUMA
 from pellucid.training.config import DataConfig, TrainConfig
 
 
-def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def datasets(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     """Open the training data (endless) and the validation data (None without `data.validation`).
 
     A task whose options have a method `datasets(config)` opens its own. Validation pictures are not
@@ -53,7 +53,7 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     return TwoCrops(training, data.crop, config.seed), validation
 
 
-def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _generated(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data, seed = config.data, config.seed
     for word in data.words:
         look_up(dict.fromkeys(WORDS), word, "degradation in --data.words")
@@ -73,7 +73,7 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     return training, GeneratedPairs(photos, data.crop, seed, even, **settings)
 
 
-def _windows(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _windows(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
     training = Windows(data.root, data.crop, config.seed, data.turns, data.words, data.clean)
     if not data.validation:
@@ -81,7 +81,7 @@ def _windows(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     return training, Windows(data.validation, None)
 
 
-def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _wild(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data, seed = config.data, config.seed
     settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns}
     photos = CleanPhotos(data.root).only(_takes_part(data))
@@ -93,7 +93,7 @@ def _wild(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     return training, WildPairs(CleanPhotos(root).only(keep), data.crop, seed, **settings)
 
 
-def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _pairs(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
     settings = {"turns": data.turns, "ratios": data.ratios, "noise": data.noise}
     settings |= {"view": data.view, "keep": _takes_part(data)}
@@ -105,7 +105,7 @@ def _pairs(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
     return training, PairedFolders(root, data.words, None, **settings)
 
 
-def _triplets(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _triplets(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data, words = config.data, config.data.words
     keep = _takes_part(data)
     training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep, words=words)
@@ -128,7 +128,7 @@ def _validated_on(data: DataConfig) -> tuple[str, Callable[[str], bool]]:
     return data.root if data.held_out else "", lambda name: held_out(name, data.held_out)
 
 
-def _captions(config: TrainConfig) -> tuple[Dataset, Dataset | None]:
+def _captions(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
     training = Shuffled(CaptionedPairs(data.root, data.crop, config.seed), config.seed)
     if not data.validation:
@@ -161,7 +161,7 @@ class WildPairs(GeneratedPairs):
 class Shuffled(Dataset):
     """Go through a data set of known length in a new random order in each pass, without end."""
 
-    def __init__(self, dataset: Dataset, seed: int):
+    def __init__(self, dataset: Samples, seed: int):
         self.dataset, self.seed = dataset, seed
 
     def __len__(self) -> int:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pellucid import hardware
+from pellucid.data.crops import Samples
 from pellucid.errors import PellucidError
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import close, loader, seed_of, to_device
@@ -51,7 +52,7 @@ def train(
     config: TrainConfig,
     task: Task,
     dataset: Dataset,
-    validation: Dataset | None = None,
+    validation: Samples | None = None,
     resume: bool = True,
 ) -> Result:
     """Run a training, or resume the one in `config.output`.
@@ -74,7 +75,8 @@ def train(
     device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
     output = Path(config.output)
 
-    task.to(device, memory_format=torch.channels_last).train()
+    task.to(device).train()
+    task.to(memory_format=torch.channels_last)  # pyright: ignore - the stub lacks this overload
     task.begin(dataset)
     model, optimizer = accelerator.prepare(task, build_optimizer(config.optimizer, task))
     state.make_callable_when_sharded(task, "validate")
@@ -111,7 +113,9 @@ def train(
                 group["lr"] = lr * group.get("scale", 1.0)  # Muon's AdamW has a rate of its own
             values = gradients(config, model, batches, accelerator, step)
             limit = config.optimizer.clip_norm or math.inf
-            norm = float(accelerator.clip_grad_norm_(model.parameters(), limit))
+            total = accelerator.clip_grad_norm_(model.parameters(), limit)
+            assert total is not None  # None only on TPUs
+            norm = float(total)
             if math.isfinite(norm) and math.isfinite(float(values["loss"])):
                 optimizer.step()
                 task.after_step()
@@ -173,8 +177,9 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     cpu = not (torch.accelerator.is_available() and torch.accelerator.device_count())
     precision = config.precision
     if precision == "auto":
-        device = torch.device("cpu") if cpu else torch.accelerator.current_accelerator()
-        precision = "bf16" if hardware.has_fast_bfloat16(device) else "no"
+        device = None if cpu else torch.accelerator.current_accelerator()
+        fast = hardware.has_fast_bfloat16(device or torch.device("cpu"))
+        precision = "bf16" if fast else "no"
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 

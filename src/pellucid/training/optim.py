@@ -192,9 +192,10 @@ class EMA:
         if decay is None:
             return
         if decay == 0:
-            torch._foreach_copy_(self.average, self._live())
+            torch._foreach_copy_(self.average, self._live())  # pyright: ignore - not in the stub
         else:
-            torch._foreach_lerp_(self.average, self._live(), 1 - decay)
+            live = self._live()
+            torch._foreach_lerp_(self.average, live, 1 - decay)  # pyright: ignore - as above
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -49,7 +49,9 @@ class Stopping:
         code = 2 if self.signalled else 1 if late else 0
         if self.accelerator.num_processes > 1:
             mine = torch.tensor([code], device=self.accelerator.device)
-            code = int(self.accelerator.gather(mine).max())
+            all_codes = self.accelerator.gather(mine)
+            assert isinstance(all_codes, torch.Tensor)
+            code = int(all_codes.max())
         return REASONS[code]
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -11,8 +11,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
+from pellucid.data.crops import Samples
 from pellucid.training.batches import to_device
 from pellucid.training.config import TrainConfig
 from pellucid.training.tasks import Task
@@ -22,7 +23,7 @@ ROWS, SIDE, GAP = 6, 256, 4
 
 @torch.no_grad()
 def validate(
-    config: TrainConfig, task: Task, dataset: Dataset, accelerator: Accelerator, step: int
+    config: TrainConfig, task: Task, dataset: Samples, accelerator: Accelerator, step: int
 ) -> dict[str, float]:
     """Return each metric's mean over the first `validation_samples`, and per word as name/word.
 

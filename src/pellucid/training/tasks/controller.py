@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -109,24 +109,24 @@ class ControllerTask(Task):
             loss = contrastive_term(damage, words, scale, texts.get("words"))
             return loss, {"degradation": loss}
         content, degradation = self.embedded(batch["lq"], control=True)
-        clean = None
+        clean: Tensor | None = None
         if self.content_l1 or not self.captions:
             with torch.no_grad():
                 clean = self.embedded(batch["gt"])
+        caption = clean
         if self.captions:
             with torch.no_grad():
                 tokens = self.tokenize(list(batch["caption"])).to(batch["gt"].device)
                 caption = self.model.encode_text(tokens).float()
-        else:
-            caption = clean
+        assert caption is not None
         if not self.official_negatives:
             index = [str(int(i)) for i in batch["index"]]
             texts["captions"] = batch["caption"] if self.captions else index
         scale = self.model.logit_scale
         terms = daclip_loss(content, caption, degradation, words, scale, **texts)
-        if self.content_l1:
+        if self.content_l1 and clean is not None:
             terms["content_l1"] = self.content_l1 * (content - clean).abs().mean()
-        return sum(terms.values()), terms
+        return reduce(torch.add, terms.values()), terms
 
     def embedded(self, pictures: Tensor, control: bool = False) -> Any:
         """Return float32 embeddings (B, D) of crops (B, 3, H, W), as `DaCLIP.encode_image` does."""

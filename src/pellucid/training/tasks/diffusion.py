@@ -106,7 +106,7 @@ class DiffusionTask(Task):
         self.sde = sde
         self.tower = tower
         self.context_dropout = context_dropout
-        self.predicts = predicts
+        self.predicts: Literal["epsilon", "x0"] = predicts
         self.loss = loss
         self.own_estimates = own_estimates
         self.preset = preset

@@ -170,6 +170,9 @@ class PerceiveTask(RestoreTask):
         UsageError: a loss lacks what it needs.
     """
 
+    steps: Tensor
+    reference: Tensor
+
     def __init__(
         self,
         *args: Any,
@@ -228,11 +231,12 @@ class PerceiveTask(RestoreTask):
         """Return the restored pictures and the losses times their weights, those that have one."""
         restored, terms = self.network(batch["lq"], condition), {}
         if self.weights.contrastive:
-            positive = self.network.cfe(batch["positive"])
+            positive = self.network.get_submodule("cfe")(batch["positive"])
             task = labels(batch["word"]).to(positive.device)
             loss = degradation_contrastive(condition.degradation.float(), positive.float(), task)
             terms["contrastive"] = self.weights.contrastive * loss
         if self.weights.quality:
+            assert self.perceiver is not None  # `begin` has seen to it
             loss = self.perceiver.loss(restored, self.temperature)
             terms["quality"] = self.weights.quality * loss
         if self.weights.perceptual:
@@ -240,6 +244,7 @@ class PerceiveTask(RestoreTask):
         return restored, terms
 
     def _perceptual(self, batch: dict, restored: Tensor) -> Tensor:
+        assert self.vgg is not None  # as `PerceiveOptions` makes it
         clean = batch["gt"]
         sources: list[Proxy] = [*self.proxies, *([stored] if "medium" in batch else [])]
         pictures, weights = [], []

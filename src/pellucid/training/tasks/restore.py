@@ -63,8 +63,9 @@ class RestoreOptions:
         """
         network, tower = network_of(self.network), frozen_tower(self.tower)
         words = word_embeddings(self.words, self.tokenizer) if self.words else None
-        if words or tower:
-            teach_words(network, words.clip if words else tower.model.clip, self.tokenizer)
+        text = words or (tower and tower.model)
+        if text is not None:
+            teach_words(network, text.clip, self.tokenizer)
         reads = bool(network.needs & {"semantics", "places"})
         if reads and not self.semantics:
             name = type(network).__name__
@@ -157,7 +158,9 @@ class RestoreTask(Task):
 
     def condition(self, batch: dict, generator: torch.Generator | None = None) -> Any:
         """Return the network's condition; see `guide`."""
-        told = None if self.words is None else self._told(batch["word"], generator)
+        told = None
+        if self.words is not None:
+            told = self._told(self.words(batch["word"]), batch["word"], generator)
         return guide(
             self.network,
             self.tower,
@@ -169,9 +172,8 @@ class RestoreTask(Task):
             batch.get("view"),
         )
 
-    def _told(self, words: list[str], generator: torch.Generator | None) -> Tensor:
-        """Embed the true words; in training a share is missing (zeros), another share is wrong."""
-        told = self.words(words)
+    def _told(self, told: Tensor, words: list[str], generator: torch.Generator | None) -> Tensor:
+        """Embeddings of the true words; in training some are missing (zeros), some are wrong."""
         if generator is None:
             return told
         draw = torch.rand(len(told), 1, generator=generator, device=told.device)

@@ -1,0 +1,72 @@
+"""A restored picture with its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.completion import reason_of, with_holes
+from pellucid.guard import Decision, judge
+from pellucid.imaging.convert import pixels_of
+from pellucid.imaging.evidence import Evidence, measure
+from pellucid.networks.contract import Guidance
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """A restored picture, and what was found and done."""
+
+    picture: Any
+    """As the type that was given; of a batch ``(3, H, W)``."""
+    guidance: Guidance
+    """What guided the network."""
+    model: str
+    """Name of the model that restored it; "fill" if only holes were filled, without a network."""
+    seconds: float
+    """Wall time; of a batch the picture's share."""
+    damage: np.ndarray | None = None
+    """Map of the damage, float32 ``(H, W)`` in [0, 1]; None if the model has none."""
+    decision: Decision = "kept"
+    """Whether the guard kept, softened or refused the restoration; always kept without a guard."""
+    reason: str = ""
+    """Why, in one sentence; empty without a guard."""
+    quality: tuple[dict[str, float], dict[str, float]] | None = None
+    """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
+
+    def judged(
+        self, image: Tensor, answer: Guidance, evidence: Evidence | None, unguided: bool
+    ) -> Restoration:
+        """Keep, soften or refuse it by what was measured before and after.
+
+        Args:
+            image: what was restored, ``(3, H, W)``.
+            answer: its diagnosis.
+            evidence: what was measured in it; None: it is kept.
+            unguided: whether nothing guided the network.
+        """
+        if evidence is None:
+            return self
+        restored = pixels_of(self.picture)
+        verdict = judge(
+            pixels_of(image),
+            restored,
+            evidence,
+            measure(restored),
+            answer.words,
+            answer.probabilities,
+            answer.told,
+            unguided,
+        )
+        picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
+        return replace(self, picture=picture, decision=verdict.decision, reason=verdict.reason)
+
+    def with_hole(self, hole: np.ndarray | None, seen: Guidance) -> Restoration:
+        """The restoration of a filled picture; its report names the hole, ``(H, W)``."""
+        if hole is None:
+            return self
+        guidance = replace(with_holes(self.guidance), probabilities=seen.probabilities)
+        return replace(self, guidance=guidance, reason=reason_of(hole, self.reason))
