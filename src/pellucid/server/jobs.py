@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pellucid import zoo
 from pellucid.errors import UsageError, look_up
 from pellucid.imaging.heat import heat
-from pellucid.imaging.io import BY_NAME, Photo, encode, fit, output_format, read
+from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_format, read
 from pellucid.loading import AUTO, load
 from pellucid.restorer import Restoration, Restorer
 from pellucid.server.problems import Problem
@@ -183,6 +183,14 @@ def report_of(found: Restoration, photo: Photo) -> dict[str, Any]:
     if found.quality:
         report["quality"] = dict(zip(("before", "after"), found.quality, strict=True))
     return report
+
+
+def format_for(photo: Photo, suffix: str | None) -> Format:
+    """The format of an answer: what is asked for, that of the input, or PNG."""
+    if suffix:
+        return output_format(f"x.{suffix}")
+    format = BY_NAME[photo.format or "PNG"]
+    return format if format.writable else BY_NAME["PNG"]
 
 
 def file_name(given: str, suffixes: Sequence[str]) -> str:
