@@ -54,6 +54,8 @@ def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
             is_tower = meta["kind"] == "daclip"
             path = str(tower_file(start) if is_tower else resolve(start).network)
         before = lineage(load_bundle(path)[1])
+        if run in before:  # the model of that name has been replaced by this very run
+            before = before[: before.index(run)]
     return [*before, run]
 
 

@@ -16,14 +16,14 @@ from pellucid.degradations import CLEAN, WORDS, degrade
 # least not be made visibly worse.
 GAIN = {
     "motion-blurry": 0.0,
-    "hazy": 5.5,
+    "hazy": 3.0,
     "jpeg-compressed": 0.4,
     "low-light": 10.0,
-    "noisy": 7.5,
+    "noisy": 6.5,
     "raindrop": -0.1,
-    "rainy": 5.5,
-    "shadowed": 0.0,
-    "snowy": 4.8,
+    "rainy": 0.8,
+    "shadowed": -0.1,
+    "snowy": 2.0,
     "uncompleted": 10.5,
 }
 UNTOUCHED = 42.0
@@ -33,7 +33,7 @@ UNTOUCHED = 42.0
 OTHERS = {
     "lite-sde": {"noisy": 5.0, "low-light": 6.0, "clean": 35.0},
     "lite-perceive": {"noisy": 5.0, "hazy": 5.0, "clean": 40.0},
-    "lite-weather": {"rainy": 4.0, "snowy": 3.5, "clean": 40.0},
+    "lite-weather": {"rainy": 2.5, "snowy": 3.5, "clean": 40.0},
 }
 
 

@@ -17,6 +17,10 @@ from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
 
 DETECTED = 0.3  # least probability of a degradation that is named
+SURE = 0.7  # the same of `RISKY`, once it is corrected by measurement
+# To undo these changes the light of the whole picture, or amplifies its noise. Wrongly named they
+# do the most harm.
+RISKY = frozenset({"hazy", "low-light", "motion-blurry", "shadowed"})
 
 
 def diagnose(
@@ -65,7 +69,7 @@ def _named(
 ) -> Guidance:
     """The diagnosis of one picture by the probabilities of all words, most probable first."""
     ranked = shares if evidence is None else reweigh(shares, evidence)
-    before, told = _found(shares), bool(words)
+    before, told = _found(shares, risky=DETECTED), bool(words)
     found = tuple(word for word in _found(ranked) if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
@@ -79,9 +83,13 @@ def _named(
     return Guidance(content, degradation, found, ranked, told=told)
 
 
-def _found(shares: Mapping[str, float]) -> tuple[str, ...]:
+def _found(shares: Mapping[str, float], risky: float = SURE) -> tuple[str, ...]:
     """The degradations that are probable enough to be named."""
-    return tuple(word for word, share in shares.items() if share >= DETECTED and word != CLEAN)
+    return tuple(
+        word
+        for word, share in shares.items()
+        if share >= (risky if word in RISKY else DETECTED) and word != CLEAN
+    )
 
 
 def _certain(word: str, evidence: Evidence | None) -> bool:

@@ -34,6 +34,7 @@ MATTERS = 2.5  # levels of 255; a smaller change of regions harms nobody
 ALLOWED = 5.0  # rms change of regions for damage of FINE, levels
 CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white: 1 / sqrt(2 pi)
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
+UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -91,6 +92,7 @@ def judge(
     words: Sequence[str] = (),
     probabilities: Mapping[str, float] | None = None,
     told: bool = False,
+    unguided: bool = False,
     quality: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
 ) -> Verdict:
     """Keep, soften or refuse a restoration.
@@ -105,6 +107,7 @@ def judge(
             explain a change.
         told: the words were given by a person, who knows better than any measurement: only known
             pixels, noise and quality are looked at.
+        unguided: the network was told nothing, for nothing was found.
         quality: probabilities of "terrible", "mediocre" and "excellent" before and after, by a
             quality perceiver; may be None.
     """
@@ -120,6 +123,9 @@ def judge(
         None if told else _unsupported(image, restored, before, words, probabilities or {}),
         _worse(before, after, words),
         _rated(quality),
+        (UNNAMED, "No damage was found for certain, so half of the change is made.")
+        if unguided
+        else None,
     ):
         if rule is not None and rule[0] < strength:
             strength, reason = rule

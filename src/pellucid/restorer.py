@@ -239,7 +239,9 @@ class Restorer(Engine):
                     batch[part], [answers[i] for i in part], strength, damage, told, options
                 )
                 for i, restoration in zip(part, found, strict=True):
-                    restored[i] = self._judged(batch[i], restoration, answers[i], evidence[i])
+                    restored[i] = self._judged(
+                        batch[i], restoration, answers[i], evidence[i], chosen.unguided(answers[i])
+                    )
                 done += len(part)
         for i, result in enumerate(restored):
             result, picture = _with_holes(result, holes[i], seen[i]), result.picture
@@ -336,7 +338,12 @@ class Restorer(Engine):
         ]
 
     def _judged(
-        self, image: Tensor, restoration: Restoration, answer: Guidance, evidence: Evidence | None
+        self,
+        image: Tensor,
+        restoration: Restoration,
+        answer: Guidance,
+        evidence: Evidence | None,
+        unguided: bool,
     ) -> Restoration:
         """Keep, soften or refuse a restoration by what was measured before and after."""
         if evidence is None:
@@ -350,16 +357,20 @@ class Restorer(Engine):
             answer.words,
             answer.probabilities,
             answer.told,
+            unguided,
         )
         picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
         return replace(
             restoration, picture=picture, decision=verdict.decision, reason=verdict.reason
         )
 
-    def _asked(self, answer: Guidance) -> Guidance:
-        """What guides the network: nothing where no word was found and it can do without."""
-        found = answer.words or answer.told
-        if found or answer.degradation is None or not self.network.unguided:
+    def unguided(self, answer: Guidance) -> bool:
+        """Whether nothing guides the network: no word was found, and it can do without."""
+        return self.network.unguided and not (answer.words or answer.told)
+
+    def asked(self, answer: Guidance) -> Guidance:
+        """What guides the network."""
+        if answer.degradation is None or not self.unguided(answer):
             return answer
         return replace(answer, degradation=torch.zeros_like(answer.degradation))
 
@@ -374,7 +385,7 @@ class Restorer(Engine):
     ) -> list[Restoration]:
         """Restore diagnosed pictures by common network calls."""
         began = time.perf_counter()
-        guidance = self.completed(batch, Guidance.joined([self._asked(a) for a in answers]))
+        guidance = self.completed(batch, Guidance.joined([self.asked(a) for a in answers]))
         condition = self.condition(batch, guidance)
         result = self.restored(batch, condition, **options, progress=progress)
         if strength < 1:

@@ -135,7 +135,7 @@ LITE_PROMPTS = ShippedFile(  # of quality
 LITE_TOKENIZER = ShippedFile("lite-tokenizer.json")
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
-    sha256="a521c14a5d865466036cc6649f0f0657928b839f658f06c0ff3aa1e820199223",
+    sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
@@ -146,7 +146,7 @@ LITE_WEATHER = ModelEntry(
     ),
     LITE_CLIP,
     recipe="weather_lite",
-    covers=("raindrop", "rainy", "snowy"),  # trained on haze, too, but `lite` clears more of it
+    covers=("snowy",),  # `lite` does less harm to light rain, and clears more haze
 )
 
 MODELS = {
@@ -157,10 +157,10 @@ MODELS = {
             "small and fast, one pass; works offline",
             ShippedFile(
                 "lite.safetensors",
-                sha256="794c3615c613a0c434f12098e9f49d66024496c5f8b29c0827fd62405556c54f",
+                sha256="5085df5d66ac690a09183787f4c4396b82570d834468778f8aeee383050c2b29",
             ),
             LITE_CLIP,
-            recipe="lite_restore",
+            recipe="lite",
         ),
         ModelEntry(
             "lite-sde",

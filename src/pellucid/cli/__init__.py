@@ -41,7 +41,7 @@ COMMANDS = {
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
-EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino"}
+EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "av": "video"}
 EXTRAS |= dict.fromkeys(
     ("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "uvicorn"), "web"
 )
@@ -61,6 +61,7 @@ examples:
   pellucid serve                                    an HTTP API
   pellucid evaluate lite --data photographs/        measure its quality
   pellucid restore --help                           everything that can be set
+  pellucid --install-completion                     commands and options completed by the shell
 
 exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usage,
 130 interrupted (Ctrl-C), 143 terminated (SIGTERM)
@@ -80,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     obey_sigterm()
     keep_freed_memory()
     try:
+        if argv[0] == "--install-completion":
+            return _install_completion(argv[1:])
         status = _load(argv[0])(argv[1:]) or OK
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk is to be noticed here
@@ -104,6 +107,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _drop_output()
         return _fail(PellucidError(f"standard output: {error.strerror}"), FAILED)
+
+
+def _install_completion(shells: Sequence[str]) -> int:
+    from pellucid.cli.completion import install
+
+    if len(shells) > 1:
+        raise UsageError("--install-completion takes one shell: bash, zsh or fish")
+    path, left = install(shells[0] if shells else None, COMMANDS)
+    print(f"{path}\n{left}")
+    return OK
 
 
 def _drop_output() -> None:

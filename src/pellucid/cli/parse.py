@@ -11,6 +11,7 @@ import tyro
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 QuietFlag = Annotated[bool, tyro.conf.arg(aliases=["-q"], help_behavior_hint="")]
 Arguments = TypeVar("Arguments")
+CONFIG = (tyro.conf.FlagCreatePairsOff,)  # of every command
 
 
 def parse(kind: type[Arguments], argv: Sequence[str], command: str, examples: str) -> Arguments:
@@ -23,7 +24,7 @@ def parse(kind: type[Arguments], argv: Sequence[str], command: str, examples: st
             kind,
             args=list(argv),
             prog=f"pellucid {command}",
-            config=(tyro.conf.FlagCreatePairsOff,),
+            config=CONFIG,
         )
     except SystemExit as end:
         if not end.code:

@@ -17,7 +17,9 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.cli.progress import Status
 from pellucid.cli.terminal import read_input
+from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
+from pellucid.video.kinds import is_video
 
 EXAMPLES = """
 examples:
@@ -32,9 +34,17 @@ examples:
   pellucid restore photo.jpg --region 40,60,300,200  restore only there
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
   pellucid restore rain.jpg --map                    and show where the damage was
+  pellucid restore clip.mp4 -o clean.mp4 --steady    a film; --frames 0:50 tries it on 50 frames
   pellucid restore - -o - < in.jpg > out.jpg         in a pipeline
 Inputs are never overwritten. A folder's results keep their format, bit depth, colour profile,
 EXIF data and transparency.
+"""
+START = """\
+pellucid restore photo.jpg -o clean.jpg     restore a picture (or a film: clip.mp4)
+pellucid restore holiday/ -o restored/      restore all pictures of a folder
+pellucid diagnose photo.jpg                 only find what is wrong with it
+
+pellucid restore --help lists everything that can be set.
 """
 COMPARE, MAP, REPORT = ".compare.jpg", ".map.jpg", ".report.json"
 FORMATS = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
@@ -105,6 +115,10 @@ class Restore:
     """Of results in a folder or on standard output."""
     quality: Annotated[int | None, arg(metavar="1..100", help_behavior_hint="(default: 95)")] = None
     """Of JPEG, WebP, AVIF, HEIC, JPEG XL. If not given, a JPEG is never coarser than its input."""
+    frames: Annotated[str | None, arg(metavar="A:B", help_behavior_hint="(default: all)")] = None
+    """Films: frame A, counted from 0, up to but not including B."""
+    steady: Flag = False
+    """Films: average what is left of noise, rain and snow along the motion."""
     compare: Flag = False
     """Write a before/after picture beside each result (NAME.compare.jpg)."""
     map: Flag = False
@@ -126,8 +140,15 @@ class Restore:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 1 if a picture failed."""
+    if not argv:
+        print(START, end="", file=sys.stderr)
+        return 2
     args = parse(Restore, argv, "restore", EXAMPLES)
     _check(args)
+    if any(map(is_video, args.inputs)):
+        return restore_videos(args, _words(args))
+    if args.frames or args.steady:
+        raise UsageError("--frames and --steady are for films")
     endings = _endings(args)
     jobs = plan(args.inputs, args.output, args.format and f".{args.format}", endings)
     to_stream = jobs[0].target is None

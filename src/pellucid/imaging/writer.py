@@ -103,7 +103,7 @@ def write_all(
                 file.flush()
                 os.fsync(file.fileno())
         for path, temporary in temporaries.items():
-            _place(temporary, path, overwrite)
+            place(temporary, path, overwrite)
             overwrite = True
     except OSError as error:
         reason = _FULL.get(error.errno, error.strerror or str(error))
@@ -114,7 +114,7 @@ def write_all(
                 temporary.unlink(missing_ok=True)
 
 
-def _place(temporary: Path, path: Path, overwrite: bool) -> None:
+def place(temporary: Path, path: Path, overwrite: bool) -> None:
     """Give a finished file its name, which nobody may have taken unless ``overwrite``."""
     if overwrite:
         os.replace(temporary, path)
