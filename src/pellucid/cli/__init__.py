@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "restore pictures"),
     "diagnose": Command("pellucid.cli.diagnose:main", "find the degradations of pictures"),
+    "serve": Command("pellucid.cli.serve:main", "an HTTP API"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "gate": Command("pellucid.cli.gate:main", "test quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
@@ -41,6 +42,9 @@ COMMANDS = {
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
 EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "av": "video"}
+EXTRAS |= dict.fromkeys(
+    ("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "uvicorn"), "web"
+)
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
 
@@ -54,6 +58,7 @@ examples:
   pellucid restore holiday/ -o restored/            a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
   pellucid diagnose photo.jpg                       find its degradations
+  pellucid serve                                    an HTTP API
   pellucid evaluate lite --data photographs/        measure its quality
   pellucid restore --help                           everything that can be set
   pellucid --install-completion                     commands and options completed by the shell

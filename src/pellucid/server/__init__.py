@@ -1,0 +1,1 @@
+"""The HTTP API; ``pellucid serve`` starts it."""
