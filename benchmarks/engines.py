@@ -58,7 +58,7 @@ def best(call: Callable[[], object], device: str, repeats: int) -> float:
 def one(model: str, engine: str, dtype: str, megapixels: float, device: str, batch: int) -> None:
     """Child process: restore a synthetic photograph and print what was measured as JSON."""
     import pellucid
-    from pellucid.cli.allocator import keep_freed_memory
+    from pellucid.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the commands do
     image = photograph(megapixels).repeat(batch, 1, 1, 1).to(device)

@@ -66,7 +66,7 @@ def photograph(megapixels: float) -> torch.Tensor:
 def one(model: str, megapixels: float, preset: str | None) -> None:
     """Child process: restore a synthetic photograph and print seconds and peak memory as JSON."""
     import pellucid
-    from pellucid.cli.allocator import keep_freed_memory
+    from pellucid.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the commands do
     image = photograph(megapixels)
@@ -171,7 +171,7 @@ def official(rate: float) -> None:
 @torch.inference_mode()
 def perceive_megapixel() -> None:
     """Child process: Perceive-IR on a whole megapixel, without what reads its semantics."""
-    from pellucid.cli.allocator import keep_freed_memory
+    from pellucid.allocator import keep_freed_memory
     from pellucid.networks.contract import Guidance
     from pellucid.networks.perceive_ir import PerceiveIR
 

@@ -7,7 +7,7 @@ import pytest
 
 FAULTS = """
 import resource, sys
-from pellucid.cli.allocator import keep_freed_memory
+from pellucid.allocator import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit("no glibc")
 import numpy as np

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pellucid import __version__
-from pellucid.cli.allocator import keep_freed_memory
+from pellucid.allocator import keep_freed_memory
 from pellucid.cli.terminal import Terminated, obey_sigterm, plain, prepare_streams
 from pellucid.errors import PellucidError, UsageError
 
@@ -27,6 +27,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "restore pictures"),
+    "bulk": Command("pellucid.cli.bulk:main", "restore very many pictures, on many machines"),
     "diagnose": Command("pellucid.cli.diagnose:main", "find the degradations of pictures"),
     "serve": Command("pellucid.cli.serve:main", "an HTTP API"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
@@ -41,6 +42,7 @@ COMMANDS = {
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
 EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "cv2": "eval"}
+EXTRAS |= {"ray": "bulk", "pyarrow": "bulk", "aiohttp": "bulk"}
 EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "av": "video"}
 EXTRAS |= dict.fromkeys(
     ("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "uvicorn"), "web"

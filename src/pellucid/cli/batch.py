@@ -5,13 +5,19 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.errors import UsageError
-from pellucid.imaging.formats import BY_SUFFIX, OTHER_SUFFIXES, WRITABLE_SUFFIXES, format_of
+from pellucid.imaging.formats import (
+    BY_SUFFIX,
+    OTHER_SUFFIXES,
+    WRITABLE_SUFFIXES,
+    format_of,
+    result_names,
+)
 
 STREAM = "-"
 _GLOB = "*?["
@@ -175,29 +181,11 @@ def _plan_files(
     else:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file without a picture's suffix; name another output")
-        names = _result_names([name for _, name in found], suffix)
+        names = result_names([name for _, name in found], suffix)
         jobs = [Job(source, folder / name) for (source, _), name in zip(found, names, strict=True)]
     _refuse_unwritable(jobs)
     _refuse_collisions(jobs, beside)
     return jobs
-
-
-def _result_names(names: Sequence[Path], suffix: str | None) -> list[Path]:
-    """Names of results; names that a new suffix would make equal keep the old one as well."""
-    wanted = [_renamed(name, suffix) for name in names]
-    counts = Counter(os.path.normcase(name) for name in wanted)
-    return [
-        old.with_name(old.name + new.suffix)
-        if counts[os.path.normcase(new)] > 1 and new != old
-        else new
-        for old, new in zip(names, wanted, strict=True)
-    ]
-
-
-def _renamed(name: Path, suffix: str | None) -> Path:
-    if suffix is not None:
-        return name.with_suffix(suffix)
-    return name if name.suffix.lower() in WRITABLE_SUFFIXES else name.with_suffix(".png")
 
 
 def _refuse_unwritable(jobs: Sequence[Job]) -> None:

@@ -16,6 +16,7 @@ from pellucid.errors import UsageError
 SHELLS = ("bash", "zsh", "fish")
 OPTIONS = {  # what a command's options are made of; the others are completed by name
     "restore": "Restore",
+    "bulk": "Bulk",
     "diagnose": "Diagnose",
     "evaluate": "Evaluate",
     "gate": "Gate",

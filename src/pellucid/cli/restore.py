@@ -251,6 +251,7 @@ def _restore(
     from pellucid.imaging.compare import side_by_side
     from pellucid.imaging.heat import heat
     from pellucid.imaging.io import BY_NAME, encode, fit, output_format, read, write_all
+    from pellucid.report import report_of
 
     data = read_input(args.max_pixels) if job.source is None else job.source
     photo = read(data, args.max_pixels)
@@ -281,16 +282,10 @@ def _restore(
         "input": str(job),
         "output": STREAM if job.target is None else str(job.target),
         "ok": True,
-        "words": list(guidance.words),
-        "probabilities": guidance.probabilities,
-        "model": found.model,
-        "decision": found.decision,
-        "reason": found.reason,
-        "width": photo.width,
-        "height": photo.height,
-        "notes": [*photo.notes, *([NO_MAP.format(found.model)] if unmapped else [])],
-        "seconds": round(found.seconds, 3),
+        **report_of(photo, found),
     }
+    if unmapped:
+        record["notes"].append(NO_MAP.format(found.model))
     data = encode(restored, format.name, args.quality)
     if job.target is None:
         sys.stdout.buffer.write(data)
@@ -302,9 +297,7 @@ def _restore(
     if found.damage is not None:
         files[_beside(job.target, MAP)] = encode(heat(photo, found.damage), "JPEG", 92)
     if args.report:
-        both = zip(("before", "after"), found.quality or (), strict=False)
-        quality = {"quality": dict(both)} if found.quality else {}
-        files[_beside(job.target, REPORT)] = _report(args, restorer, guidance, record | quality)
+        files[_beside(job.target, REPORT)] = _report(args, restorer, guidance, record)
     write_all(files, args.overwrite, photo.path)
     return record
 

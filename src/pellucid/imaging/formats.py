@@ -1,13 +1,18 @@
 """The picture formats Pellucid reads and writes: one table, and the optional plugins."""
 
 import importlib
+import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from PIL import features
 
 from pellucid.errors import ImageError
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 INSTALL = "pip install 'pellucid[formats]'"
 RAW_SUFFIXES = frozenset(
     f".{name}"
@@ -103,6 +108,30 @@ def output_format(path: str | Path) -> Format:
         what = f"'{suffix}' files cannot be written" if suffix else "the name has no suffix"
         raise ImageError(f"{path}: {what}; choose one of {' '.join(WRITABLE_SUFFIXES)}")
     return found
+
+
+def result_names(names: Sequence[AnyPath], suffix: str | None) -> list[AnyPath]:
+    """Names of results; names that a new suffix would make equal keep the old one as well.
+
+    Args:
+        names: of the pictures that are restored.
+        suffix: such as ".png"; None keeps each picture's, or takes .png if it cannot be written.
+    """
+    wanted = [result_name(name, suffix) for name in names]
+    counts = Counter(os.path.normcase(name) for name in wanted)
+    return [
+        old.with_name(old.name + new.suffix)
+        if counts[os.path.normcase(new)] > 1 and new != old
+        else new
+        for old, new in zip(names, wanted, strict=True)
+    ]
+
+
+def result_name(name: AnyPath, suffix: str | None) -> AnyPath:
+    """Name of one result; see :func:`result_names`."""
+    if suffix is not None:
+        return name.with_suffix(suffix)
+    return name if name.suffix.lower() in WRITABLE_SUFFIXES else name.with_suffix(".png")
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -13,7 +13,8 @@ from pellucid.errors import UsageError, look_up
 from pellucid.imaging.heat import heat
 from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_format, read
 from pellucid.loading import AUTO, load
-from pellucid.restorer import Restoration, Restorer
+from pellucid.report import report_of
+from pellucid.restorer import Restorer
 from pellucid.server.problems import Problem
 from pellucid.server.uploads import IMAGE, MASKS, Upload
 from pellucid.server.work import Told
@@ -119,12 +120,7 @@ class Jobs:
         chosen = options.model_dump(include={"steps", "preset", "strength", "tile"})
         restorer.check(**chosen, words=options.named)
         photo = self._read(upload)
-        format = (
-            output_format(f"x.{options.format}")
-            if options.format
-            else BY_NAME[photo.format or "PNG"]
-        )
-        format = format if format.writable else BY_NAME["PNG"]
+        format = format_for(photo, options.format)
         photo = fit(photo, format.name)
         found = restorer.run(
             photo,
@@ -137,7 +133,7 @@ class Jobs:
             **{name: upload.files[name].read() for name in MASKS if name in upload.files},
             **chosen,
         )
-        report = report_of(found, photo)
+        report = report_of(photo, found)
         data = encode(found.picture, format.name, options.quality)
         return Made(data, media(format.name), file_name(upload.name, format.suffixes), report)
 
@@ -165,24 +161,6 @@ class Jobs:
 
     def _read(self, upload: Upload) -> Photo:
         return read(upload.files[IMAGE].read(), self.max_pixels)
-
-
-def report_of(found: Restoration, photo: Photo) -> dict[str, Any]:
-    """What was found and done, by the names of the command line's reports."""
-    report = {
-        "words": list(found.guidance.words),
-        "probabilities": found.guidance.probabilities,
-        "model": found.model,
-        "decision": found.decision,
-        "reason": found.reason,
-        "width": photo.width,
-        "height": photo.height,
-        "notes": list(photo.notes),
-        "seconds": round(found.seconds, 3),
-    }
-    if found.quality:
-        report["quality"] = dict(zip(("before", "after"), found.quality, strict=True))
-    return report
 
 
 def format_for(photo: Photo, suffix: str | None) -> Format:
