@@ -222,7 +222,7 @@ def lite_detail() -> TrainConfig:
 
     Goes on from the first part of `lite`. Where all damages are learned by one network of this
     size, noise gains 4.0 dB and JPEG loses 1.0; after the first part they gained 4.8 and 0.7.
-    Data: `pellucid data windows --words noisy jpeg-compressed motion-blurry --seed 2 --count 49152`.
+    Data: `pellucid data windows --words noisy jpeg-compressed motion-blurry`.
     """
     first = lite_stage1()
     return replace(
