@@ -238,6 +238,24 @@ def lite_detail() -> TrainConfig:
     )
 
 
+def lite_overlay() -> TrainConfig:
+    """A specialist for what lies over a picture: rain, snow, drops and holes; from `lite`.
+
+    Data: `pellucid data windows --words rainy snowy raindrop uncompleted`.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_overlay",
+        task=replace(third.task, always_told=()),
+        data=replace(WINDOWS, root="data/windows/overlay"),
+        optimizer=replace(third.optimizer, lr=6e-4, adamw_lr=4.5e-4),
+        steps=5_000,
+        init_from="runs/lite-stage3/weights.safetensors",
+        output="runs/lite-overlay",
+    )
+
+
 def lite_sde() -> TrainConfig:
     """The diffusion version: predicts the clean picture at all times of the SDE, from `lite`."""
     restore = lite_restore()
