@@ -231,7 +231,7 @@ def lite_detail() -> TrainConfig:
         data=replace(WINDOWS, root="data/windows/detail"),
         optimizer=replace(first.optimizer, lr=1.2e-3, adamw_lr=8e-4, lr_min=0.0, warmup=100),
         ema=EMAConfig(decay=0.998),
-        steps=12_000,
+        steps=9_500,
         batch_size=16,
         init_from="runs/lite-stage1/weights.safetensors",
         output="runs/lite-detail",
