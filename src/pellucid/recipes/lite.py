@@ -250,7 +250,7 @@ def lite_overlay() -> TrainConfig:
         task=replace(third.task, always_told=()),
         data=replace(WINDOWS, root="data/windows/overlay"),
         optimizer=replace(third.optimizer, lr=6e-4, adamw_lr=4.5e-4),
-        steps=5_000,
+        steps=2_400,
         init_from="runs/lite-stage3/weights.safetensors",
         output="runs/lite-overlay",
     )
