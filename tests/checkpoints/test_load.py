@@ -301,7 +301,7 @@ def test_configs_survive_json_with_what_is_nested_in_them():
 
 def test_retired_sizes_load_if_they_say_what_is_built():
     values = {**asdict(WeatherConfig()), "gate": "pixel"}
-    values["prior"] = {**values["prior"], "mix": "concatenate", "query": "pixels"}
+    values["prior"] = {**values["prior"], "mix": "concatenate", "query": "pixels", "grid_dim": 0}
     assert config_from(WeatherConfig, values) == WeatherConfig()
     for name, value in (("gate", "channel"), ("depth", 3)):
         with pytest.raises(CheckpointError, match=f"{name}={value!r}. Is Pellucid up to date"):
