@@ -53,7 +53,7 @@ class Process:
     def err(self):
         return self._err.read_text() if self._err.exists() else ""
 
-    def until(self, condition, seconds=120):
+    def until(self, condition, seconds=300):
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -62,7 +62,7 @@ class Process:
                 raise AssertionError(f"it never came true\n{self.err}")
             time.sleep(0.02)
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=300):
         """The status of its end; of one that a signal ended the negative number."""
         self._process.join(seconds)
         if self._process.is_alive():
