@@ -168,7 +168,7 @@ def load_parts(
         guide = towers.get(file) or towers.setdefault(file, load_tower(file))
         _check_embeddings(network, guide.controller, path, file)
     reads = None
-    if network.needs & {"semantics", "places"}:
+    if "semantics" in network.needs:
         source = semantics or _semantics(path, loaded.meta.get("semantics") or BASE)
         if guide is not None and file is not None and _same_file(file, source):
             reads = TowerSemantics(guide.controller)
@@ -293,14 +293,15 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
 
 
 def _near(path: Path, name: str | Path) -> Path | None:
-    """A file that another one names: where it says, beside it, or in this package.
+    """Another file that a file names: where it says, beside it, or in this package.
 
     The name of a model in the package stands for its tower.
     """
     if (row := zoo.MODELS.get(str(name))) is not None and isinstance(row.tower, zoo.ShippedFile):
         return row.tower.path
     places = (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name)
-    return next((place for place in places if place.is_file()), None)
+    found = (place for place in places if place.is_file())
+    return next((place for place in found if not place.samefile(path)), None)
 
 
 def _same_file(a: Path, b: str | Path) -> bool:

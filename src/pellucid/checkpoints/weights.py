@@ -35,7 +35,14 @@ OFFICIAL_SIZES = {  # names in DA-CLIP's options files
     "use_degra_context": ("use_degradation_context", bool),
     "scale": ("downsample_first", lambda scale: scale != 1),
 }
-RETIRED = {"figure": False, "bias": True, "gate": "pixel", "mix": "concatenate", "query": "pixels"}
+RETIRED = {
+    "figure": False,
+    "bias": True,
+    "gate": "pixel",
+    "mix": "concatenate",
+    "query": "pixels",
+    "grid_dim": 0,
+}
 """Sizes that bundles of earlier versions have, and the only value that is still built."""
 
 

@@ -184,8 +184,6 @@ class WeatherUNet(RestorationNetwork):
         prior, found = config.prior, set()
         if prior is not None or config.words:
             found.add("degradation" if config.context_dim else "semantics")
-        if prior is not None and prior.grid_dim:
-            found.add("places")
         return frozenset(found)
 
     def condition(self, image: Tensor, guidance: Guidance) -> WeatherCondition:
@@ -200,7 +198,7 @@ class WeatherUNet(RestorationNetwork):
             sample = None if guidance.semantics is None else guidance.semantics[:, -1]
         tokens = words = None
         if self.config.prior is not None:
-            tokens = self.prior(sample, guidance.places)
+            tokens = self.prior(sample)
         if self.config.words:
             if sample is None:
                 sample = self.words.new_zeros(1, self.config.context_dim)

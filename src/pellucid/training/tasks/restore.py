@@ -66,7 +66,7 @@ class RestoreOptions:
         text = words or (tower and tower.model)
         if text is not None:
             teach_words(network, text.clip, self.tokenizer)
-        reads = bool(network.needs & {"semantics", "places"})
+        reads = "semantics" in network.needs
         if reads and not self.semantics:
             name = type(network).__name__
             raise UsageError(f"{name} needs semantics: name an image tower with --task.semantics")
