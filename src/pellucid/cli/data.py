@@ -55,8 +55,8 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     --crops
 
     Args:
-        root: Folder with <type>/{LQ,GT}, with LQ and GT, with SET/{lq,gt}, of triplets, or of clean
-            pictures.
+        root: Folder with <type>/{LQ,GT} or in another published layout (docs/protocols.md has the
+            table), of triplets, or of clean pictures.
         benchmark: Check this public test set below ROOT, and its count; see docs/protocols.md.
         train: Training pictures: a clean one among them, even rescaled or mirrored, is listed.
         crops: List parts of training pictures, too (needs OpenCV: pip install 'pellucid[eval]').
@@ -76,6 +76,8 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     console = Console()
     for table in tables(report):
         console.print(table)
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     return 0 if report.ok else 1
 
 
@@ -192,7 +194,7 @@ def triplets(
     A run that was stopped continues. `pellucid data check OUT` verifies the result.
 
     Args:
-        root: Folder with <type>/{LQ,GT}; a type with GT alone gets noise.
+        root: Folder as for `pellucid data check`; a type with clean pictures alone gets noise.
         out: Folder of the triplets.
         medium: Any model that never saw the pictures, or two: the first trained without fold 0
             (--data.fold 0), the second without fold 1, and each renders the fold it never saw.

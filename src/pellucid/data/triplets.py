@@ -24,7 +24,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, pairs, pictures, read_pixels, stable_name, types_of
+from pellucid.data.files import GT, LQ, read_pixels, stable_name
+from pellucid.data.layouts import find_sets
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging import io
 from pellucid.imaging.photo import Photo
@@ -74,13 +75,14 @@ def render(
     """
     root, out = Path(root).resolve(), Path(out)
     jobs = []
-    for task, folder in types_of(root).items():
-        if (folder / LQ).is_dir():
-            found = [(pair.lq, pair.gt, 0.0) for pair in pairs(folder)[0]]
-        else:
-            clean = pictures(folder / GT) if noise else []
-            found = [(None, path, noise[i % len(noise)]) for i, path in enumerate(clean)]
-        jobs += [(task, stable_name(job[1], folder / GT), *job) for job in found]
+    for one in find_sets(root):
+        matched = one.match()
+        found: list[tuple[Path | None, Path, float]]
+        found = [(pair.lq, pair.gt, 0.0) for pair in matched.pairs]
+        if one.inputs is None and noise:
+            found = [(None, path, noise[i % len(noise)]) for i, path in enumerate(matched.alone)]
+        clean = one.truths or one.folder
+        jobs += [(one.word, stable_name(job[1], clean), *job) for job in found]
     if not jobs:
         raise UsageError(f"{root}: no pairs <type>/{LQ} and <type>/{GT} in it")
     about = {"rendered_by": [name for name, _ in restorers], "legacy": legacy}

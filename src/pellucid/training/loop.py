@@ -107,6 +107,8 @@ def train(
 
     with Stopping(config.max_minutes, accelerator) as stopping, log, ExitStack() as at_end:
         at_end.callback(close, batches)
+        for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
+            log.say(note)
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
