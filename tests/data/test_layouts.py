@@ -129,9 +129,9 @@ def test_clean_pictures_for_denoising_may_lie_in_a_task(tmp_path):
 def test_the_training_and_validation_of_a_tree_are_never_mixed(tmp_path):
     dataset(tmp_path / "train", {"hazy": 1})
     dataset(tmp_path / "val", {"hazy": 1})
-    assert find_sets(tmp_path) == []
-    with pytest.raises(UsageError, match="no folders"):
-        PairedFolders(tmp_path)
+    for read in (find_sets, PairedFolders, check_folder, PROTOCOLS["native"].cases):
+        with pytest.raises(UsageError, match=r"the sets are in .*train and .*val; name one"):
+            read(tmp_path)
 
 
 def test_types_called_rainy_and_clean_are_not_two_sides(tmp_path):

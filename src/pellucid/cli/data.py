@@ -95,7 +95,7 @@ def captions(
         root: Folder with <type>/{LQ,GT}.
         table: The CSV to write or to continue; ROOT/captions.csv if not given.
         model: BLIP captioning model: a name on the Hugging Face hub or a local folder.
-        device: cpu, cuda, mps, ...
+        device: Where BLIP runs: cpu, cuda, mps, ...
         batch: Pictures captioned at once.
     """
     from pellucid.data.captions import BlipCaptioner, write_captions
@@ -199,8 +199,9 @@ def triplets(
         medium: Any model that never saw the pictures, or two: the first trained without fold 0
             (--data.fold 0), the second without fold 1, and each renders the fold it never saw.
         noise: Standard deviations for the types without LQ, in grey levels, such as 15 25 50.
-        legacy_folds: Assign folds by absolute path, as the official medium networks need.
-        device: auto, cpu, cuda, mps, ...
+        legacy_folds: Assign the folds of the official code, which hashes paths such as
+            data/AiOIR/train/Derain/input/rain-1.png: for the medium networks of the authors.
+        device: Where the models run: auto, cpu, cuda, mps, ...
     """
     from pellucid.data.triplets import render
     from pellucid.loading import load

@@ -41,6 +41,8 @@ class PairedFolders(Dataset):
         draw: "balanced": type `index % n`, any of its pairs, for training as in the official code;
             "each": every pair once, the types in turn, for validation.
         turns: mirror, turn and transpose, both pictures alike.
+        symmetries: how many of them `turns` has: 8 of the square; 4 without transposing, as in
+            Perceive-IR's official code; 2, left and right.
         ratios: a number a word of `words`: a type is drawn in proportion to its pairs times this,
             as if its list were repeated so often, in place of "balanced".
         noise: standard deviations in grey levels. A type with GT alone gets noise of one of them on
@@ -61,12 +63,14 @@ class PairedFolders(Dataset):
         seed: int = 0,
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
+        symmetries: int = 8,
         ratios: Sequence[float] = (),
         noise: Sequence[float] = (),
         keep: Callable[[str], bool] = lambda name: True,
         view: int = 0,
     ):
-        self.crop, self.seed, self.draw, self.turns, self.view = crop, seed, draw, turns, view
+        self.crop, self.seed, self.draw, self.view = crop, seed, draw, view
+        self.symmetries = symmetries if turns else 1
         self.noise = tuple(noise)
         sets = find_sets(root)
         if not sets:
@@ -118,7 +122,7 @@ class PairedFolders(Dataset):
         if self.crop is not None:
             window = random_window(gt.shape[0], gt.shape[1], self.crop, rng)
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
-        turn = int(rng.integers(8)) if self.turns else 0
+        turn = int(rng.integers(self.symmetries))
         lq, gt, shown = (as_tensor(turned(p, turn)) for p in (lq, gt, shown))
         if pair.lq == pair.gt:
             sigma = rng.choice(self.noise) / 255

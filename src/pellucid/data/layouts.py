@@ -211,7 +211,8 @@ def find_sets(root: str | Path) -> list[PairSet]:
     directly. Empty if there is none.
 
     Raises:
-        UsageError: no such folder.
+        UsageError: no such folder, or it holds several trees, such as `train` and `val`, which are
+            never mixed.
     """
     root = Path(root)
     if not root.is_dir():
@@ -228,8 +229,16 @@ def find_sets(root: str | Path) -> list[PairSet]:
             clean = folder.name.lower() in ("denoise", "denosie") and not any(inner)
             if clean and pictures(folder):
                 found.append(PairSet(folder.name, word, MIXED, None, folder))
+    trees = [] if found else [f for f in _folders(root).values() if _holds_sets(f)]
+    if trees:
+        names = " and ".join(str(tree) for tree in trees)
+        raise UsageError(f"{root}: the sets are in {names}; name one of these")
     official = {word: i for i, word in enumerate(CLASSES)}
     return sorted(found, key=lambda s: (official.get(s.word, len(official)), s.name))
+
+
+def _holds_sets(folder: Path) -> bool:
+    return any(_set(inner, inner.name) for inner in _folders(folder).values())
 
 
 def _set(folder: Path, name: str, task: str = "") -> PairSet | None:

@@ -95,8 +95,13 @@ class Protocol:
             listed = list(self.listing(Path(root)))
             chosen = _matching({case.column: None for case in listed}, patterns)
             return [case for case in listed if case.column in chosen]
-        chosen = _matching([column.name for column in self.columns], patterns)
+        chosen = {column.name for column in self.chosen(patterns)}
         return [case for case in self._of_columns(Path(root), chosen) if case.column in chosen]
+
+    def chosen(self, patterns: Sequence[str] = ()) -> list[Column]:
+        """The columns of these names or patterns, all if there are none; errors as in `cases`."""
+        names = _matching([column.name for column in self.columns], patterns)
+        return [column for column in self.columns if column.name in names]
 
     def _of_columns(self, root: Path, chosen: set[str]) -> Iterator[Case]:
         """Cases of the chosen columns, and of all noisy ones if there is one of them: they draw

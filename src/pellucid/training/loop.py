@@ -139,8 +139,9 @@ def train(
                 break
             if validation is not None and (done or step % config.validate_every == 0):
                 with state.averaged(ema):
-                    result.validation = validate(config, task, validation, accelerator, step)
-                log.validation(step, result.validation)
+                    found = validate(config, task, validation, accelerator, step)
+                result.validation, pictures = found
+                log.validation(step, result.validation, pictures)
             if done or step % config.save_every == 0:
                 save()
     result.step, result.metrics = step, log.last
