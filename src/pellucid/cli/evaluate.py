@@ -60,6 +60,8 @@ class Evaluate:
         Literal["paper", "balanced", "fast"] | None, arg(help_behavior_hint="(default: balanced)")
     ] = None
     """Diffusion models: 100, 20 or 5 network calls a picture."""
+    no_guard: Flag = False
+    """Models in the package: score what the network makes; see pellucid restore --help."""
     ways: Annotated[
         tuple[str, ...], arg(metavar="WAY...", help_behavior_hint="(default: all)")
     ] = ()
@@ -182,7 +184,8 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
     from pellucid.evaluation.scoring import FolderSource, ModelSource
     from pellucid.loading import load
 
-    restorers = [load(name, args.device, args.dtype) for name in args.models]
+    guard = False if args.no_guard else None
+    restorers = [load(name, args.device, args.dtype, guard=guard) for name in args.models]
     if args.preset and not any(r.is_diffusion for r in restorers):
         raise UsageError(
             "--preset is for diffusion models such as lite-sde; these work in one pass"
