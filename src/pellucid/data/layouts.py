@@ -196,10 +196,10 @@ class PairSet:
         """A line: how many pairs, in which folders, and how their names agree."""
         sides = ", ".join(side.name for side in (self.inputs, self.truths) if side)
         if self.inputs is None or self.truths is None:
-            return f"{self.name}: {len(found.alone)} pictures in {sides} alone"
-        left = f"; {len(found.alone)} files without a partner" if found.alone else ""
+            return f"{self.name}: {_count(len(found.alone), 'picture')}, in {sides} alone"
+        left = f"; {_count(len(found.alone), 'file')} without a partner" if found.alone else ""
         return (
-            f"{self.name}: {len(found.pairs)} pairs of {self.word} in {{{sides}}} (as "
+            f"{self.name}: {_count(len(found.pairs), 'pair')} of {self.word} in {{{sides}}} (as "
             f"{self.layout.of}), names {found.rule or 'do not agree'}{left}"
         )
 
@@ -232,7 +232,7 @@ def find_sets(root: str | Path) -> list[PairSet]:
     trees = [] if found else [f for f in _folders(root).values() if _holds_sets(f)]
     if trees:
         names = " and ".join(str(tree) for tree in trees)
-        raise UsageError(f"{root}: the sets are in {names}; name one of these")
+        raise UsageError(f"{root}: the sets are in {names}; name one of them")
     official = {word: i for i, word in enumerate(CLASSES)}
     return sorted(found, key=lambda s: (official.get(s.word, len(official)), s.name))
 
@@ -288,6 +288,10 @@ def _listed(folder: Path) -> set[str] | None:
             lines = file.read_text(encoding="utf-8").split("\n")
             return {line.strip().rpartition("/")[2] for line in lines}
     return None
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _stem(path: Path, folder: Path) -> str:
