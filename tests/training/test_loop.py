@@ -2,9 +2,11 @@ import json
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.errors import PellucidError
@@ -78,6 +80,14 @@ def test_a_run_leaves_its_config_metrics_pictures_and_tensorboard(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
     with Image.open(tmp_path / "validation" / "step-00000008.png") as grid:
         assert grid.width == 3 * 256 + 8
+        rows, pixels = grid.height // (20 + 256 + 4), np.asarray(grid)
+    assert rows == 5 and pixels[:20].any() and pixels[20 : 20 + 256].any()  # labels, pictures
+    board = EventAccumulator(str(tmp_path / "tensorboard"), {"images": 0})
+    board.Reload()
+    names = [f"validation/{i} noisy" for i in range(1, 6)]
+    assert board.Tags()["images"] == names
+    assert [point.step for point in board.Images(names[0])] == [4, 8]
+    assert board.Images(names[0])[0].height == 20 + 256 + 4
 
 
 def test_accumulating_micro_batches_is_one_large_batch(tmp_path):

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),
     "train": Command("pellucid.cli.train:main", "train by a recipe"),
+    "reproduce": Command("pellucid.cli.reproduce:main", "make a table of a paper"),
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "average": Command("pellucid.cli.average:main", "average the weights of several runs"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),

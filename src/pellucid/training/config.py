@@ -24,11 +24,14 @@ class OptimizerConfig:
     """AdamW or Muon, with a schedule that moves every step.
 
     Muon trains the inner kernels; AdamW trains the rest, at `adamw_lr`, on the same schedule.
-    Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`.
+    Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`, unless
+    `decay_all` is set.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
+    """AdamW for all, or Muon for the inner kernels."""
     lr: float = 3e-4
+    """Peak learning rate."""
     adamw_lr: float = 1e-3
     """With Muon: peak rate of stem, head, biases and matrices of vectors, which AdamW trains."""
     lr_min: float = 1e-6
@@ -38,8 +41,13 @@ class OptimizerConfig:
     warmup: int = 0
     """Steps of linear warm-up from lr / warmup to lr."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of the running means of the gradient and of its square."""
     eps: float = 1e-8
+    """Added to the root of the mean square, against division by zero."""
     weight_decay: float = 0.0
+    """Weight decay, times the learning rate at each step."""
+    decay_all: bool = False
+    """Weight decay also for biases, norms and other vectors, as plain AdamW."""
     clip_norm: float = 0.0
     """Largest gradient norm; 0 = no clipping."""
 
@@ -55,8 +63,11 @@ class EMAConfig:
     decay: float = 0.999
     """0 = no average: validation and export use the trained weights."""
     every: int = 1
+    """Steps between two updates of the average."""
     after: int = 0
+    """Steps during which the average is a plain copy."""
     power: float = 2 / 3
+    """How fast `d` nears `decay`: larger is faster."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class DataConfig:
     """Generated: share of windows with scenes of a rarer kind, grainy or blown out."""
     turns: bool = True
     """Mirror, turn and transpose."""
+    symmetries: Literal[2, 4, 8] = 8
+    """Pairs and triplets, `turns`: 8: all of the square; 4: left-right, up-down; 2: left-right."""
     ratios: tuple[float, ...] = ()
     """Pairs: how often the pictures of each of `words` are repeated; empty = types are balanced."""
     noise: tuple[float, ...] = ()
@@ -120,7 +133,9 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     seed: int = 0
+    """Decides initial weights, samples and noise: the same seed gives the same run."""
     steps: int = 10_000
+    """Updates of the weights in all."""
     batch_size: int = 16
     """Of a micro-batch of a process; a contrastive loss sees one micro-batch of all processes."""
     accumulation: int = 1
@@ -128,17 +143,23 @@ class TrainConfig:
     precision: Literal["auto", "no", "bf16"] = "no"
     """`bf16`: autocast; `no`: float32; `auto`: bf16 where the hardware multiplies in it."""
     workers: int = 1
+    """Processes that load samples; 0 = the training process itself."""
     output: str = "runs/default"
+    """Folder of the run: checkpoints, logs, weights."""
     init_from: str = ""
     """Weights bundle, or a model in `pellucid.zoo`, to start from; empty = random weights."""
     init_strict: bool = True
     """False: parameters that `init_from` lacks keep their initial values; see `training.start`."""
     save_every: int = 1000
+    """Steps between two checkpoints."""
     keep: int = 2
     """Newest checkpoints kept on disk."""
     validate_every: int = 1000
+    """Steps between two validations."""
     validation_samples: int = 64
+    """Pictures that a validation measures, the first of the data."""
     log_every: int = 50
+    """Steps between two lines of the log, which hold means over them."""
     max_minutes: float = 0.0
     """Stop with a checkpoint after this much wall time; 0 = no limit."""
 

@@ -95,7 +95,8 @@ def _wild(config: TrainConfig) -> tuple[Dataset, Samples | None]:
 
 def _pairs(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
-    settings = {"turns": data.turns, "ratios": data.ratios, "noise": data.noise}
+    settings = {"turns": data.turns, "symmetries": data.symmetries}
+    settings |= {"ratios": data.ratios, "noise": data.noise}
     settings |= {"view": data.view, "keep": _takes_part(data)}
     training = PairedFolders(data.root, data.words, data.crop, config.seed, **settings)
     root, keep = _validated_on(data)
@@ -108,7 +109,8 @@ def _pairs(config: TrainConfig) -> tuple[Dataset, Samples | None]:
 def _triplets(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data, words = config.data, config.data.words
     keep = _takes_part(data)
-    training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep, words=words)
+    settings = {"turns": data.turns, "symmetries": data.symmetries, "words": words}
+    training = Triplets(data.root, data.crop, config.seed, keep=keep, **settings)
     root, keep = _validated_on(data)
     if not root:
         return training, None

@@ -107,6 +107,8 @@ def train(
 
     with Stopping(config.max_minutes, accelerator) as stopping, log, ExitStack() as at_end:
         at_end.callback(close, batches)
+        for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
+            log.say(note)
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
@@ -137,8 +139,9 @@ def train(
                 break
             if validation is not None and (done or step % config.validate_every == 0):
                 with state.averaged(ema):
-                    result.validation = validate(config, task, validation, accelerator, step)
-                log.validation(step, result.validation)
+                    found = validate(config, task, validation, accelerator, step)
+                result.validation, pictures = found
+                log.validation(step, result.validation, pictures)
             if done or step % config.save_every == 0:
                 save()
     result.step, result.metrics = step, log.last
