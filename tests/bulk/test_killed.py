@@ -16,7 +16,7 @@ pytest.importorskip("ray", reason="needs pip install 'pellucid[bulk]'")
 psutil = pytest.importorskip("psutil")
 
 import pellucid  # noqa: E402
-from pellucid.bulk.places import Place  # noqa: E402
+from pellucid.places import Place  # noqa: E402
 
 from . import pictures  # noqa: E402
 
