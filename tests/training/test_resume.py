@@ -107,8 +107,8 @@ def test_max_minutes_stops_with_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"batch_size": 3}, "--batch-size is 3, but .* has 2"),
-        ({"accumulation": 2}, "--accumulation is 2, but .* has 1"),
+        ({"batch_size": 3}, "a step takes 3 samples .*, but .* takes 2"),
+        ({"accumulation": 2}, "a step takes 4 samples .*, but .* takes 2"),
         ({"seed": 1}, "--seed is 1, but .* has 0"),
         ({"data": DataConfig(crop=32)}, "--data.crop is 32, but .* has"),
         ({"data": DataConfig(words=("noisy",))}, "--data.words is .*noisy"),

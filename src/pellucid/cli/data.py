@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "captions": captions,
             "generate": generate,
             "windows": windows,
+            "shards": shards,
             "triplets": triplets,
         },
         prog="pellucid data",
@@ -177,6 +178,30 @@ def windows(
         workers = workers or os.cpu_count() or 1
         made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress, words)
     print(f"{out}: {made} windows")
+    return 0
+
+
+def shards(source: Root, out: Out, /, each: int = 1000, seed: int = 0) -> int:
+    """Write pairs into WebDataset shards, for a training that reads from a bucket or web server.
+
+    pellucid data shards train/ shards/
+
+    Copy OUT to the store. Train on it with --data.kind shards --data.root s3://bucket/shards; on a
+    table of captions with --data.kind captioned-shards.
+
+    Args:
+        source: Folder with <type>/{LQ,GT}, or a table of captions.
+        out: Folder to write to.
+        each: Pairs in a shard.
+        seed: Another seed gives another order.
+    """
+    from pellucid.data.shards import write_shards
+
+    if each < 1:
+        raise UsageError("--each must be positive")
+    with _progress("shards") as progress:
+        count, made = write_shards(source, out, each, seed, progress)
+    print(f"{out}: {count} pairs in {made} shards")
     return 0
 
 
