@@ -47,6 +47,28 @@ def test_public_names_are_loaded_when_they_are_used_and_restoring_never_imports_
     assert "torch" in loaded and not any(m.startswith("pellucid.training") for m in loaded)
 
 
+def test_restoring_a_picture_imports_no_compiler_nor_any_library_for_other_work(tmp_path):
+    made = tmp_path / "made.png"
+    code = (
+        "import sys, numpy\n"
+        "from PIL import Image\n"
+        "from pellucid.cli import main\n"
+        f"Image.fromarray(numpy.full((16, 16, 3), 99, 'u1')).save({str(tmp_path / 'a.png')!r})\n"
+        f"main(['restore', {str(tmp_path / 'a.png')!r}, '-o', {str(made)!r}, '-m', 'lite'])\n"
+        "print(*sys.modules)\n"
+        "import torch\n"
+        "assert torch._meta_registrations.register_meta\n"
+        "assert torch._meta_registrations is sys.modules['torch._meta_registrations']\n"
+        "print('torch._decomp' in sys.modules)"
+    )
+    *_, modules, found = run(code).stdout.splitlines()
+    assert made.exists() and found == "True"  # who asks for them gets them
+    others = "torch._decomp torch._refs torch._prims torch._dynamo torch._inductor sympy"
+    others += " transformers scipy skimage cv2 onnxruntime onnx openvino accelerate ray av"
+    others += " pellucid.training.loop pellucid.evaluation.run pellucid.server.app"
+    assert not {*modules.split()} & {*others.split()}
+
+
 def test_the_package_says_that_it_is_typed():
     from importlib.resources import files
 

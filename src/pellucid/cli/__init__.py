@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pellucid import __version__
 from pellucid.allocator import keep_freed_memory
+from pellucid.cli.start import collect_rarely
 from pellucid.cli.terminal import Terminated, obey_sigterm, plain, prepare_streams
 from pellucid.errors import PellucidError, UsageError
 
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     obey_sigterm()
     keep_freed_memory()
+    collect_rarely()
     try:
         if argv[0] == "--install-completion":
             return _install_completion(argv[1:])
