@@ -74,7 +74,7 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
-    which `auto` chooses this model, if a picture has no others; "clean" if it has none.
+    which `auto` chooses this model, if a picture has no others.
     """
 
     name: str
