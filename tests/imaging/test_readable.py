@@ -93,16 +93,6 @@ def test_16_bit_pgm_stays_deep():
     np.testing.assert_array_equal(photo.samples(16), samples)
 
 
-def test_a_deep_jpeg_2000_says_what_it_lost():
-    data = bytearray(saved(scene(), "JPEG2000"))
-    assert read(bytes(data)).notes == ()
-    data[data.index(b"\xff\x4f\xff\x51") + 42] = 15  # what follows does not decode as such
-    with Image.open(io.BytesIO(bytes(data))) as image:
-        from pellucid.imaging import further
-
-        assert further.notes(image, bytes(data)) == ("16 bits a channel were read as 8",)
-
-
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("kind", [">u2", "<u2", ">f4"])
 def test_arrays_of_either_byte_order(channels, kind, rng):

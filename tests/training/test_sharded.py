@@ -26,6 +26,7 @@ def test_a_network_sharded_over_two_processes_trains_saves_and_restores_as_a_who
         for rank in range(2)
     ]
     one = sharded_run.train(0, 1)
+    assert one["refused"] == [True, True]
     assert [process.wait(120) for process in processes] == [0, 0]
     two = torch.load(tmp_path / "out")
     assert same(two["again"], two["state"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from pellucid.imaging import iptc, jxl, metadata, signalled, tiff, xmp
+from pellucid.imaging import iptc, jxl, metadata, tiff, xmp
 from pellucid.imaging.formats import check_size
 
 _ENDING = "the file's last bytes are missing; the picture is complete"
@@ -107,22 +107,11 @@ def notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
             return _jpeg_notes(image, data)
         case "HEIF":
             return _heif_notes(image)
-        case "AVIF":
-            return _bits_note(signalled.av1_bits(data))
-        case "JPEG2000":
-            at = data.find(b"\xff\x4f\xff\x51")
-            deep = image.mode not in ("L", "I;16") and 0 <= at < len(data) - 42
-            return _bits_note((data[at + 42] & 127) + 1 if deep else 8)
-        case "JXL":
-            packed = ("its compressed XMP was left out",) if jxl.xmp(data)[1] else ()
-            return _bits_note(jxl.read_header(data).bits) + packed
+        case "JXL" if jxl.xmp(data)[1]:
+            return ("its compressed XMP was left out",)
         case "PNG" if b"caBX" in data[: data.find(b"IDAT")]:
             return ("its content credentials (C2PA) were left out",)
     return ()
-
-
-def _bits_note(bits: int) -> tuple[str, ...]:
-    return (f"{bits} bits a channel were read as 8",) if bits > 8 else ()
 
 
 def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
 
     - JPEG, PNG, WebP, TIFF and BigTIFF, BMP, AVIF, JPEG 2000, PNM, TGA, PCX, SGI, QOI and
       single-picture GIF; HEIC and JPEG XL with ``pellucid[formats]``.
-    - 16 bits a channel stay 16 (PNG; grey TIFF; colour TIFF and HEIC with ``pellucid[formats]``).
+    - Up to 16 bits a channel are kept (PNG; grey TIFF; with ``pellucid[formats]`` colour TIFF,
+      HEIC, AVIF, JPEG XL and JPEG 2000).
     - The EXIF orientation is applied and its tag set to "upright". Grey, 1-bit and palette pictures
       become RGB.
     - Colours that are named without a profile (PNG's gAMA, cHRM and cICP, the nclx of AVIF and
@@ -146,9 +147,11 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
     photo = from_pil(image).with_notes(*ending, *colours.notes, *further.notes(image, data))
     if image.mode not in ("CMYK", "LAB"):
         photo = replace(photo, icc=colours.icc)
-    if (samples := deep.samples(data, format.name)) is not None:
-        pixels, alpha, grey = from_samples(metadata.upright(samples, _turn(image)))
-        photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=16)
+    if (found := deep.samples(data, format.name)) is not None:
+        pixels, alpha, grey = from_samples(metadata.upright(found[0], _turn(image)))
+        photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=found[1])
+    elif photo.bit_depth == 8:
+        photo = photo.with_notes(*deep.note(data, format.name))
     if colours.hdr:
         photo = replace(photo, pixels=profiles.to_standard_range(photo.pixels, colours.hdr))
     lossless = format.name == "WEBP" and b"VP8L" in data[12:4096]

@@ -146,7 +146,7 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
     except Exception as error:  # tifffile raises whatever a damaged file makes it stumble over
         if "imagecodecs" in str(error):
             raise ImageError(
-                f"this compression needs an optional package: pip install imagecodecs ({error})"
+                f"this compression needs an optional package: {INSTALL} ({error})"
             ) from error
         raise ImageError(f"damaged or unsupported TIFF: {error}") from error
     if samples.dtype != np.uint16 or samples.ndim != 3:
