@@ -99,6 +99,20 @@ def test_an_output_that_cannot_be_written_is_no_folder(folder, run, name):
     assert status == 2 and f"{name}: cannot write" in err and files(folder) == ["a.png"]
 
 
+def test_outputs_that_cannot_be_are_said_before_the_work(folder, run):
+    picture("in/a.png")
+    os.symlink("nowhere", "dangling")
+    os.symlink("loop", "loop")
+    for output, words in (
+        ("dangling", "dangling is a link that leads nowhere"),
+        ("loop", "loop is a link that leads nowhere"),
+        ("in/a.png/deeper", "in/a.png is a file, no folder"),
+    ):
+        status, _, err = run("restore", "in", "-o", output)
+        assert status == 2 and words in err and "input" not in err
+    assert files("in") == ["a.png"]
+
+
 # folders ---------------------------------------------------------------------
 
 

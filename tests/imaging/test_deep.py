@@ -106,6 +106,22 @@ def test_without_the_package_it_is_said(format, bits, monkeypatch):
         assert read(encode(wide, format)).bit_depth == 8
 
 
+def test_floating_point_in_jpeg_xl_is_said():
+    available("JXL")
+    photo = read(codecs.jpegxl_encode(scene().astype(np.float32) / 255))
+    assert "32 bits a channel were read as 8" in photo.notes
+
+
+def test_a_tiled_deep_tiff_with_any_compression_is_read():
+    tifffile = pytest.importorskip("tifffile")
+    for options in ({"tile": (32, 32)}, {"compression": "lzw"}):
+        out = io.BytesIO()
+        tifffile.imwrite(out, ramp(3, 16), photometric="rgb", **options)
+        photo = read(out.getvalue())
+        np.testing.assert_array_equal(photo.samples(16), ramp(3, 16))
+        assert photo.notes == ()
+
+
 def test_a_jpeg_xl_of_quality_100_is_lossless():
     available("JXL")
     photo = Photo(scene() / np.float32(255))

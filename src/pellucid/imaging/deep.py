@@ -67,7 +67,7 @@ def note(data: bytes, format: str) -> tuple[str, ...]:
     bits = bits_of(data, format)
     if bits <= 8:
         return ()
-    hint = "" if _codecs() else f" (to keep them: {INSTALL})"
+    hint = "" if bits > 16 or _codecs() else f" (to keep them: {INSTALL})"
     return (f"{bits} bits a channel were read as 8{hint}",)
 
 
@@ -91,7 +91,7 @@ def encode(
         bitspersample=bits,
         pixelformat="400" if grey else "444",
     )
-    return avif.with_blocks(coded, grey, blocks)
+    return avif.with_blocks(bytes(coded), grey, blocks)
 
 
 def _codecs() -> bool:

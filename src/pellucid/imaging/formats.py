@@ -134,10 +134,14 @@ def result_name(name: AnyPath, suffix: str | None) -> AnyPath:
     return name if name.suffix.lower() in WRITABLE_SUFFIXES else name.with_suffix(".png")
 
 
+def _millions(pixels: int) -> str:
+    return f"{pixels / 1e6:.0f}" if pixels >= 1e6 else f"{pixels / 1e6:.2g}"
+
+
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """``ImageError`` if a picture is larger than is allowed."""
     if width * height > max_pixels:
         raise ImageError(
-            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, above the limit of "
-            f"{max_pixels / 1e6:.0f}; if you trust the file, raise max_pixels (--max-pixels)"
+            f"{width} x {height} is {_millions(width * height)} megapixels, above the limit of "
+            f"{_millions(max_pixels)}; if you trust the file, raise max_pixels (--max-pixels)"
         )
