@@ -9,9 +9,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from pellucid.degradations import FORMS
 from pellucid.degradations.camera import photograph
 from pellucid.degradations.fields import levels, smooth_field
-from pellucid.degradations.forms import FORMS
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Compare the engines' pictures with PyTorch's in float32; prints Markdown.
 
-    python benchmarks/engine_agreement.py DATA [--model lite] [--limit 3]
+    python benchmarks/engine_agreement.py DATA [--model lite] [--sets SET ...] [--limit 3]
         [--engines torch:bfloat16 onnxruntime:float32 openvino:float32 openvino:bfloat16]
 
 DATA holds `SET/{lq,gt}` with pictures of equal names; files in `lq` may be of another format. Each
@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="lite")
+    parser.add_argument("--sets", nargs="+", help="folders of DATA; all if not given")
     parser.add_argument("--limit", type=int, default=3, help="pictures of a set")
     parser.add_argument("--engines", nargs="+", default=DEFAULT)
     args = parser.parse_args()
@@ -59,6 +60,8 @@ def main() -> None:
     most = [0.0] * len(others)
     for folder in sorted(args.data.iterdir()):
         if not all((folder / part).is_dir() for part in ("lq", "gt")):
+            continue
+        if args.sets and folder.name not in args.sets:
             continue
         scores = []
         for damaged, clean in pairs(folder, args.limit):

@@ -7,9 +7,9 @@ First the processor with its instructions for matrices and the rate of a large m
 float32 and bfloat16. Then a row for each shipped model, engine, precision and image size
 (megapixels, 4:3): seconds of one restoration as `pellucid restore` does it, with diagnosis, guard
 and tiles; seconds a megapixel of the network's calls alone, and what its multiplications alone
-would take at the rate of the matrix product; the peak memory of a process that did nothing else (of
-the GPU, on one). Graphs are exported and code is compiled before. `lite-sde` runs the preset
-`fast`. Measure on an idle machine: without, the numbers mean nothing.
+would take at the rate of the matrix product, without the overlap of tiles; the peak memory of a
+process that did nothing else (of the GPU, on one). Graphs are exported and code is compiled before.
+`lite-sde` runs the preset `fast`. Measure on an idle machine: without, the numbers mean nothing.
 """
 
 import argparse
@@ -19,11 +19,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from speed import cpu_name, matrix_rate, operations, photograph
 
 REPEATS = 3
+COUNTED = 160  # px along a side of the part whose multiplications are counted
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 PRECISIONS = {
     "torch": ("float32", "bfloat16"),
@@ -68,19 +70,31 @@ def one(model: str, engine: str, dtype: str, megapixels: float, device: str, bat
     restorer.restore(image if engine == "compile" else image[..., :160, :160], **options)
     if not megapixels:
         return
+    alone: list[float] = []
+    call = restorer.restored
+
+    def timed(*arguments: Any, **others: Any) -> torch.Tensor:
+        began = time.perf_counter()
+        result = call(*arguments, **others)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        alone.append(time.perf_counter() - began)
+        return result
+
+    restorer.restored = timed
     repeats = REPEATS if megapixels < 4 and not options else 1
     whole = best(lambda: restorer.restore(image, **options), device, repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kB on Linux
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    guidance = restorer.diagnose(image)
-    guidance = pellucid.Guidance.joined(guidance)
-    condition = restorer.condition(image, restorer.completed(image, guidance))
-    alone = best(lambda: restorer.restored(image, condition, **options), device, repeats)
     counted = pellucid.load(model, device, dtype)
-    flops = operations(lambda: counted.restored(image, condition, **options))
+    part = image[:1, :, :COUNTED, :COUNTED]
+    guidance = pellucid.Guidance.joined(counted.diagnose(part))
+    condition = counted.condition(part, counted.completed(part, guidance))
+    flops = operations(lambda: counted.restored(part, condition, **options))
+    flops *= image[:, 0].numel() / part[0, 0].numel()
     pixels = image[:, 0].numel()
-    row = {"seconds": whole, "alone": alone, "pixels": pixels, "peak": peak, "flops": flops}
+    row = {"seconds": whole, "alone": min(alone), "pixels": pixels, "peak": peak, "flops": flops}
     print(json.dumps(row))
 
 

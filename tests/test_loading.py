@@ -140,6 +140,13 @@ def test_loading_errors_say_what_to_do(files, tmp_path):
         pellucid.load(files / "net.safetensors")
 
 
+def test_a_file_is_not_its_own_tower(files):
+    meta = {"kind": "resunet", "config": asdict(NETWORK), "tower": "runs/a/weights.safetensors"}
+    save_bundle(files / "weights.safetensors", ResUNet(NETWORK).state_dict(), meta)
+    with pytest.raises(CheckpointError, match="trained with the tower runs/a/weights"):
+        pellucid.load(files / "weights.safetensors")
+
+
 def test_a_tower_of_another_size_is_refused(files):
     other = replace(CLIP, embed_dim=32)
     from pellucid.vision_language.controller import DaCLIP
@@ -268,11 +275,12 @@ def test_loading_lite_is_cheaper_than_importing_torch_and_does_not_start_the_com
         "print((time.process_time() - began) / imported)\n"
         "assert 'torch._dynamo' not in sys.modules and 'sympy' not in sys.modules\n"
     )
-    shares = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(2)
-    ]
-    assert min(shares) < 1
+
+    def share():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return float(done.stdout)
+
+    assert share() < 1 or share() < 1  # others may be at work
 
 
 def test_a_file_may_name_its_tower_by_a_model_in_the_package(tmp_path):

@@ -37,7 +37,7 @@ class Engine:
 
     Args:
         network: deterministic or (with ``predicts``) diffusion.
-        semantics: image tower for a network that needs ``semantics`` or ``places``.
+        semantics: image tower for a network that needs ``semantics``.
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -96,15 +96,11 @@ class Engine:
 
     def completed(self, batch: Tensor, guidance: Guidance) -> Guidance:
         """Add the vectors of the network's image tower that it needs and ``guidance`` lacks."""
-        guidance, needs = guidance.to(self.device), self.network.needs
-        if self.semantics is None:
+        guidance = guidance.to(self.device)
+        needed = "semantics" in self.network.needs and guidance.semantics is None
+        if self.semantics is None or not needed:
             return guidance
-        image = batch.to(self.device)
-        if "semantics" in needs and guidance.semantics is None:
-            guidance = replace(guidance, semantics=self.semantics.encode(image))
-        if "places" in needs and guidance.places is None:
-            guidance = replace(guidance, places=self.semantics.places(image))
-        return guidance
+        return replace(guidance, semantics=self.semantics.encode(batch.to(self.device)))
 
     @torch.no_grad()
     def condition(self, batch: Tensor, guidance: Guidance) -> Any:

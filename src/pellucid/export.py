@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +117,22 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
     write_graph(module.eval(), inputs, shapes, labels, ["restored"], path, about)
     if controller is None:
         return (path,)
-    side = controller.config.vision.image_size
-    view = torch.rand(1, 3, side, side)
     beside = tower_beside(path)
-    outputs = ["content", "degradation"]
-    seeing = _Seeing(controller).eval()
-    write_graph(seeing, (view,), (None,), ["view"], outputs, beside, about)
+    export_tower(controller, beside, about)
     return path, beside
+
+
+def export_tower(controller: DaCLIP, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the graph of a tower: from ``view`` to ``content`` and ``degradation``; see `export`.
+
+    Args:
+        controller: in float32, on the CPU.
+        path: ends in ``.onnx`` or ``.xml``.
+        metadata: see ``write_graph``.
+    """
+    side = controller.config.vision.image_size
+    view, outputs = torch.rand(1, 3, side, side), ["content", "degradation"]
+    write_graph(_Seeing(controller).eval(), (view,), (None,), ["view"], outputs, path, metadata)
 
 
 def tower_beside(path: Path) -> Path:

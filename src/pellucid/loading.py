@@ -95,11 +95,12 @@ def load(
             keys.
         device: see :class:`Restorer`.
         dtype: see :class:`Restorer`.
-        tower: the file of the DA-CLIP tower that guides the network of a file; the one in the
-            file's metadata or of "lite" if not given.
+        tower: the file of the DA-CLIP tower that guides the network of a file; if not given, the
+            one in the file's metadata, for an official network its published tower beside it or in
+            the cache, else that of "lite".
         semantics: for networks that need semantics, what reads the picture: a folder with DINOv2 or
-            its name on the hub, or the file of a CLIP; the one in the file's metadata, or DINOv2
-            from the hub, if not given.
+            its name on the hub, or the file of a CLIP; if not given, the one in the file's
+            metadata, the folder dinov2-base beside the file, or DINOv2 from the hub.
         guard: see :class:`Restorer`; if not given, True for the models in the package and False
             for others, whose results are then the network's own.
         engine: see :class:`Engine`.
@@ -168,7 +169,7 @@ def load_parts(
         guide = towers.get(file) or towers.setdefault(file, load_tower(file))
         _check_embeddings(network, guide.controller, path, file)
     reads = None
-    if network.needs & {"semantics", "places"}:
+    if "semantics" in network.needs:
         source = semantics or _semantics(path, loaded.meta.get("semantics") or BASE)
         if guide is not None and file is not None and _same_file(file, source):
             reads = TowerSemantics(guide.controller)
@@ -196,11 +197,12 @@ def _sde(path: Path, arguments: dict[str, Any]) -> MeanRevertingSDE:
 
 
 def _semantics(path: Path, name: str) -> str | Path:
-    """What a network's file names: a file near it, a folder, or one of DINOv2's own names.
+    """What a network's file names: a file or folder near it, or one of DINOv2's own names.
 
     Nothing else is fetched because a file says so.
     """
-    found = Path(name) if Path(name).is_dir() else _near(path, name)
+    folders = (Path(name), path.parent / Path(name).name)
+    found = next((folder for folder in folders if folder.is_dir()), None) or _near(path, name)
     if found is None and not name.startswith("facebook/dinov2-"):
         raise CheckpointError(f"{path} is guided by {name}, which is not there; put it beside")
     return found or name
@@ -275,9 +277,13 @@ def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
 def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
     """The tower that a network was trained with.
 
-    None if it was trained without. That of "lite" if the file does not say, or if the true words
-    stood in for a tower in training.
+    None if it was trained without. That of an official network is known by the name of its file.
+    That of "lite" if the file does not say, or if the true words stood in for a tower in training.
     """
+    source = meta.get("source")  # of a converted file
+    known = zoo.by_file(source if isinstance(source, str) else path.name)
+    if known is not None and "tower" not in meta:
+        return _official_tower(path, known)
     task = meta.get("train", {}).get("task", {})
     name = meta.get("tower", task.get("tower", zoo.LITE_CLIP.path))
     if not name and task.get("words"):
@@ -286,21 +292,40 @@ def _named_tower(path: Path, meta: dict[str, Any]) -> Path | None:
         return None
     if found := _near(path, name):
         return found
+    if str(name) in zoo.MODELS:
+        return _official_tower(path, zoo.MODELS[str(name)])
     raise CheckpointError(
         f"{path} was trained with the tower {name}, which is not there; name one (--tower), or put "
         "it beside"
     )
 
 
+def _official_tower(path: Path, row: zoo.ModelEntry) -> Path:
+    """The published tower of a published network: beside it, or in the cache."""
+    if isinstance(row.tower, zoo.ShippedFile):
+        return row.tower.path
+    (name,) = zoo.published_names(row.tower)
+    cache = zoo.cache_folder()
+    for folder in (path.parent, cache, cache / "incoming"):
+        for file in (folder / Path(name).with_suffix(".safetensors"), folder / name):
+            if file.is_file():
+                return file
+    raise CheckpointError(
+        f"{path} is guided by {name}, which is neither beside it nor in {cache}; name that file "
+        f"(--tower), or use the model {row.name} once, which fetches it"
+    )
+
+
 def _near(path: Path, name: str | Path) -> Path | None:
-    """A file that another one names: where it says, beside it, or in this package.
+    """Another file that a file names: where it says, beside it, or in this package.
 
     The name of a model in the package stands for its tower.
     """
     if (row := zoo.MODELS.get(str(name))) is not None and isinstance(row.tower, zoo.ShippedFile):
         return row.tower.path
     places = (Path(name), path.parent / Path(name).name, zoo.SHIPPED / Path(name).name)
-    return next((place for place in places if place.is_file()), None)
+    found = (place for place in places if place.is_file())
+    return next((place for place in found if not place.samefile(path)), None)
 
 
 def _same_file(a: Path, b: str | Path) -> bool:

@@ -47,10 +47,13 @@ class ShippedFile:
 
 @dataclass(frozen=True)
 class ManualFile:
-    """A file that must be downloaded with a browser; converted, it belongs in the cache."""
+    """A file that must be downloaded with a browser; converted, it belongs in the cache.
+
+    `originals`: the names under which it was published.
+    """
 
     name: str
-    original: str
+    originals: tuple[str, ...]
     url: str
     licence: str = ""
     paper: str = ""
@@ -71,7 +74,7 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
-    which `auto` chooses this model, if a picture has no others.
+    which `auto` chooses this model, if a picture has no others; "clean" if it has none.
     """
 
     name: str
@@ -207,7 +210,7 @@ MODELS = {
                 f"the official model for {words} (Perceive-IR)",
                 ManualFile(
                     f"perceive-ir-{tasks}task.safetensors",
-                    f"AIO-{tasks}D.pth (or perceiveIR_{tasks}task.pth)",
+                    (f"AIO-{tasks}D.pth", f"perceiveIR_{tasks}task.pth"),
                     _PERCEIVE_PAGE,
                     licence="Apache-2.0",
                     paper=_PERCEIVE,
@@ -219,6 +222,21 @@ MODELS = {
         ),
     )
 }
+
+
+def published_names(file: WeightFile) -> tuple[str, ...]:
+    """Names that a file has where its authors offer it; empty for files in this package."""
+    if isinstance(file, ShippedFile):
+        return ()
+    return file.originals if isinstance(file, ManualFile) else (file.name,)
+
+
+def by_file(name: str) -> ModelEntry | None:
+    """The model whose network was published under a file's name, whatever its suffix now."""
+    for row in MODELS.values():
+        if Path(name).stem in {Path(known).stem for known in published_names(row.network)}:
+            return row
+    return None
 
 
 class Paths(NamedTuple):
@@ -253,8 +271,8 @@ def _local(file: WeightFile) -> Path:
         return fetch(file)
     if isinstance(file, ManualFile) and not file.path.exists():
         raise CheckpointError(
-            f"fetch {file.original} from {file.url} by hand, then run\n"
-            f"  pellucid convert {file.original.split(' ')[0]} {file.path}"
+            f"fetch {' or '.join(file.originals)} from {file.url} by hand, then run\n"
+            f"  pellucid convert {file.originals[0]} {file.path}"
         )
     if not file.path.exists():
         raise CheckpointError(f"{file.path} is not in this installation; reinstall the package")

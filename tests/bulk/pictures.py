@@ -6,6 +6,20 @@ import numpy as np
 from PIL import Image
 
 FOLDER = "_reports"
+HOOK = """
+import os, signal, sys, time
+
+def hook(event, given):
+    if event != "open":
+        return
+    if str(given[0]).endswith("killer.png"):  # what a decoder does that crashes
+        os.kill(os.getpid(), signal.SIGKILL)
+    if str(given[0]).endswith("gate.png"):  # is read when the file `closed` beside it is gone
+        while os.path.exists(str(given[0]).replace("gate.png", "closed")):
+            time.sleep(0.1)
+
+sys.addaudithook(hook)
+"""
 
 
 def image(seed=0, size=(32, 24)):

@@ -14,10 +14,11 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 from pellucid.bulk import parts, reports, worker  # noqa: E402
 from pellucid.bulk.ledger import Ledger  # noqa: E402
-from pellucid.bulk.places import Place, expanded  # noqa: E402
-from pellucid.bulk.run import begin, bulk  # noqa: E402
+from pellucid.bulk.run import Summary, Total, begin, bulk  # noqa: E402
 from pellucid.bulk.worker import Machine, Settings, Worker  # noqa: E402
+from pellucid.cli.bulk import progress  # noqa: E402
 from pellucid.errors import ImageError, PellucidError, UsageError  # noqa: E402
+from pellucid.places import Place, expanded  # noqa: E402
 
 from . import pictures  # noqa: E402
 
@@ -163,7 +164,17 @@ def test_a_picture_over_which_two_workers_died_is_given_up(tmp_path, work):
         ledger.begin(part, flying)
     answers, rows = work(tmp_path / "in", tmp_path / "out", ledger=ledger)
     assert total(answers, "restored") == 2 and "died" in rows["killer.png"]["error"]
+    assert ledger.counted() == 3
     assert not ledger.flying and not ledger.deaths
+
+
+def test_progress_says_what_is_done_how_fast_and_how_long_it_will_take():
+    done = Summary(restored=90, failed=1, held=50, parts=3, pictures=100, seconds=200.0)
+    line = "150/2000 pictures, 1 failed, 0.50 a second, about 1 h 2 min left"
+    assert progress(done, Total(9, 2000)) == line  # 1850 pictures at two seconds each
+    line = "150 pictures, 3/2163 shards, 1 failed, 0.50 a second, about 1 d 16 h left"
+    assert progress(done, Total(2163, None)) == line  # 2160 shards at 66.7 seconds each
+    assert progress(Summary(seconds=10.0), Total(9, 20)) == "0/20 pictures, 0.00 a second"
 
 
 def test_a_target_with_other_things_or_another_run_is_refused(tmp_path, work):

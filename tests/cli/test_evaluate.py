@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pellucid.loading
 from evaluation.making import clean, pairs, save
 from pellucid.evaluation.scoring import read_rows
 
@@ -39,6 +40,19 @@ def test_a_model_gets_its_table_and_its_reports(evaluate, folder):
     assert len(rows) == 6 and all(row["detected"] for row in rows)
     summary = json.loads((made / "summary.json").read_text())
     assert summary["subset"] == {"columns": "", "limit": None}
+
+
+def test_the_guard_can_be_left_out_and_the_report_says_so(evaluate, folder, monkeypatch):
+    plain = pellucid.loading.load
+    monkeypatch.setattr(
+        pellucid.loading,
+        "load",
+        lambda *given, guard: plain(*given, guard=True if guard is None else guard),
+    )
+    for flags, guard in (((), True), (("--no-guard",), False)):
+        evaluate("--limit", "1", "--out", str(guard), *flags)
+        summary = json.loads((folder / str(guard) / "native/net/summary.json").read_text())
+        assert summary["identity"]["guard"] is guard
 
 
 def test_a_second_call_restores_nothing_again(evaluate, folder, monkeypatch):

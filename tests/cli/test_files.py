@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli import forked
 from pellucid import cli
 from pellucid.errors import UsageError
+from processes import Process
 
 from .pictures import files, picture
 
@@ -31,17 +33,14 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def process(*argv, more="", **options):
-    """A real process that runs a command with a tiny model."""
+def finished(*argv, more="", **options):
+    """Status and streams of a real process that ran a command with a tiny model."""
     script = RUN.format(more=more)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, **options}
-    return subprocess.Popen([sys.executable, "-c", script, *map(os.fsencode, argv)], **options)
-
-
-def finished(*argv, **options):
-    started = process(*argv, **options)
-    out, err = started.communicate(timeout=120)
-    return started.returncode, out or b"", (err or b"").decode("utf-8", "backslashreplace")
+    command = [sys.executable, "-c", script, *map(os.fsencode, argv)]
+    done = subprocess.run(command, timeout=120, **options)
+    err = (done.stderr or b"").decode("utf-8", "backslashreplace")
+    return done.returncode, done.stdout or b"", err
 
 
 # names -----------------------------------------------------------------------
@@ -64,7 +63,14 @@ def test_odd_names_are_names(folder, run, name):
 
 def test_names_that_cannot_be_are_bad_usage(folder, run):
     picture("a.png")
-    for name in ("x" * 300 + ".jpg", "a\0b.jpg", "", "~nobody-of-this-name/a.jpg"):
+    for name in (
+        "x" * 300 + ".jpg",
+        "x" * 300 + ".png",
+        "a\0b.png",
+        "a\0b.jpg",
+        "",
+        "~nobody-of-this-name/a.jpg",
+    ):
         status, _, err = run("restore", name)
         assert status == 2 and "Traceback" not in err, err
     for name in ("x" * 300 + ".jpg", "a\0b"):
@@ -97,6 +103,13 @@ def test_an_output_that_cannot_be_written_is_no_folder(folder, run, name):
     picture("a.png")
     status, _, err = run("restore", "a.png", "-o", name)
     assert status == 2 and f"{name}: cannot write" in err and files(folder) == ["a.png"]
+
+
+def test_a_large_picture_brings_no_warning_of_a_library(folder, run, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    picture("a.png")
+    assert run("restore", "a.png", "-o", "b.png")[0] == 0
+    assert not [w for w in recwarn if "bomb" in str(w.message)]
 
 
 def test_outputs_that_cannot_be_are_said_before_the_work(folder, run):
@@ -226,19 +239,10 @@ def test_side_files_never_replace_an_input(folder, run):
 
 def test_of_two_processes_one_writes_and_neither_deletes_the_others(tmp_path):
     picture(tmp_path / "a.png")
-    meet = (
-        "import pathlib, time\nplain = model.run\n"
-        "def both(photo, **options):\n"
-        "    pathlib.Path(f'here-{__import__(\"os\").getpid()}').touch()\n"
-        "    while len(list(pathlib.Path('.').glob('here-*'))) < 2: time.sleep(0.01)\n"
-        "    return plain(photo, **options)\n"
-        "model.run = both"
-    )
     argv = ("restore", "a.png", "-o", "out.png", "--compare", "--report", "json")
-    runs = [process(*argv, more=meet, cwd=tmp_path) for _ in range(2)]
-    errors = [run.communicate(timeout=120)[1] for run in runs]
-    assert sorted(run.returncode for run in runs) == [0, 1], errors
-    assert any(b"exists already" in error for error in errors)
+    runs = [Process(forked.run, argv, forked.meet, folder=tmp_path) for _ in range(2)]
+    assert sorted(run.wait() for run in runs) == [0, 1], [run.err for run in runs]
+    assert any("exists already" in run.err for run in runs)
     made = [name for name in files(tmp_path) if not name.startswith("here-")]
     assert made == ["a.png", "out.png", "out.png.compare.jpg", "out.png.report.json"]
 
@@ -257,20 +261,12 @@ def test_unfinished_files_of_killed_processes_are_removed_later(folder, run):
 def test_sigterm_is_as_clean_as_ctrl_c(tmp_path):
     for i in range(4):
         picture(tmp_path / f"in/{i}.png", seed=i)
-    more = (
-        "import os, time\nplain = os.fsync\nseen = []\n"
-        "def slowly(number):\n"
-        "    seen.append(number)\n"
-        "    if len(seen) == 3: print('now', flush=True); time.sleep(60)\n"
-        "    plain(number)\n"
-        "os.fsync = slowly"
-    )
-    started = process("restore", "in", "-o", "out", more=more, cwd=tmp_path)
-    assert started.stdout.readline() == b"now\n"
-    started.send_signal(signal.SIGTERM)
-    _, err = started.communicate(timeout=60)
-    assert started.returncode == 143 and b"Traceback" not in err
-    assert b"interrupted: 2 of 4 pictures are done" in err
+    argv = ("restore", "in", "-o", "out")
+    started = Process(forked.run, argv, forked.stop_at_the_third_file, folder=tmp_path)
+    started.until(lambda: started.out == "now\n")
+    os.kill(started.pid, signal.SIGTERM)
+    assert started.wait() == 143 and "Traceback" not in started.err
+    assert "interrupted: 2 of 4 pictures are done" in started.err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
 
 

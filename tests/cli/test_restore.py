@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cli import forked
 from pellucid import cli
+from processes import Process
 
 from .pictures import files, picture
 
@@ -244,36 +245,13 @@ def test_interrupting_leaves_finished_files_whole(tmp_path):
     """A real SIGINT to a real process, in the middle of the third picture."""
     for i in range(6):
         picture(tmp_path / f"in/{i}.png", seed=i)
-    script = f"""
-import sys, time
-sys.path.insert(0, {str(HERE)!r})
-import tiny, pellucid.loading
-from pellucid import cli
-model = tiny.restorer()
-plain = model.run
-def slowly(photo, **options):
-    if photo.path.name == "2.png":
-        print("now", flush=True)
-        time.sleep(60)
-    return plain(photo, **options)
-model.run = slowly
-pellucid.loading.load = lambda *_: model
-sys.exit(cli.main(["restore", "in", "-o", "out"]))
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "now\n"
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
-    assert "interrupted: 2 of 6 pictures are done" in err and "Traceback" not in err
+    argv = ("restore", "in", "-o", "out")
+    started = Process(forked.run, argv, forked.stop_at_the_third_picture, folder=tmp_path)
+    started.until(lambda: started.out == "now\n")
+    os.kill(started.pid, signal.SIGINT)
+    assert started.wait() == 130, started.err
+    assert "interrupted: 2 of 6 pictures are done" in started.err
+    assert "Traceback" not in started.err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
     for name in files(tmp_path / "out"):
         with Image.open(tmp_path / "out" / name) as image:

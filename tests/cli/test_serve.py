@@ -1,43 +1,28 @@
 """``pellucid serve`` as a process of its own."""
 
+import os
 import re
 import signal
-import subprocess
-import sys
-import threading
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from pellucid.cli import main
+from processes import Process
 from tiny import save_bundles
-
-
-@contextmanager
-def serving(folder, *options):
-    model = str(save_bundles(folder) / "net.safetensors")
-    argv = ["-m", "pellucid", "serve", "--port", "0", "--model", model, *options]
-    server = subprocess.Popen([sys.executable, *argv], stderr=subprocess.PIPE, text=True)
-    watch = threading.Timer(120, server.kill)
-    watch.start()
-    try:
-        line = server.stderr.readline()
-        yield server, re.search(r"http://[^ ]+", line)[0]
-    finally:
-        server.kill()
-        server.communicate()
-        watch.cancel()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_a_signal_ends_it_well(tmp_path, stop):
-    with serving(tmp_path) as (server, address):
-        assert httpx.get(f"{address}/healthz").json()["status"] == "ok"
-        server.send_signal(stop)
-        _, said = server.communicate(timeout=60)
-        assert server.returncode == 0
-        assert said == ""
+    model = str(save_bundles(tmp_path) / "net.safetensors")
+    server = Process(main, ["serve", "--port", "0", "--model", model], folder=tmp_path)
+    server.until(lambda: "\n" in server.err)
+    said = server.err
+    address = re.search(r"http://[^ ]+", said)[0]
+    assert httpx.get(f"{address}/healthz").json()["status"] == "ok"
+    os.kill(server.pid, stop)
+    assert server.wait() == 0
+    assert server.err == said
 
 
 @pytest.mark.parametrize(

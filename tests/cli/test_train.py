@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +12,7 @@ from pellucid.errors import UsageError
 from pellucid.recipes import RECIPES, STAGES, recipe
 from pellucid.training.loop import Result
 
+ENV = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 SIZES = ((48, 64),) * 2
 
 TINY = """
@@ -44,6 +48,20 @@ def test_help_lists_every_recipe(capsys):
     assert all(name in text for name in (*RECIPES, *STAGES))
 
 
+def test_help_needs_no_extra():
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("accelerate", "tensorboard", "torch.utils.tensorboard"))
+from pellucid.cli import main
+main(["train", "--help"])
+assert main(["train", "weather_lite", "--data.root", "x"]) == 2
+main(["train", "weather_lite", "--help"])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENV)
+    assert run.returncode == 0 and "--data.root" in run.stdout
+    assert "pellucid train needs accelerate: pip install 'pellucid[train]'" in run.stderr
+
+
 def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path, capsys):
     clean, out = photos(tmp_path / "photos", SIZES), tmp_path / "run"
     places = ["--data.root", str(clean), "--data.validation", str(clean), "--output", str(out)]
@@ -76,7 +94,7 @@ def test_stages_are_run_in_turn_until_one_stops(monkeypatch, tmp_path):
         ran.append((config.recipe, config.seed, config.init_from))
         return Result(1, stopped[len(ran) - 1])
 
-    monkeypatch.setattr("pellucid.cli.train.run", record)
+    monkeypatch.setattr("pellucid.training.start.run", record)
     assert main(["lite", "--seed", "3"]) == 0
     first, second = ran
     assert first == ("lite_stage1", 3, "")

@@ -10,7 +10,15 @@ from pellucid.data.files import read_pixels
 from pellucid.data.folders import PairedFolders
 from pellucid.data.generated import GeneratedPairs
 from pellucid.data.photos import CleanPhotos
-from pellucid.data.triplets import Triplets, fold_of, held_out, read_manifest, render, verify
+from pellucid.data.triplets import (
+    Triplets,
+    fold_of,
+    held_out,
+    official_identity,
+    read_manifest,
+    render,
+    verify,
+)
 from pellucid.data.write_pairs import write_pairs
 from pellucid.errors import UsageError
 from pellucid.imaging import io
@@ -42,6 +50,58 @@ def test_folds_are_those_of_the_official_code():
     shares = [held_out(str(i), 0.2) for i in range(2000)]
     assert 0.16 < np.mean(shares) < 0.24
     assert not held_out("x", 0.0) and held_out("x", 1.0)
+
+
+PUBLISHED = {  # first eight bytes of `printf '%s' TASK|PATH | sha1sum`
+    ("hazy", "Dehaze", "0001_0.8_0.2.jpg"): "4e354a9785ac2d40",
+    ("hazy", "Dehaze", "0025_0.95_0.16.jpg"): "641bfbeebcfb5ffb",
+    ("rainy", "Derain", "rain-1.png"): "97f92b0294b28b2b",
+    ("rainy", "Derain", "rain-2.png"): "f982ae7d66d124f7",
+    ("noisy", "Denoise", "100075.jpg"): "5c37218cab960190",
+    ("noisy", "Denoise", "00001.bmp"): "f793fc38011e7cfe",
+    ("motion-blurry", "Deblur", "GOPR0372_07_00-000047.png"): "c44487dba97ff20c",
+    ("low-light", "Enhance", "2.png"): "3af08bd7b7d62589",
+    ("low-light", "Enhance", "5.png"): "824adeb7d8281583",
+}
+
+
+def test_legacy_folds_are_the_official_ones_of_published_paths_wherever_the_data_lies(tmp_path):
+    """The official code hashes "dehaze|data/AiOIR/train/Dehaze/input/0001_0.8_0.2.jpg"."""
+    truths = {"Dehaze": lambda n: n.split("_")[0], "Derain": lambda n: f"no{n}"}
+    expected = {}
+    for i, ((word, task, name), digest) in enumerate(PUBLISHED.items()):
+        stem, _, suffix = name.rpartition(".")
+        truth = truths.get(task, lambda n: n)(stem)
+        if task != "Denoise":
+            save(tmp_path / "train" / task / "input" / name, picture(i))
+        save(tmp_path / "train" / task / "gt" / f"{truth}.{suffix}", picture(i))
+        expected[word, name] = int(digest, 16) % 2
+        assert fold_of(official_identity(word, name)) == expected[word, name]
+    render(tmp_path / "train", tmp_path / "out", TWO, noise=[25], legacy=True)
+    folds = {}
+    for row in read_manifest(tmp_path / "out"):
+        side = "high" if row["task"] == "noisy" else "low"
+        folds[row["task"], row[side].rpartition("/")[2]] = row["fold"]
+    assert folds == expected and set(folds.values()) == {0, 1}
+    dataset(tmp_path / "snow", {"snowy": 1})
+    with pytest.raises(UsageError, match="the official code knows no 'snowy' pictures"):
+        render(tmp_path / "snow", tmp_path / "b", TWO, legacy=True)
+
+
+@pytest.mark.parametrize("symmetries", [2, 4, 8])
+def test_crops_show_so_many_symmetries(root, symmetries):
+    root.joinpath("rainy").rename(root.parent / "rainy")
+    for index in range(1, 6):
+        for side in ("LQ", "GT"):
+            (root / "hazy" / side / f"{index:03}.png").unlink()
+    data = PairedFolders(root, crop=40, symmetries=symmetries)
+    for side in ("LQ", "GT"):
+        save(root / "hazy" / side / "000.png", picture(0, 40, 40))
+    whole = np.rint(data[0]["gt"].permute(1, 2, 0).numpy() * 255)
+    seen = {np.rint(data[i]["gt"].permute(1, 2, 0).numpy() * 255).tobytes() for i in range(80)}
+    assert len(seen) == symmetries
+    assert whole[:, ::-1].tobytes() in seen
+    assert (np.ascontiguousarray(whole.swapaxes(0, 1)).tobytes() in seen) == (symmetries == 8)
 
 
 def test_each_picture_is_rendered_by_the_one_that_never_saw_it(root, tmp_path):

@@ -5,8 +5,8 @@ import pytest
 
 from pellucid.degradations import CLASSES, photograph
 from pellucid.degradations.camera import OLD, WEIGHTS, draw_words
-from pellucid.degradations.compose import PHYSICAL_ORDER
 from pellucid.degradations.fields import smooth_field
+from pellucid.degradations.table import PHYSICAL_ORDER
 
 
 def scene(h=72, w=72):

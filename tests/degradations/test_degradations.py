@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pellucid import degradations as deg
-from pellucid.degradations.compose import PHYSICAL_ORDER
 from pellucid.degradations.jpeg import quality
 from pellucid.degradations.mask import strokes
+from pellucid.degradations.table import PHYSICAL_ORDER
 from pellucid.errors import UsageError
 
 SEVERITIES = (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -1,14 +1,10 @@
 """Weather, drops, shadows and old photographs as training draws them."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
-from pellucid.degradations import haze, old_photo, rain, shadow, snow
+from pellucid.degradations import haze, old_photo, rain, raindrop, shadow, snow
 from pellucid.degradations.fields import GAMMA
-
-raindrop = import_module("pellucid.degradations.raindrop")  # the package has a function so named
 
 FORMS = [
     pytest.param(form, id=f"{module.__name__.rsplit('.', 1)[1]}-{form.__name__}")
@@ -55,7 +51,7 @@ def test_black_white_and_single_colours_do_not_break_it(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_strength_reaches_from_slight_to_heavy(form):
     image = scene(64, 64)
-    values = [psnr(form(image, np.random.default_rng(seed)), image) for seed in range(100)]
+    values = [psnr(form(image, np.random.default_rng(seed)), image) for seed in range(60)]
     assert np.ptp(values) >= 10
     assert np.quantile(values, 0.05) < 26 and np.quantile(values, 0.1) < 28
     assert np.mean(np.asarray(values) > 50) < 0.1  # nearly nothing is seldom

@@ -26,13 +26,11 @@ def attention(channels=64):
         ({}, 6),
         ({"tokens": 0}, 1),
         ({"sample_dim": 0}, 5),
-        ({"grid_dim": 7}, 6 + 9),
     ],
 )
 def test_every_reading_gives_its_number_of_tokens_and_all_of_it_is_learned(changes, count):
     prior = WeatherPrior(config(**changes))
-    grid = random(2, 9, 7, seed=1) if "grid_dim" in changes else None
-    tokens = prior(random(2, 10), grid)
+    tokens = prior(random(2, 10))
     assert tokens.shape[1:] == (count, 8)
     (tokens * random(*tokens.shape, seed=2)).sum().backward()
     for name, parameter in prior.named_parameters():
@@ -46,11 +44,9 @@ def test_the_sample_moves_its_token_and_no_learned_one():
     assert torch.equal(one[:, 1:], other[:, 1:])
 
 
-def test_a_missing_sample_counts_as_zeros_and_a_missing_map_is_refused():
+def test_a_missing_sample_counts_as_zeros():
     prior = WeatherPrior(config())
     assert torch.equal(prior(), prior(torch.zeros(1, 10)))
-    with pytest.raises(ValueError, match="last map"):
-        WeatherPrior(config(grid_dim=7))(random(1, 10))
 
 
 def test_a_prior_of_nothing_is_refused():

@@ -209,10 +209,8 @@ def test_words_modulate_by_their_likeness_to_the_sample():
 
 
 def test_a_network_says_what_guides_it():
-    grid = dataclasses.replace(PRIOR, grid_dim=5)
     for changes, names in (
         ({}, ("semantics",)),
-        ({"prior": grid}, ("semantics", "places")),
         ({"context_dim": 10}, ("degradation",)),
         ({"prior": None}, ()),
         ({"prior": None, **WORDS}, ("degradation",)),

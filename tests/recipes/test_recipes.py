@@ -108,7 +108,9 @@ def test_the_recipes_of_perceive_ir_have_the_official_values():
         assert sum(counts[word] * ratio for word, ratio in pairs) == samples
         assert config.task.epoch == -(-samples // batch)
         assert (config.steps, data.crop, config.optimizer.weight_decay) == (500_000, 256, 1e-4)
+        assert config.optimizer.decay_all and config.data.symmetries == 4  # flips, plain AdamW
     prompts = recipe("perceive_prompts")
+    assert prompts.data.symmetries == 2  # mirrored left to right alone
     with torch.device("meta"):
         trained = [p for p in without_files(prompts).task.build().parameters() if p.requires_grad]
     assert sum(p.numel() for p in trained) == 24_576

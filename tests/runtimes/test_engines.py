@@ -9,6 +9,7 @@ import torch
 import tiny
 from pellucid.errors import UsageError
 from pellucid.networks.contract import Guidance
+from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.perceive_ir import PerceiveCondition
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet
 from pellucid.networks.weather import WeatherUNet
@@ -21,6 +22,7 @@ NETWORKS = {
     "resunet": (lambda: ResUNet(tiny.NETWORK), 1),
     "diffusion": (lambda: DiffusionResUNet(tiny.NETWORK), 3),
     "weather": (lambda: WeatherUNet(tiny.WEATHER), 1),
+    "irsde-unet": (lambda: ConditionalUNet(UNetConfig(32, (1, 1), context_dim=16)), 3),
 }
 
 

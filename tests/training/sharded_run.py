@@ -1,9 +1,4 @@
-"""As one of two processes: train a sharded network for a few steps, save its state, restore it.
-
-Usage: sharded_run.py RANK STORE OUTPUT
-"""
-
-import sys
+"""As one of two processes: train a sharded network for a few steps, save its state, restore it."""
 
 import torch
 import torch.distributed as dist
@@ -83,9 +78,8 @@ def _widened(whole: dict) -> dict:
     return {**whole, "model": {**whole["model"], name: value.repeat(2, 1, 1, 1)}}
 
 
-if __name__ == "__main__":
+def main(rank: int, store: str, output: str) -> None:
     torch.set_num_threads(1)
-    rank, store, output = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     result = train(rank, 2)
     assert result.pop("refused") == [True, True]  # in both processes: none waits for the other

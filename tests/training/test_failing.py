@@ -2,13 +2,16 @@
 
 import errno
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from pellucid.cli import main
 from pellucid.errors import PellucidError, UsageError
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 from pellucid.recipes import recipe
@@ -17,7 +20,6 @@ from pellucid.training.config import check, updated
 from pellucid.training.loop import train
 from pellucid.training.tasks.restore import RestoreTask
 from training import tiny_run
-from training.test_resume import start
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,11 @@ def test_words_that_do_not_exist_are_named(tmp_path):
 
 
 def test_an_error_ends_the_process_though_workers_ignore_signals(tmp_path):
-    process = start(tmp_path, "fail=5", "workers=2")
-    assert process.wait(120) == 1
+    tests = Path(tiny_run.__file__).parents[1]
+    environment = {"PYTHONPATH": f"{tests.parent / 'src'}{os.pathsep}{tests}", "PATH": ""}
+    argv = [sys.executable, tiny_run.__file__, str(tmp_path), "fail=5", "workers=2"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 1 and "Stop" in done.stderr
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
@@ -128,10 +133,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert all(torch.equal(p, first[name]) for name, p in task.state_dict().items())
 
 
-def test_the_command_says_it_and_ends(tmp_path):
-    argv = [sys.executable, "-m", "pellucid", "train", "lite_restore", "--save-every", "0"]
-    from training.test_resume import SCRIPT
-
-    environment = {"PYTHONPATH": str(SCRIPT.parents[2] / "src"), "PATH": ""}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment)
-    assert done.returncode == 2 and "--save-every 0 must be at least 1" in done.stderr
+def test_the_command_says_it_and_ends(capsys):
+    assert main(["train", "lite_restore", "--save-every", "0"]) == 2
+    assert "--save-every 0 must be at least 1" in capsys.readouterr().err

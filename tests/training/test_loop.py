@@ -1,13 +1,12 @@
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pellucid.checkpoints.bundle import load_bundle
 from pellucid.errors import PellucidError
@@ -15,6 +14,7 @@ from pellucid.training import checkpoint
 from pellucid.training.batches import StepSampler, seed_of
 from pellucid.training.config import EMAConfig, OptimizerConfig
 from pellucid.training.tasks.restore import RestoreTask
+from processes import Process
 from training import tiny_run
 
 
@@ -80,6 +80,14 @@ def test_a_run_leaves_its_config_metrics_pictures_and_tensorboard(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
     with Image.open(tmp_path / "validation" / "step-00000008.png") as grid:
         assert grid.width == 3 * 256 + 8
+        rows, pixels = grid.height // (20 + 256 + 4), np.asarray(grid)
+    assert rows == 5 and pixels[:20].any() and pixels[20 : 20 + 256].any()  # labels, pictures
+    board = EventAccumulator(str(tmp_path / "tensorboard"), {"images": 0})
+    board.Reload()
+    names = [f"validation/{i} noisy" for i in range(1, 6)]
+    assert board.Tags()["images"] == names
+    assert [point.step for point in board.Images(names[0])] == [4, 8]
+    assert board.Images(names[0])[0].height == 20 + 256 + 4
 
 
 def test_accumulating_micro_batches_is_one_large_batch(tmp_path):
@@ -112,25 +120,21 @@ def test_seeds_differ_for_every_step_process_and_micro_batch():
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
-    script = Path(tiny_run.__file__)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = []
     for rank in range(2):
-        environment = {
-            **os.environ,
-            **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
-            **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
-            "PYTHONPATH": f"{script.parents[2] / 'src'}{os.pathsep}{script.parents[1]}",
-        }
-        command = [sys.executable, str(script), str(tmp_path / "two"), "steps=6", "batch_size=2"]
-        command += ["validate=4"]
-        processes.append(subprocess.Popen(command, env=environment))
+        folder = tmp_path / str(rank)
+        folder.mkdir()
+        environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        argv = (str(tmp_path / "two"), "steps=6", "batch_size=2", "validate=4")
+        processes.append(Process(tiny_run.main, *argv, folder=folder, environment=environment))
     one = tiny_run.run(
         tmp_path / "one", steps=6, batch_size=4, validation=tiny_run.Noisy(), validate_every=4
     )
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [process.wait() for process in processes] == [0, 0], [p.err for p in processes]
     assert close(weights(tmp_path / "one"), weights(tmp_path / "two"))
     lines = (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])

@@ -38,6 +38,11 @@ def test_weight_decay_leaves_biases_norms_and_the_logit_scale_alone():
     by_decay = {g["weight_decay"]: {id(p) for p in g["params"]} for g in groups}
     assert by_decay[0.3] == {id(module[0].weight), id(module[2].weight)}
     assert not by_decay[0.0] & {id(p) for p in frozen.parameters()}
+    (plain,) = build_optimizer(
+        OptimizerConfig(weight_decay=0.3, decay_all=True), module
+    ).param_groups
+    trained = {id(p) for p in module.parameters() if p.requires_grad}
+    assert plain["weight_decay"] == 0.3 and {id(p) for p in plain["params"]} == trained
     assert not decays("downs.0.fn.norm.g", torch.zeros(1, 8, 1, 1))
     assert decays("zero_modules.0.weight", torch.zeros(8, 8))
 

@@ -1,7 +1,6 @@
-"""A run small enough for a test; as a script, for tests that need a process of their own.
+"""A run small enough for a test; as a script, for a test that needs an interpreter of its own.
 
-Usage: tiny_run.py OUTPUT [name=integer ...]: names of TrainConfig, kill=I (SIGKILL at sample I),
-validate=N (validate every N steps).
+Usage: tiny_run.py OUTPUT [name=integer ...]: see `main`.
 """
 
 import os
@@ -76,9 +75,15 @@ def run(output, kill=-1, terminate=-1, fail=-1, validation=None, resume=True, **
     return train(config(output, **changes), task, dataset, validation, resume)
 
 
-if __name__ == "__main__":
+def main(output, *settings: str) -> None:
+    """Run with settings `name=integer`: names of TrainConfig, kill=I (SIGKILL at sample I),
+    validate=N (validate every N steps)."""
     torch.set_num_threads(1)
-    given = {name: int(value) for name, value in (pair.split("=") for pair in sys.argv[2:])}
+    given = {name: int(value) for name, value in (pair.split("=") for pair in settings)}
     if "validate" in given:
         given |= {"validate_every": given.pop("validate"), "validation": Noisy()}
-    print(f"stopped by {run(sys.argv[1], **given).stopped}")
+    print(f"stopped by {run(output, **given).stopped}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

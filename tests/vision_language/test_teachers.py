@@ -3,7 +3,6 @@ import torch
 
 from pellucid.checkpoints.tinyvit import load_tinyvit
 from pellucid.errors import CheckpointError
-from pellucid.vision_language.resnet import CLIPResNet, CLIPResNetConfig, ResNetConfig
 from pellucid.vision_language.spatial import Pixels, SpatialTeacher
 from pellucid.vision_language.tinyvit import TinyViTStem
 
@@ -43,13 +42,3 @@ def test_a_file_that_is_not_tinyvit_is_refused(tmp_path):
     )
     with pytest.raises(CheckpointError, match="not TinyViT-5M"):
         load_tinyvit(tmp_path / "a.onnx")
-
-
-@torch.no_grad()
-def test_the_places_of_clip_are_those_that_its_embedding_is_pooled_from():
-    vision = ResNetConfig(image_size=64, layers=(1, 1, 1, 1), width=8, heads=4)
-    tower = CLIPResNet(CLIPResNetConfig(embed_dim=12, vision=vision)).eval()
-    places = tower.places(picture())
-    assert places.shape == (2, 4, 256)
-    grid = places.transpose(1, 2).unflatten(2, (2, 2))
-    assert torch.allclose(tower.visual.attnpool(grid), tower.encode(picture())[:, 0], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Which pictures were being worked on when a worker died."""
+"""What workers do, while they do it: which pictures are in work, and how many are done."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ DEATHS = 2  # of a worker over one picture, before the picture is given up
 class Ledger:
     """Remembers what is in work, so that a picture that kills its worker is not tried for ever.
 
-    A Ray actor of its own: a killed worker cannot say what it was doing.
+    It also counts the pictures that are done, for progress: a part may take hours. A Ray actor of
+    its own: a killed worker cannot say what it was doing.
     """
 
     def __init__(self):
         self.flying: dict[str, tuple[str, ...]] = {}
         self.deaths: dict[str, Counter[str]] = defaultdict(Counter)
+        self.pictures = 0
 
     def start(self, part: str) -> tuple[bool, set[str]]:
         """A worker starts a part.
@@ -32,6 +34,14 @@ class Ledger:
     def begin(self, part: str, names: Iterable[str]) -> None:
         """All that is in work of a part from now on."""
         self.flying[part] = tuple(names)
+
+    def count(self, pictures: int) -> None:
+        """So many more pictures are restored or have failed."""
+        self.pictures += pictures
+
+    def counted(self) -> int:
+        """All pictures that were restored or have failed."""
+        return self.pictures
 
     def end(self, part: str) -> None:
         """A part is done."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath as Posix
 from typing import Any, Literal
 
-from pellucid.bulk.places import Place, expanded
 from pellucid.errors import UsageError
 from pellucid.imaging.formats import BY_SUFFIX, format_of, result_names
+from pellucid.places import Place, named
 
 Kind = Literal["pictures", "tar", "parquet"]
 SHARDS: dict[str, Literal["tar", "parquet"]] = {".tar": "tar", ".parquet": "parquet"}
@@ -65,16 +65,9 @@ def source_of(uri: str) -> Source:
     Raises:
         UsageError: nothing is there, or shards of both kinds are.
     """
-    uris = expanded(uri)
     if shard := SHARDS.get(posixpath.splitext(uri)[1].lower()):
-        folder = posixpath.commonpath(posixpath.dirname(one) or "." for one in uris)
-        if "://" in uri:  # commonpath takes :// for a double slash
-            folder = folder.replace(":/", "://", 1)
-        names = [posixpath.relpath(one, folder) for one in uris]
-        source = Source(Place(folder), shard, names)
-        if missing := next((n for n in names[:1] if not source.place.exists(n)), None):
-            raise UsageError(f"{source.place.uri}/{missing}: there is no such file")
-        return source
+        place, names = named(uri)
+        return Source(place, shard, names)
     place = Place(uri)
     names = place.names()
     shards: list[Kind] = ["tar", "parquet"]

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pellucid.bulk.places import Place
+from pellucid.places import Place
 
 FOLDER = "_reports"  # readers of Parquet and of pictures leave out names that begin with _
 _SHARES = pa.map_(pa.string(), pa.float32())

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,26 +16,40 @@ from typing import Any
 from pellucid.bulk import reports
 from pellucid.bulk.ledger import Ledger
 from pellucid.bulk.parts import Source, count_of, parts_of
-from pellucid.bulk.places import Place
 from pellucid.bulk.worker import Machine, Settings, Worker
 from pellucid.errors import PellucidError, UsageError
+from pellucid.places import Place
 
 RUN = f"{reports.FOLDER}/_run.json"
 STORE = 200 << 20  # bytes of Ray's object store: it holds names and counts, never pixels
 BLOCKS = 10_000  # the most tasks that Ray Data is given
+EVERY = 10.0  # seconds between two calls of progress
 CORES = 4  # a worker's, where there is no GPU
 
 
 @dataclass
 class Summary:
-    """What was done, in pictures; `held` were done by an earlier run. `memory`: a worker's, MB."""
+    """What was done, in pictures; `held` were done by an earlier run. `memory`: a worker's, MB.
+
+    `restored`, `failed` and `held` are of finished parts; `pictures` also counts those of parts in
+    work.
+    """
 
     restored: int = 0
     failed: int = 0
     held: int = 0
     parts: int = 0
+    pictures: int = 0
     seconds: float = 0.0
     memory: float = 0.0
+
+
+@dataclass(frozen=True)
+class Total:
+    """What there is to do. `pictures` is None where they are in shards."""
+
+    parts: int
+    pictures: int | None
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def bulk(
     machine: Machine,
     cluster: Cluster = Cluster(),
     retry: bool = False,
-    progress: Callable[[Summary, int], None] = lambda done, parts: None,
+    progress: Callable[[Summary, Total], None] = lambda done, total: None,
 ) -> Summary:
     """Restore a source into a target; go on with what an earlier run has left.
 
@@ -66,7 +81,7 @@ def bulk(
         machine: what computes; `threads` is chosen here.
         cluster: where it runs.
         retry: try pictures again that failed in an earlier run.
-        progress: called after each part with what is done and the number of parts.
+        progress: called every `EVERY` seconds, in a thread of its own.
 
     Raises:
         UsageError: the target holds something else, or a run of another source or other settings.
@@ -78,18 +93,48 @@ def bulk(
         raise UsageError(f"{target.uri}: lies in the source; choose another target (-o)")
     count = begin(source, target, settings)
     rows = [part.packed() for part in parts_of(source, count, settings.format)]
+    total = Total(len(rows), len(source.names) if source.kind == "pictures" else None)
     began, done = time.monotonic(), Summary()
     with started(cluster):
-        for answer in _answers(rows, source, target, settings, machine, cluster, retry):
-            if answer["fatal"]:
-                raise (UsageError if answer["usage"] else PellucidError)(answer["fatal"])
-            for name in ("restored", "failed", "held"):
-                setattr(done, name, getattr(done, name) + answer[name])
-            done.parts += 1
-            done.memory = max(done.memory, answer["memory"])
+        import ray
+
+        ledger = ray.remote(num_cpus=0)(Ledger).remote()
+
+        def tell() -> None:
+            done.pictures = ray.get(ledger.counted.remote(), timeout=EVERY)
             done.seconds = time.monotonic() - began
-            progress(done, len(rows))
+            progress(done, total)
+
+        with _every(EVERY, tell):
+            for answer in _answers(rows, source, target, settings, machine, cluster, retry, ledger):
+                if answer["fatal"]:
+                    raise (UsageError if answer["usage"] else PellucidError)(answer["fatal"])
+                for name in ("restored", "failed", "held"):
+                    setattr(done, name, getattr(done, name) + answer[name])
+                done.parts += 1
+                done.memory = max(done.memory, answer["memory"])
+    done.pictures = done.restored + done.failed
+    done.seconds = time.monotonic() - began
     return done
+
+
+@contextmanager
+def _every(seconds: float, step: Callable[[], None]) -> Iterator[None]:
+    """Run a step now and then beside the block, which its errors do not concern."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            with suppress(Exception):
+                step()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def begin(source: Source, target: Place, settings: Settings) -> int:
@@ -133,7 +178,7 @@ def started(cluster: Cluster) -> Iterator[None]:
         options["include_dashboard"] = False
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises that itself where a machine is too busy
         raise PellucidError(f"Ray did not start: {error}") from error
     for number, handler in handlers.items():
         with suppress(ValueError, TypeError):  # not the main thread, or none of Python's
@@ -152,6 +197,7 @@ def _answers(
     machine: Machine,
     cluster: Cluster,
     retry: bool,
+    ledger: Any,
 ) -> Iterator[dict[str, Any]]:
     """Give the parts to actors; yields what :class:`Worker` answers."""
     import ray
@@ -167,7 +213,6 @@ def _answers(
     workers = cluster.workers or gpus or max(1, cpus // CORES)
     workers = max(1, min(workers, cpus, len(rows)))
     threads = max(1, cpus // workers)
-    ledger = ray.remote(num_cpus=0)(Ledger).remote()
     worker: Any = Worker  # Ray's annotation of `map` does not know classes with arguments
     data = ray.data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
         worker,

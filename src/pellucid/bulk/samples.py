@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pellucid.bulk.parts import Part
-from pellucid.bulk.places import Place
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging.contents import most
 from pellucid.imaging.formats import format_of, result_name
+from pellucid.places import Place
 
 ROWS = 16  # of a Parquet file, decoded at once
 GROUP = 1 << 26  # bytes of pictures in a row group that is written

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from pellucid.allocator import keep_freed_memory
 from pellucid.bulk import reports
 from pellucid.bulk.parts import Kind, Part
-from pellucid.bulk.places import Place
 from pellucid.bulk.samples import Loose, Picture, Rows, Sample, ShardError, Sink, Tar
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.imaging.contents import check_length
 from pellucid.imaging.io import BY_NAME, MAX_PIXELS, Photo, encode, fit, output_format, read
+from pellucid.places import Place
 from pellucid.report import report_of
 
 FLUSH = 30.0  # seconds between two writings of the reports of loose pictures
@@ -179,6 +179,8 @@ class Worker:
             rows.extend(self._written(sample, found, sink))
             for picture in sample.pictures:
                 self.flying.pop(picture.name, None)
+            if self.ledger:
+                self._ask("count", len(sample.pictures))
             if flush is not None and time.monotonic() - told > flush:
                 reports.write(self.target, part.id, rows)
                 told = time.monotonic()

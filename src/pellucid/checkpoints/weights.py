@@ -2,14 +2,14 @@
 
 A bundle says what it is. An official checkpoint is recognised by its keys and shapes: each class in
 `networks.table` and `vision_language.towers` knows its own. Taken off are the wrapping of a
-training checkpoint (`params_ema`, `params`, `state_dict`, `model`, ...) and the prefixes `module.`
-and `net.`.
+training checkpoint (`params_ema`, `params`, `state_dict`, `model`, ...) and the prefixes of
+wrappers (`module.`, `net.`, `model.`, ...).
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from os import PathLike
 from pathlib import Path
@@ -29,13 +29,21 @@ from pellucid.vision_language.towers import TOWERS
 
 PROMPTS = "quality-prompts"  # kind of Perceive-IR's learned prompts
 WRAPPINGS = ("params_ema", "params", "state_dict", "model", "prompt_learner")
-PREFIXES = ("module.", "net.")
+PREFIXES = ("module.", "net.", "_orig_mod.", "model.", "network.", "generator.")
+"""Of wrappers: DDP and Lightning modules, `torch.compile`."""
 OPENAI = {"ViT-B/32": {"kind": "clip", "config": asdict(OPENAI_VIT_B_32)}}
 OFFICIAL_SIZES = {  # names in DA-CLIP's options files
     "use_degra_context": ("use_degradation_context", bool),
     "scale": ("downsample_first", lambda scale: scale != 1),
 }
-RETIRED = {"figure": False, "bias": True, "gate": "pixel", "mix": "concatenate", "query": "pixels"}
+RETIRED = {
+    "figure": False,
+    "bias": True,
+    "gate": "pixel",
+    "mix": "concatenate",
+    "query": "pixels",
+    "grid_dim": 0,
+}
 """Sizes that bundles of earlier versions have, and the only value that is still built."""
 
 
@@ -118,9 +126,15 @@ def unwrap(checkpoint: Any) -> dict[str, Tensor]:
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"not a state dict: {key!r} is a {type(value).__name__}")
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), ""):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    while prefix := next((p for p in PREFIXES if _most(p, state)), ""):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return dict(state)
+
+
+def _most(prefix: str, keys: Collection[str]) -> bool:
+    """Whether more than half of the keys have a prefix: the rest of a Lightning module is losses
+    and metrics."""
+    return sum(key.startswith(prefix) for key in keys) > len(keys) / 2
 
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:

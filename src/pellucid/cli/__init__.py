@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pellucid import __version__
 from pellucid.allocator import keep_freed_memory
+from pellucid.cli.start import collect_rarely
 from pellucid.cli.terminal import Terminated, obey_sigterm, plain, prepare_streams
 from pellucid.errors import PellucidError, UsageError
 
@@ -35,6 +36,7 @@ COMMANDS = {
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),
     "train": Command("pellucid.cli.train:main", "train by a recipe"),
+    "reproduce": Command("pellucid.cli.reproduce:main", "make a table of a paper"),
     "data": Command("pellucid.cli.data:main", "check, caption or damage pictures"),
     "average": Command("pellucid.cli.average:main", "average the weights of several runs"),
     "convert": Command("pellucid.cli.convert:main", "turn an official checkpoint into safetensors"),
@@ -82,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     obey_sigterm()
     keep_freed_memory()
+    collect_rarely()
     try:
         if argv[0] == "--install-completion":
             return _install_completion(argv[1:])

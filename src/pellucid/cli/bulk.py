@@ -6,7 +6,6 @@ import importlib
 import json
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,7 +18,7 @@ from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
-    from pellucid.bulk.run import Summary
+    from pellucid.bulk.run import Summary, Total
 
 EXAMPLES = """
 examples:
@@ -28,11 +27,15 @@ examples:
   pellucid bulk 'https://host/shards/{000..099}.tar' -o restored/     WebDataset
   pellucid bulk tables/ -o restored/ --column photo  Parquet
   pellucid bulk s3://a/in -o s3://b/out --address host:6379 --workers 64
-The same command goes on with a run that was stopped or killed. Reports are a Parquet table in
-TARGET/_reports, failures included. a.jpg becomes TARGET/a.jpg, 000.tar becomes TARGET/000.tar.
-S3 and GCS take credentials from the environment.
+The same command goes on with a run that was stopped or killed; --retry-failed also tries again
+what failed. a.jpg becomes TARGET/a.jpg, 000.tar becomes TARGET/000.tar.
+TARGET/_reports is a Parquet table with one row a picture: diagnosis, quality, decision, seconds.
+What could not be restored has its reason in the column `error`:
+  python -c "import pyarrow.parquet as p; print(p.read_table('restored/_reports',
+      columns=['name', 'error'], filters=[('error', '!=', '')]).to_pylist())"
+S3 and GCS take credentials from the environment; with --address that of the cluster's machines,
+where pellucid must be installed, too. What a million pictures need: docs/scale.md
 """
-EVERY = 10.0  # seconds between two lines of progress
 
 
 @dataclass
@@ -123,9 +126,9 @@ def main(argv: Sequence[str]) -> int:
         importlib.import_module(module)  # said before anything is listed
 
     from pellucid.bulk.parts import source_of
-    from pellucid.bulk.places import Place
     from pellucid.bulk.run import Cluster, bulk
     from pellucid.bulk.worker import Machine, Settings
+    from pellucid.places import Place
 
     settings = Settings(
         model=args.model,
@@ -148,26 +151,41 @@ def main(argv: Sequence[str]) -> int:
         Machine(args.device, args.dtype, args.engine, args.tile),
         Cluster(args.address, args.workers, args.cpus),
         args.retry_failed,
-        _Progress(args.quiet),
+        (lambda done, total: None)
+        if args.quiet
+        else (lambda done, total: _say(progress(done, total))),
     )
     if not args.quiet:
         _say(f"{_counts(done)} in {done.seconds:.0f} s; reports are in {args.output}/_reports")
+        if done.failed:
+            _say("why they failed is in its column `error`")
     if args.json:
         print(json.dumps(asdict(done)), flush=True)
     return 1 if done.failed else 0
 
 
-class _Progress:
-    """Prints a line now and then."""
+def progress(done: Summary, total: Total) -> str:
+    """A line such as "120/2000 pictures, 1 failed, 0.53 a second, about 59 min left"."""
+    pictures = done.pictures + done.held
+    if total.pictures is not None:
+        of = f"/{total.pictures} pictures"
+        left = (total.pictures - pictures) / max(done.pictures, 1)  # times what was done
+    else:
+        of = f" pictures, {done.parts}/{total.parts} shards"
+        left = (total.parts - done.parts) / max(done.parts, 1)
+    line = [f"{pictures}{of}", *([f"{done.failed} failed"] if done.failed else [])]
+    line.append(f"{done.pictures / done.seconds:.2f} a second")
+    if done.pictures and (done.parts or total.pictures is not None):
+        line.append(f"about {_span(left * done.seconds)} left")
+    return ", ".join(line)
 
-    def __init__(self, quiet: bool):
-        self.quiet, self.told = quiet, time.monotonic()
 
-    def __call__(self, done: Summary, parts: int) -> None:
-        if not self.quiet and time.monotonic() - self.told > EVERY:
-            self.told = time.monotonic()
-            rate = (done.restored + done.failed) / max(done.seconds, 1e-9)
-            _say(f"{done.parts}/{parts} parts: {_counts(done)}, {rate:.2f} pictures/s")
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
 
 
 def _counts(done: Summary) -> str:

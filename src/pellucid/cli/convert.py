@@ -15,8 +15,10 @@ from pellucid.errors import UsageError
 EXAMPLES = """
 examples:
   pellucid convert universal-ir.pth universal-ir.safetensors
-  pellucid convert daclip_ViT-B-32.pt daclip.safetensors --dtype bfloat16
+  pellucid convert daclip_ViT-B-32.pt daclip_ViT-B-32.safetensors --dtype bfloat16
   pellucid restore photo.jpg --model universal-ir.safetensors
+The official pairs are known by their names (pellucid models daclip); the tower of a network of
+another name is given with --tower.
 """
 
 

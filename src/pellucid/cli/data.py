@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "captions": captions,
             "generate": generate,
             "windows": windows,
+            "shards": shards,
             "triplets": triplets,
         },
         prog="pellucid data",
@@ -55,8 +56,8 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     --crops
 
     Args:
-        root: Folder with <type>/{LQ,GT}, with LQ and GT, with SET/{lq,gt}, of triplets, or of clean
-            pictures.
+        root: Folder with <type>/{LQ,GT} or in another published layout (docs/protocols.md has the
+            table), of triplets, or of clean pictures.
         benchmark: Check this public test set below ROOT, and its count; see docs/protocols.md.
         train: Training pictures: a clean one among them, even rescaled or mirrored, is listed.
         crops: List parts of training pictures, too (needs OpenCV: pip install 'pellucid[eval]').
@@ -76,6 +77,8 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     console = Console()
     for table in tables(report):
         console.print(table)
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     return 0 if report.ok else 1
 
 
@@ -93,7 +96,7 @@ def captions(
         root: Folder with <type>/{LQ,GT}.
         table: The CSV to write or to continue; ROOT/captions.csv if not given.
         model: BLIP captioning model: a name on the Hugging Face hub or a local folder.
-        device: cpu, cuda, mps, ...
+        device: Where BLIP runs: cpu, cuda, mps, ...
         batch: Pictures captioned at once.
     """
     from pellucid.data.captions import BlipCaptioner, write_captions
@@ -178,6 +181,30 @@ def windows(
     return 0
 
 
+def shards(source: Root, out: Out, /, each: int = 1000, seed: int = 0) -> int:
+    """Write pairs into WebDataset shards, for a training that reads from a bucket or web server.
+
+    pellucid data shards train/ shards/
+
+    Copy OUT to the store. Train on it with --data.kind shards --data.root s3://bucket/shards; on a
+    table of captions with --data.kind captioned-shards.
+
+    Args:
+        source: Folder with <type>/{LQ,GT}, or a table of captions.
+        out: Folder to write to.
+        each: Pairs in a shard.
+        seed: Another seed gives another order.
+    """
+    from pellucid.data.shards import write_shards
+
+    if each < 1:
+        raise UsageError("--each must be positive")
+    with _progress("shards") as progress:
+        count, made = write_shards(source, out, each, seed, progress)
+    print(f"{out}: {count} pairs in {made} shards")
+    return 0
+
+
 def triplets(
     root: Root,
     out: Out,
@@ -192,13 +219,14 @@ def triplets(
     A run that was stopped continues. `pellucid data check OUT` verifies the result.
 
     Args:
-        root: Folder with <type>/{LQ,GT}; a type with GT alone gets noise.
+        root: Folder as for `pellucid data check`; a type with clean pictures alone gets noise.
         out: Folder of the triplets.
         medium: Any model that never saw the pictures, or two: the first trained without fold 0
             (--data.fold 0), the second without fold 1, and each renders the fold it never saw.
         noise: Standard deviations for the types without LQ, in grey levels, such as 15 25 50.
-        legacy_folds: Assign folds by absolute path, as the official medium networks need.
-        device: auto, cpu, cuda, mps, ...
+        legacy_folds: Assign the folds of the official code, which hashes paths such as
+            data/AiOIR/train/Derain/input/rain-1.png: for the medium networks of the authors.
+        device: Where the models run: auto, cpu, cuda, mps, ...
     """
     from pellucid.data.triplets import render
     from pellucid.loading import load

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse
+from pellucid.cli.start import import_little
 from pellucid.cli.terminal import can_show, plain, read_input
 from pellucid.errors import UsageError
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
     args = parse(Diagnose, argv, "diagnose", EXAMPLES)
     found = find(args.inputs)
 
+    import_little(args.model, "torch", None)
     from pellucid.imaging.io import read
     from pellucid.loading import load
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 examples:
   pellucid evaluate lite --data data/photos/held_out          our bench, from clean photographs
-  pellucid evaluate lite --protocol native --data MYSET       any <type>/{LQ,GT} or {LQ,GT} folder
+  pellucid evaluate lite --protocol native --data MYSET       own pairs, or as published
   pellucid evaluate lite lite-sde --data data/photos/held_out --columns '*@0.5'
   pellucid evaluate --restored results/ --protocol perceive-ir-5task --data AiOIR
   pellucid evaluate daclip --protocol daclip-universal --data universal --train train/
@@ -60,6 +60,8 @@ class Evaluate:
         Literal["paper", "balanced", "fast"] | None, arg(help_behavior_hint="(default: balanced)")
     ] = None
     """Diffusion models: 100, 20 or 5 network calls a picture."""
+    no_guard: Flag = False
+    """Models in the package: score what the network makes; see pellucid restore --help."""
     ways: Annotated[
         tuple[str, ...], arg(metavar="WAY...", help_behavior_hint="(default: all)")
     ] = ()
@@ -100,9 +102,10 @@ def main(argv: Sequence[str]) -> int:
     from rich.progress import track
 
     from pellucid.checkpoints.metric_weights import FETCH
+    from pellucid.data.layouts import find_sets
     from pellucid.evaluation import perceptual
     from pellucid.evaluation.folder_scores import chosen
-    from pellucid.evaluation.protocols import SETS
+    from pellucid.evaluation.protocols import NATIVE, SETS
     from pellucid.evaluation.protocols import protocol as row_of
     from pellucid.evaluation.run import Evaluation
     from pellucid.hardware import resolve_device
@@ -117,6 +120,9 @@ def main(argv: Sequence[str]) -> int:
         return evaluate_sets(args, cases, followed)
     if args.ways or args.sheets:
         raise UsageError(f"--ways and --sheets are for --protocol {SETS}")
+    if args.protocol == NATIVE:
+        for one in find_sets(args.data):
+            say(one.note(one.match()))
     cases = protocol.cases(args.data, args.columns)
     cases = [case for case in cases if args.limit is None or case.index < args.limit]
     _refuse_leaks(cases, args.train, args.force)
@@ -178,7 +184,8 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
     from pellucid.evaluation.scoring import FolderSource, ModelSource
     from pellucid.loading import load
 
-    restorers = [load(name, args.device, args.dtype) for name in args.models]
+    guard = False if args.no_guard else None
+    restorers = [load(name, args.device, args.dtype, guard=guard) for name in args.models]
     if args.preset and not any(r.is_diffusion for r in restorers):
         raise UsageError(
             "--preset is for diffusion models such as lite-sde; these work in one pass"

@@ -61,7 +61,8 @@ def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, Source]]
         raise UsageError(f"--ways {unknown[0]}: the ways are {', '.join(WAYS)}")
     found: dict[str, Mapping[str, Any]] = {}
     for model in args.models:
-        restorer = load(model, args.device, args.dtype)
+        guard = False if args.no_guard else None
+        restorer = load(model, args.device, args.dtype, guard=guard)
         preset = args.preset if restorer.is_diffusion else None
         sources = {way: SetSource(restorer, way, preset=preset) for way in args.ways or WAYS}
         found[next(iter(sources.values())).name] = sources

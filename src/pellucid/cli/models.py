@@ -15,7 +15,7 @@ from pellucid.cli.parse import Flag, parse
 EXAMPLES = """
 examples:
   pellucid models              all of them
-  pellucid models daclip       one, with its files and checksums
+  pellucid models daclip       one: its files, where they are from, and how to use them from disk
 """
 
 
@@ -55,12 +55,27 @@ def _row(entry: zoo.ModelEntry) -> dict[str, Any]:
         "offline": entry.shipped,
         "by_hand": isinstance(entry.network, zoo.ManualFile),
         "files": {part: _file(getattr(entry, part)) for part in ("network", "tower")},
+        "from_disk": _from_disk(entry),
     }
+
+
+def _from_disk(entry: zoo.ModelEntry) -> list[str]:
+    """Commands for published files that are on this machine; empty for what is in the package."""
+    network, tower = (zoo.published_names(file) for file in (entry.network, entry.tower))
+    if not network:
+        return []
+    restore = f"pellucid restore photo.jpg --model {network[0]}"
+    if isinstance(entry.network, zoo.ManualFile):
+        convert = f"pellucid convert {network[0]} {entry.network.path}"
+        return [f"{restore} --semantics dinov2-base", convert]
+    target = f"{network[0].rpartition('.')[0]}.safetensors"
+    return [f"{restore} --tower {tower[0]}", f"pellucid convert {network[0]} {target}"]
 
 
 def _file(file: zoo.WeightFile) -> dict[str, Any]:
     remote = not isinstance(file, zoo.ShippedFile)
     return {
+        "name": " or ".join(zoo.published_names(file)) or file.name,
         "from": file.url if remote else str(file.path),
         "bytes": file.size
         if remote
@@ -89,6 +104,11 @@ def _show_one(row: dict[str, Any]) -> None:
             print(f"  {name:<8} {row[name]}")
     for part, file in row["files"].items():
         size = f", {file['bytes'] / 1e6:.1f} MB" if file["bytes"] else ""
-        print(f"  {part:<8} {file['from']}{size}")
+        print(f"  {part:<8} {file['name']}{size}")
+        print(f"  {'':<8} {file['from']}")
         if file["sha256"]:
             print(f"  {'':<8} sha256 {file['sha256']}")
+    if row["from_disk"]:
+        how = "get the file by hand" if row["by_hand"] else "both are fetched on first use"
+        print(f"  {how}; with the files on disk:")
+        print(*(f"    {line}" for line in row["from_disk"]), sep="\n")

@@ -16,6 +16,7 @@ from pellucid import __version__
 from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.cli.progress import Status
+from pellucid.cli.start import import_little
 from pellucid.cli.terminal import read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
@@ -170,6 +171,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)
+
+    import_little(args.model, args.engine, args.semantics)
 
     from pellucid.loading import load
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from pellucid.errors import UsageError
 from pellucid.recipes import RECIPES, STAGES, recipe
 from pellucid.training.config import TrainConfig, read_yaml, updated
-from pellucid.training.start import run
 
 USAGE = """\
 usage: pellucid train RECIPE [--name value ...]
@@ -56,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
 def _train(argv: Sequence[str]) -> bool:
     """Do one run; returns whether it is finished."""
     config, resume = parse(argv)
+    from pellucid.training.start import run  # needs the extra `train`, which help does not
+
     result = run(config, resume)
     note = "" if result.stopped == "finished" else "; the same command goes on from there"
     Console().print(

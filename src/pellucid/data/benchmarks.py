@@ -1,4 +1,4 @@
-"""Public test sets: layout, pairing and number of their files.
+"""Public test sets: places and number of their files.
 
 Nothing is downloaded: most links have moved before, and no licence is stated where the pictures are
 offered. A set has one row for all trees that it is found in.
@@ -6,13 +6,12 @@ offered. A set has one row for all trees that it is found in.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pellucid.data import files
 from pellucid.data.files import GT, LQ, pictures
+from pellucid.data.layouts import match
 from pellucid.errors import UsageError, look_up
 
 NOT_STATED = "not stated"
@@ -31,8 +30,8 @@ class BenchmarkPair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Folders of a set, relative to the root of a tree."""
+class Place:
+    """Folders of a set, relative to the root of a tree; `layouts.match` pairs what is in them."""
 
     truths: str
     inputs: str | None = None
@@ -54,20 +53,17 @@ class Benchmark:
         layouts: possible layouts; the first that exists is read.
         count: number of cases.
         source: paper, and where to get it.
-        rule: pattern and replacement of `re.sub` that make a truth's name of an input's, where the
-            two are not equal. In folders LQ and GT the rule is that of `files.pairs`.
         licence: of the pictures.
     """
 
     name: str
     word: str
-    layouts: tuple[Layout, ...]
+    layouts: tuple[Place, ...]
     count: int
     source: str
-    rule: tuple[str, str] | None = None
     licence: str = NOT_STATED
 
-    def layout(self, root: str | Path) -> Layout:
+    def layout(self, root: str | Path) -> Place:
         """The first layout that exists.
 
         Raises:
@@ -96,20 +92,10 @@ class Benchmark:
                 BenchmarkPair(_name(p, truth_folder), None, p) for p in pictures(truth_folder)
             ], []
         input_folder = Path(root) / layout.inputs
-        if input_folder.parent == truth_folder.parent and layout.truths.endswith(f"/{GT}"):
-            matched, alone = files.pairs(truth_folder.parent)
-            return [BenchmarkPair(_name(p.lq, input_folder), p.lq, p.gt) for p in matched], alone
-        truths = {_name(p, truth_folder): p for p in pictures(truth_folder)}
-        found, alone = [], []
-        for path in pictures(input_folder):
-            name = _name(path, input_folder)
-            truth = truths.get(name) or truths.get(re.sub(*self.rule, name) if self.rule else name)
-            if truth is None:
-                alone.append(path)
-            else:
-                found.append(BenchmarkPair(name, path, truth))
-        asked = {pair.truth for pair in found}
-        return found, alone + [path for path in truths.values() if path not in asked]
+        found = match(input_folder, truth_folder, by_order=layout.truths.endswith(f"/{GT}"))
+        return [BenchmarkPair(_name(p.lq, input_folder), p.lq, p.gt) for p in found.pairs], (
+            found.alone
+        )
 
     def pairs(self, root: str | Path) -> list[BenchmarkPair]:
         """All cases, in the order of `match`.
@@ -140,19 +126,19 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _aioir(folder: str) -> Layout:
+def _aioir(folder: str) -> Place:
     """The tree of PromptIR, AdaIR and Perceive-IR."""
-    return Layout(f"test/{folder}/target", f"test/{folder}/input")
+    return Place(f"test/{folder}/target", f"test/{folder}/input")
 
 
-def _universal(word: str) -> Layout:
+def _universal(word: str) -> Place:
     """DA-CLIP's tree, ``datasets/universal``."""
-    return Layout(f"val/{word}/{GT}", f"val/{word}/{LQ}")
+    return Place(f"val/{word}/{GT}", f"val/{word}/{LQ}")
 
 
-def _weather(name: str) -> Layout:
+def _weather(name: str) -> Place:
     """TransWeather's tree, its folder ``data``; the name of the set in it is ours."""
-    return Layout(f"test/{name}/gt", f"test/{name}/input")
+    return Place(f"test/{name}/gt", f"test/{name}/input")
 
 
 _PROMPTIR = "links in the README of github.com/va1shn9v/PromptIR"
@@ -168,7 +154,7 @@ BENCHMARKS = {
         Benchmark(
             "CBSD68",
             "noisy",
-            (Layout("test/denoise/bsd68/target"), Layout("test/denoise/bsd68")),
+            (Place("test/denoise/bsd68/target"), Place("test/denoise/bsd68")),
             68,
             f"68 pictures of Martin et al., ICCV 2001; {_PROMPTIR}",
         ),
@@ -182,14 +168,14 @@ BENCHMARKS = {
         Benchmark(
             "Urban100",
             "noisy",
-            (Layout("test/denoise/urban100/target"),),
+            (Place("test/denoise/urban100/target"),),
             100,
             "Huang et al., Self-Exemplars, CVPR 2015",
         ),
         Benchmark(
             "Kodak24",
             "noisy",
-            (Layout("test/denoise/kodak24/target"),),
+            (Place("test/denoise/kodak24/target"),),
             24,
             "Kodak lossless true colour suite",
         ),
@@ -206,7 +192,6 @@ BENCHMARKS = {
             (_aioir("dehaze"),),
             500,
             "Li et al., RESIDE, TIP 2019; not the variant with 492 hazy pictures; " + _PROMPTIR,
-            rule=(r"_[^/]*$", ""),  # 0001_0.8_0.2 -> 0001
         ),
         Benchmark(
             "RESIDE-6k",
@@ -251,7 +236,6 @@ BENCHMARKS = {
             58,
             "Qian et al., DeRaindrop, CVPR 2018, test a; links in the README of "
             "github.com/rui1996/DeRaindrop",
-            rule=(r"_rain$", "_clean"),
         ),
         Benchmark(
             "SRD",
@@ -285,7 +269,6 @@ BENCHMARKS = {
             "Li et al., HeavyRainRemoval, CVPR 2019; its scenes im_0301 to im_0350 are in the "
             "9000 training pictures, too: leave those out of training; a copy is linked by the "
             "README of github.com/sunshangquan/Histoformer",
-            rule=(r"(im_\d+)_[^/]*$", r"\1"),  # im_0301_s80_a04 -> im_0301
         ),
     )
 }

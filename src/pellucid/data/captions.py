@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pellucid.data.files import pairs, read_pixels, types_of
+from pellucid.data.files import LQ, read_pixels
+from pellucid.data.layouts import find_sets
 from pellucid.data.table import CaptionWriter
 from pellucid.errors import PellucidError, UsageError
 
@@ -93,9 +94,10 @@ def write_captions(
     root = Path(root).resolve()
     table = Path(table).resolve() if table is not None else root / "captions.csv"
     jobs = [
-        (_name(pair.lq, table.parent), pair.gt, word)
-        for word, folder in types_of(root).items()
-        for pair in pairs(folder)[0]
+        (_name(pair.lq, table.parent), pair.gt, one.word)
+        for one in find_sets(root)
+        if one.inputs and one.inputs.name == LQ  # by which `CaptionedPairs` finds the clean ones
+        for pair in one.match().pairs
     ]
     if not jobs:
         raise UsageError(f"{root}: no pairs <type>/LQ and <type>/GT in it")

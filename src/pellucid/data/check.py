@@ -12,14 +12,11 @@ from pellucid.data.benchmarks import Benchmark
 from pellucid.data.files import (
     GT,
     LQ,
-    SET_GT,
-    SET_LQ,
     Pair,
-    pairs,
     pictures,
-    sets_of,
-    types_of,
+    trimmed,
 )
+from pellucid.data.layouts import PairSet, find_sets
 from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
 from pellucid.imaging import io
@@ -47,11 +44,13 @@ class Report:
     Attributes:
         counts: usable pairs by type; for a folder of clean pictures, {"clean pictures": n}.
         problems: in the order of the files.
+        notes: of each set, its layout and how the names agree.
     """
 
     root: Path
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -70,8 +69,8 @@ def check_folder(
     train: Sequence[str | Path] = (),
     crops: bool = False,
 ) -> Report:
-    """Open every picture of a folder: official layout, one LQ and GT, sets by others (``SET/lq``,
-    and ``SET/gt`` where there is a truth), or clean pictures alone.
+    """Open every picture of a folder: sets in the layouts of `layouts.LAYOUTS`, or clean pictures
+    alone.
 
     Args:
         root: the folder.
@@ -89,14 +88,8 @@ def check_folder(
     with ThreadPoolExecutor(threads) as pool:
         if benchmark is not None:
             clean = _check_benchmark(report, benchmark, pool)
-        elif types := types_of(root):
-            clean = [
-                p for word, folder in types.items() for p in _check_type(report, word, folder, pool)
-            ]
-        elif sets := sets_of(root):
-            clean = [
-                p for name, folder in sets.items() for p in _check_set(report, name, folder, pool)
-            ]
+        elif sets := find_sets(root):
+            clean = [path for one in sets for path in _check_set(report, one, pool)]
         else:
             clean = _check_clean(report, "clean pictures", pictures(root), pool)
             if not clean and not report.problems:
@@ -127,23 +120,21 @@ def _check_clean(
     return good
 
 
-def _check_type(report: Report, word: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
-    """Clean pictures of the usable pairs; problems go into the report."""
-    for side in (LQ, GT):
-        if not (folder / side).is_dir():
-            report.problems.append(Problem("empty", folder / side, "no such folder"))
-    matched, alone = pairs(folder)
-    if not matched and not alone:
-        report.problems.append(Problem("empty", folder, "no pictures"))
-    return _check_pairs(report, word, matched, alone, (folder / LQ, folder / GT), pool)
-
-
-def _check_set(report: Report, name: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
-    """Truths of the usable pairs, or the pictures of a set without truths."""
-    if not (folder / SET_GT).is_dir():
-        return _check_clean(report, name, pictures(folder / SET_LQ), pool)
-    sides = (folder / SET_LQ, folder / SET_GT)
-    return _check_pairs(report, name, *pairs(folder, (SET_LQ, SET_GT)), sides, pool)
+def _check_set(report: Report, one: PairSet, pool: ThreadPoolExecutor) -> list[Path]:
+    """Clean pictures of the usable pairs, or all of a set that may have one side alone."""
+    matched = one.match()
+    report.notes.append(one.note(matched))
+    # Clean pictures get noise in training; a set `lq` by others is restored without a truth.
+    noisy, blind = one.word == "noisy" and one.inputs is None, one.truths is None
+    if noisy or (blind and one.inputs and one.inputs.name != LQ):
+        return _check_clean(report, one.name, matched.alone, pool)
+    sides = one.inputs or one.folder / LQ, one.truths or one.folder / GT
+    for side in sides:
+        if not side.is_dir():
+            report.problems.append(Problem("empty", side, "no such folder"))
+    if not matched.pairs and not matched.alone:
+        report.problems.append(Problem("empty", one.folder, "no pictures"))
+    return _check_pairs(report, one.name, matched.pairs, matched.alone, sides, pool)
 
 
 def _check_benchmark(report: Report, benchmark: Benchmark, pool: ThreadPoolExecutor) -> list[Path]:
@@ -183,10 +174,11 @@ def _same_size(report: Report, pair: Pair, sizes: dict[Path, tuple[int, int]]) -
     if pair.lq not in sizes or pair.gt not in sizes:
         return False
     lq, gt = sizes[pair.lq], sizes[pair.gt]
-    if lq != gt:
+    equal = lq == gt or trimmed(gt, lq, pair.border)
+    if not equal:
         detail = f"{lq[0]}x{lq[1]}, but {pair.gt.name} is {gt[0]}x{gt[1]}"
         report.problems.append(Problem("unequal size", pair.lq, detail))
-    return lq == gt
+    return equal
 
 
 def _readable(

@@ -1,19 +1,18 @@
-"""Picture files of a folder: pairs of damaged and clean ones, types of damage."""
+"""Picture files of a folder, and pairs of damaged and clean ones; `layouts` finds them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pellucid.degradations import CLASSES
-from pellucid.errors import UsageError
+from pellucid.errors import ImageError, UsageError
 from pellucid.imaging import formats, io
 from pellucid.imaging.photo import to_integers
 
 LQ, GT = "LQ", "GT"  # damaged and clean, as the official datasets call them
-SET_LQ, SET_GT = "lq", "gt"  # the same of sets by others, where the name of a folder is no word
 
 
 @dataclass(frozen=True)
@@ -52,56 +51,21 @@ def read_pixels(path: str | Path) -> np.ndarray:
     return to_integers(io.read(path).pixels, 8)
 
 
-def types_of(root: str | Path) -> dict[str, Path]:
-    """Folders with LQ and GT in them, by type of damage: the official words first, in their order.
-
-    ``root`` holds ``<type>/{LQ,GT}``, or is itself such a pair of folders (its type is its name).
-    Empty if it is neither.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder")
-    folders = [root] if is_paired(root) else [f for f in root.iterdir() if is_paired(f)]
-    official = {word: i for i, word in enumerate(CLASSES)}
-    order = sorted(folders, key=lambda f: (official.get(f.name, len(official)), f.name))
-    return {folder.name: folder for folder in order}
-
-
-def is_paired(folder: Path) -> bool:
-    """Whether a folder holds LQ or GT (a folder with only one of them is a mistake to report)."""
-    return (folder / LQ).is_dir() or (folder / GT).is_dir()
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
+    gt = read_pixels(pair.gt)
+    lq = gt if pair.lq == pair.gt else read_pixels(pair.lq)
+    if trimmed(gt.shape[:2], lq.shape[:2], pair.border):
+        gt = gt[pair.border : -pair.border, pair.border : -pair.border]
+    if lq.shape != gt.shape:
+        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (lq, gt))
+        raise ImageError(
+            f"{pair.lq} and {pair.gt} differ in size ({sizes}); `pellucid data check` lists every "
+            "such file"
+        )
+    return lq, gt
 
 
-def sets_of(root: str | Path) -> dict[str, Path]:
-    """Folders ``SET/lq`` below a folder by name of the set, sorted; truths in ``SET/gt``, if any.
-
-    Raises:
-        UsageError: no such folder.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder")
-    return {f.name: f for f in sorted(root.iterdir()) if (f / SET_LQ).is_dir()}
-
-
-def pairs(folder: str | Path, names: tuple[str, str] = (LQ, GT)) -> tuple[list[Pair], list[Path]]:
-    """Pairs of ``folder/{LQ,GT}`` (or other names) and the files without a partner.
-
-    By name without suffix, where any name occurs on both sides. Where none does (``rain-1`` and
-    ``norain-1``) and there are as many on both, by sorted order, as in the official code.
-    """
-    sides = [Path(folder) / name for name in names]
-    lq, gt = ({_stem(p, s): p for p in pictures(s)} if s.is_dir() else {} for s in sides)
-    common = [stem for stem in lq if stem in gt]
-    if common:
-        alone = [
-            p for side, other in ((lq, gt), (gt, lq)) for s, p in side.items() if s not in other
-        ]
-        return [Pair(lq[stem], gt[stem]) for stem in common], alone
-    if len(lq) == len(gt):
-        return [Pair(a, b) for a, b in zip(lq.values(), gt.values(), strict=True)], []
-    return [], [*lq.values(), *gt.values()]
-
-
-def _stem(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+def trimmed(truth: Sequence[int], damaged: Sequence[int], border: int) -> bool:
+    """Whether a truth of a size has a border (see `Pair`) that the damaged picture lacks."""
+    return border > 0 and all(t == d + 2 * border for t, d in zip(truth, damaged, strict=True))

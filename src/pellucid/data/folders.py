@@ -1,4 +1,4 @@
-"""Datasets of pairs in the official layout ``<type>/{LQ,GT}``.
+"""Datasets of pairs in the layouts of `layouts.LAYOUTS`.
 
 `PairedFolders` has aligned crops for restoration networks, `CaptionedPairs` CLIP's input and a
 caption for the controller. Pictures are read from disk for every sample.
@@ -6,6 +6,7 @@ caption for the controller. Pictures are read from disk for every sample.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,23 +17,23 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, Pair, pairs, pictures, read_pixels, stable_name, types_of
+from pellucid.data.files import GT, LQ, Pair, read_pair, stable_name
+from pellucid.data.layouts import MIXED, PairSet, find_sets, match
 from pellucid.data.table import read_captions
-from pellucid.data.weather_sets import weather_pairs
-from pellucid.errors import ImageError, UsageError
+from pellucid.errors import UsageError
 
 UNKNOWN = float("nan")  # the severity of pairs that were not generated
 CHECK = "`pellucid data check` lists every such file"
 
 
 class PairedFolders(Dataset):
-    """Pairs of ``root/<type>/{LQ,GT}``; a sample is a function of (seed, index) and the files.
+    """Pairs of the sets in a folder; a sample is a function of (seed, index) and the files.
 
     A sample is a dict: `lq`, `gt` float32 (3, H, W) in [0, 1]; `word`, the name of the type;
     `severity`, NaN; `index`; with `view`, also `view`, float32 (3, view, view).
 
     Args:
-        root: folder of the types, or one type's folder, or one of `weather_sets.WEATHER_SETS`.
+        root: folder of the types, or one type's folder, in any of `layouts.LAYOUTS`.
         words: types to take; empty = all. The official words come first, in the official order.
         crop: side of the window in px, the same in both pictures; smaller pictures are extended by
             reflection (the official code stops). None = whole pictures, of any size.
@@ -40,6 +41,8 @@ class PairedFolders(Dataset):
         draw: "balanced": type `index % n`, any of its pairs, for training as in the official code;
             "each": every pair once, the types in turn, for validation.
         turns: mirror, turn and transpose, both pictures alike.
+        symmetries: how many of them `turns` has: 8 of the square; 4 without transposing, as in
+            Perceive-IR's official code; 2, left and right.
         ratios: a number a word of `words`: a type is drawn in proportion to its pairs times this,
             as if its list were repeated so often, in place of "balanced".
         noise: standard deviations in grey levels. A type with GT alone gets noise of one of them on
@@ -60,28 +63,33 @@ class PairedFolders(Dataset):
         seed: int = 0,
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
+        symmetries: int = 8,
         ratios: Sequence[float] = (),
         noise: Sequence[float] = (),
         keep: Callable[[str], bool] = lambda name: True,
         view: int = 0,
     ):
-        self.crop, self.seed, self.draw, self.turns, self.view = crop, seed, draw, turns, view
+        self.crop, self.seed, self.draw, self.view = crop, seed, draw, view
+        self.symmetries = symmetries if turns else 1
         self.noise = tuple(noise)
-        folders = types_of(root)
-        weather = {} if folders else weather_pairs(root)
-        found = folders or weather
-        if not found:
+        sets = find_sets(root)
+        if not sets:
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
+        self.notes: list[str] = []
+        found: dict[str, list[Pair]] = {}
+        for one in sets:
+            if words and one.word not in words and one.layout is not MIXED:
+                found.setdefault(one.word, [])
+                continue
+            for word, listed in self._listed(one).items():
+                used = [p for p in listed if keep(stable_name(p.gt, one.truths or one.folder))]
+                found.setdefault(word, []).extend(used)
         if missing := [word for word in words if word not in found]:
             raise UsageError(f"{root}: no '{missing[0]}' in it; there are: {', '.join(found)}")
         self.words = tuple(words) or tuple(found)
         if ratios and len(ratios) != len(self.words):
             raise UsageError(f"{len(ratios)} ratios for the types {', '.join(self.words)}")
-        self.pairs = {}
-        for word in self.words:
-            clean = folders[word] / GT if folders else Path(root)
-            listed = self._listed(folders[word]) if folders else weather[word]
-            self.pairs[word] = [pair for pair in listed if keep(stable_name(pair.gt, clean))]
+        self.pairs = {word: found[word] for word in self.words}
         if empty := [word for word, listed in self.pairs.items() if not listed]:
             raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {CHECK}")
         longest = max(len(listed) for listed in self.pairs.values())
@@ -114,7 +122,7 @@ class PairedFolders(Dataset):
         if self.crop is not None:
             window = random_window(gt.shape[0], gt.shape[1], self.crop, rng)
             lq, gt = (filled(p[window], self.crop, self.crop) for p in (lq, gt))
-        turn = int(rng.integers(8)) if self.turns else 0
+        turn = int(rng.integers(self.symmetries))
         lq, gt, shown = (as_tensor(turned(p, turn)) for p in (lq, gt, shown))
         if pair.lq == pair.gt:
             sigma = rng.choice(self.noise) / 255
@@ -123,12 +131,21 @@ class PairedFolders(Dataset):
         sample = {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
         return {**sample, "view": shown} if self.view else sample
 
-    def _listed(self, folder: Path) -> list[Pair]:
-        if not self.noise or (folder / LQ).is_dir():
-            return pairs(folder)[0]
-        if self.view:
-            raise UsageError(f"{folder}: noise is made in the crop, so there is no view of it")
-        return [Pair(path, path) for path in pictures(folder / GT)]
+    def _listed(self, one: PairSet) -> dict[str, list[Pair]]:
+        """Pairs of a set by word, without those of its test, and a note of how they were found."""
+        matched = one.match()
+        self.notes.append(one.note(matched))
+        if self.noise and one.inputs is None:
+            if self.view:
+                raise UsageError(
+                    f"{one.folder}: noise is made in the crop, so there is no view of it"
+                )
+            return {one.word: [Pair(path, path) for path in matched.alone]}
+        test = one.layout.test
+        kept = [p for p in matched.pairs if not test or not re.match(test, p.lq.stem)]
+        if out := len(matched.pairs) - len(kept):
+            self.notes.append(f"{one.name}: {out} of them are in its test set and are left out")
+        return one.by_word(kept)
 
 
 class CaptionedPairs(Dataset):
@@ -164,7 +181,8 @@ class CaptionedPairs(Dataset):
             lq = table.parent / path
             folder = next((above.parent for above in lq.parents if above.name == LQ), lq.parent)
             if folder not in partners:
-                partners[folder] = {pair.lq: pair for pair in pairs(folder)[0]}
+                found = match(folder / LQ, folder / GT, by_order=True)
+                partners[folder] = {pair.lq: pair for pair in found.pairs}
             if lq not in partners[folder]:
                 raise UsageError(f"{table}: {path} is not one of a pair in {folder}; {CHECK}")
             self.rows.append((partners[folder][lq], caption, word))
@@ -183,19 +201,6 @@ class CaptionedPairs(Dataset):
         lq, gt = (as_tensor(view(picture, box, self.size)) for picture in (lq, gt))
         sample = {"lq": lq, "gt": gt, "caption": caption, "word": word}
         return sample | {"severity": UNKNOWN, "index": index}
-
-
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
-    gt = read_pixels(pair.gt)
-    lq = gt if pair.lq == pair.gt else read_pixels(pair.lq)
-    border = pair.border
-    if border and gt.shape == (lq.shape[0] + 2 * border, lq.shape[1] + 2 * border, 3):
-        gt = gt[border:-border, border:-border]
-    if lq.shape != gt.shape:
-        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (lq, gt))
-        raise ImageError(f"{pair.lq} and {pair.gt} differ in size ({sizes}); {CHECK}")
-    return lq, gt
 
 
 def resized_crop_box(

@@ -24,7 +24,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, pairs, pictures, read_pixels, stable_name, types_of
+from pellucid.data.files import GT, LQ, read_pixels, stable_name
+from pellucid.data.layouts import find_sets
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging import io
 from pellucid.imaging.photo import Photo
@@ -32,11 +33,35 @@ from pellucid.imaging.photo import Photo
 MANIFEST, ABOUT = "manifest.jsonl", "triplets.json"
 LEVELS = ("low", "medium", "high")
 UNKNOWN = float("nan")  # the severity
+OFFICIAL_ROOT = "data/AiOIR"  # of the data, in the official options file
+OFFICIAL_TASKS = {  # names in the official code, and folders that tell its folds
+    "noisy": ("denoise", "Denoise/gt"),
+    "hazy": ("dehaze", "Dehaze/input"),
+    "rainy": ("derain", "Derain/input"),
+    "motion-blurry": ("deblur", "Deblur/input"),
+    "low-light": ("lowlight", "Enhance/input"),
+}
 
 
 def fold_of(identity: str) -> int:
     """Fold 0 or 1 of a name: "task|path" in the official code, `stable_name` here."""
     return int.from_bytes(hashlib.sha1(identity.encode()).digest()[:8], "big") % 2
+
+
+def official_identity(word: str, name: str) -> str:
+    """What the official code hashes for the fold of a picture of its own data: "task|path".
+
+    `name` is the file's path below the folder of the damaged pictures (of the clean ones for
+    noise), with suffix. The path is that of its options file, wherever the data lies here; whether
+    the authors' own data lay there is not known.
+
+    Raises:
+        UsageError: the official code has no such task.
+    """
+    if word not in OFFICIAL_TASKS:
+        raise UsageError(f"--legacy-folds: the official code knows no {word!r} pictures")
+    task, folder = OFFICIAL_TASKS[word]
+    return f"{task}|{OFFICIAL_ROOT}/train/{folder}/{name}"
 
 
 def held_out(identity: str, share: float) -> bool:
@@ -62,7 +87,7 @@ def render(
             and a function. The first renders fold 0, so it was trained on fold 1.
         noise: standard deviations in grey levels. A type without LQ gets noise of one of them, in
             turn over its sorted files; the noisy pictures, 8 bit, are written, too.
-        legacy: tell folds by "type|absolute path", for medium networks of the authors.
+        legacy: tell folds by `official_identity`, for medium networks of the authors.
         progress: called with the share that is done, in [0, 1].
 
     Returns:
@@ -74,22 +99,26 @@ def render(
     """
     root, out = Path(root).resolve(), Path(out)
     jobs = []
-    for task, folder in types_of(root).items():
-        if (folder / LQ).is_dir():
-            found = [(pair.lq, pair.gt, 0.0) for pair in pairs(folder)[0]]
-        else:
-            clean = pictures(folder / GT) if noise else []
-            found = [(None, path, noise[i % len(noise)]) for i, path in enumerate(clean)]
-        jobs += [(task, stable_name(job[1], folder / GT), *job) for job in found]
+    for one in find_sets(root):
+        matched = one.match()
+        found: list[tuple[Path | None, Path, float]]
+        found = [(pair.lq, pair.gt, 0.0) for pair in matched.pairs]
+        if one.inputs is None and noise:
+            found = [(None, path, noise[i % len(noise)]) for i, path in enumerate(matched.alone)]
+        clean = one.truths or one.folder
+        for low, high, sigma in found:
+            name = identity = stable_name(high, clean)
+            if legacy:
+                below = (low or high).relative_to(one.inputs or clean).as_posix()
+                identity = official_identity(one.word, below)
+            jobs.append((one.word, name, identity, low, high, sigma))
     if not jobs:
         raise UsageError(f"{root}: no pairs <type>/{LQ} and <type>/{GT} in it")
-    about = {"rendered_by": [name for name, _ in restorers], "legacy": legacy}
+    about = {"rendered_by": [name for name, _ in restorers], "legacy": legacy and OFFICIAL_ROOT}
     known = {row["medium"] for row in _begin(out, about)}
     with open(out / MANIFEST, "a", encoding="utf-8") as manifest:
-        for done, (task, name, low, high, sigma) in enumerate(jobs, 1):
-            fold = None
-            if len(restorers) == 2:
-                fold = fold_of(f"{task}|{low or high}" if legacy else name)
+        for done, (task, name, identity, low, high, sigma) in enumerate(jobs, 1):
+            fold = fold_of(identity) if len(restorers) == 2 else None
             # A clean picture may be that of several damaged ones, whose names then differ.
             own = name if low is None or low.stem == high.stem else f"{name}-{low.stem}"
             made = low is None
@@ -150,7 +179,7 @@ def _read_text(path: Path) -> str:
 def verify(folder: str | Path) -> list[str]:
     """Problems of a folder of triplets: opens every picture and recomputes every fold.
 
-    Folds by absolute paths (`legacy`) are not told again, since the data may have been moved.
+    Folds of the official code (`legacy`) are not told again.
     """
     folder, problems, seen = Path(folder), [], set()
     about = _read_json(_read_text(folder / ABOUT), str(folder / ABOUT))
@@ -185,6 +214,7 @@ class Triplets(Dataset):
         seed: another seed gives other samples throughout.
         draw: "balanced": task `index % n`, any triplet of it; "each": every triplet once.
         turns: mirror, turn and transpose, the three alike.
+        symmetries: see `PairedFolders`.
         keep: says of a clean picture's `stable_name` whether it takes part.
         words: the tasks that take part; empty = all.
 
@@ -199,11 +229,12 @@ class Triplets(Dataset):
         seed: int = 0,
         draw: Literal["balanced", "each"] = "balanced",
         turns: bool = True,
+        symmetries: int = 8,
         keep: Callable[[str], bool] = lambda name: True,
         words: Sequence[str] = (),
     ):
         self.folder, self.crop, self.seed, self.draw = Path(folder), crop, seed, draw
-        self.turns = turns
+        self.symmetries = symmetries if turns else 1
         rows = [row for row in read_manifest(folder) if keep(row["name"])]
         tasks = dict.fromkeys(row["task"] for row in rows)
         if words:
@@ -230,7 +261,7 @@ class Triplets(Dataset):
         if self.crop is not None:
             window = random_window(three[-1].shape[0], three[-1].shape[1], self.crop, rng)
             three = [filled(p[window], self.crop, self.crop) for p in three]
-        turn = int(rng.integers(8)) if self.turns else 0
+        turn = int(rng.integers(self.symmetries))
         low, medium, high = (as_tensor(turned(p, turn)) for p in three)
         sample = {"lq": low, "medium": medium, "gt": high, "word": row["task"]}
         return sample | {"severity": UNKNOWN, "index": index}

@@ -23,7 +23,7 @@ from pellucid.data.crops import BLOCK, as_tensor, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLEAN
 from pellucid.degradations.camera import photograph
-from pellucid.degradations.compose import PHYSICAL_ORDER
+from pellucid.degradations.table import PHYSICAL_ORDER
 from pellucid.errors import UsageError
 
 SHARD = 512  # windows a file

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compose import CLEAN, PHYSICAL_ORDER
 from .fields import levels
-from .forms import FORMS
 from .nuisance import black_and_white, vary_file, vary_scene
 from .old_photo import old_photo
+from .table import CLEAN, FORMS, PHYSICAL_ORDER
 
 WEIGHTS: dict[str, float] = dict.fromkeys(PHYSICAL_ORDER, 1.0)
 OLD = ("noisy", "uncompleted")  # the words of an old photograph

@@ -1,32 +1,38 @@
-"""Several degradations on one image, in the order in which light, lens, sensor and file would cause
-them."""
+"""Degradations by their official words: one on an image, or several in the order in which light,
+lens, sensor and file would cause them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-CLEAN = "clean"
-# scene -> air -> lens -> exposure -> sensor -> file -> damage to the picture
-PHYSICAL_ORDER: tuple[str, ...] = (
-    "shadowed",
-    "hazy",
-    "rainy",
-    "snowy",
-    "raindrop",
-    "motion-blurry",
-    "low-light",
-    "noisy",
-    "jpeg-compressed",
-    "uncompleted",
-)
+from pellucid.errors import UsageError
+
+from .table import CLASSES, CLEAN, PHYSICAL_ORDER, TABLE
+
+
+def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Degrade ``(H, W, 3)`` float32 RGB in [0, 1]; the result has the same shape, type and range.
+
+    Raises ``ValueError`` for an unknown word or a severity outside [0, 1], and ``UsageError`` for
+    an array of another type. ``clean`` returns the image as it is.
+    """
+    if not (isinstance(image, np.ndarray) and image.dtype == np.float32 and image.ndim == 3):
+        given = getattr(image, "dtype", type(image).__name__)
+        raise UsageError(f"the image must be a float32 array (H, W, 3) in [0, 1], not {given}")
+    if not 0 <= severity <= 1:
+        raise ValueError(f"severity {severity} is outside [0, 1]")
+    if word == CLEAN:
+        return image
+    if word not in TABLE:
+        raise ValueError(f"unknown degradation '{word}'; known: {', '.join(CLASSES)}")
+    made = TABLE[word].degrade(image, severity, rng)
+    return (made[0] if TABLE[word].maps else made).astype(np.float32, copy=False)
 
 
 def chain(
     image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
 ) -> np.ndarray:
     """Apply ``(word, severity)`` steps one after the other, in the order given."""
-    from . import degrade
-
     for word, severity in steps:
         image = degrade(image, word, severity, rng)
     return image
@@ -52,3 +58,19 @@ def sample(
         chosen = sorted((words[int(i)] for i in pair), key=PHYSICAL_ORDER.index)
         return [(word, float(rng.uniform(0.02, 0.7))) for word in chosen]
     return [(words[int(rng.integers(len(words)))], float(rng.uniform(0.02, 1.0)))]
+
+
+def weather(
+    image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply ``(word, severity)`` steps of ``WEATHER`` as ``chain`` does; also say where they are.
+
+    The map ``(H, W)`` in [0, 1] is the share of the light that the weather put in the scene's place
+    (z of snow, M of drops, 1 - t of haze) or, for streaks, added to it; of several steps what none
+    of them left alone.
+    """
+    alone = np.ones(image.shape[:2], np.float32)
+    for word, severity in steps:
+        image, where = TABLE[word].degrade(image, severity, rng)
+        alone *= 1 - where
+    return image.astype(np.float32, copy=False), 1 - alone

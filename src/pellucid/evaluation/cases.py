@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid.data.files import read_pixels
+from pellucid.data.files import read_pixels, trimmed
 from pellucid.errors import ImageError
 from pellucid.evaluation.noise import Noisy
 
@@ -26,6 +26,7 @@ class Case:
         mask: file that is white where the picture has holes; None if there is none.
         noise: damages the (cropped) truth.
         crop: both are cut to multiples of this around their centres; 1 keeps all.
+        border: px that the truth may have more at every side, see `data.files.Pair`.
     """
 
     column: str
@@ -37,6 +38,7 @@ class Case:
     mask: Path | None = None
     noise: Noisy | None = None
     crop: int = 1
+    border: int = 0
 
     def load(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
@@ -44,10 +46,14 @@ class Case:
         Raises:
             ImageError: a file cannot be read, or the two differ in size.
         """
-        truth = None if self.truth is None else cropped(read_pixels(self.truth), self.crop)
+        truth = None if self.truth is None else read_pixels(self.truth)
         if self.input is not None:
-            damaged = cropped(read_pixels(self.input), self.crop)
-        else:
+            damaged = read_pixels(self.input)
+            if truth is not None and trimmed(truth.shape[:2], damaged.shape[:2], self.border):
+                truth = truth[self.border : -self.border, self.border : -self.border]
+            damaged = cropped(damaged, self.crop)
+        truth = None if truth is None else cropped(truth, self.crop)
+        if self.input is None:
             assert truth is not None and self.noise is not None
             damaged = self.noise(truth)
         if truth is not None and damaged.shape != truth.shape:

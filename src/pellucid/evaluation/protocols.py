@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from pellucid.data.benchmarks import BENCHMARKS, Benchmark
-from pellucid.data.files import GT, LQ, pairs, read_pixels, types_of
+from pellucid.data.files import GT, LQ, read_pixels
+from pellucid.data.layouts import find_sets
 from pellucid.degradations import CLEAN
 from pellucid.errors import UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
@@ -22,6 +23,7 @@ from pellucid.evaluation.metrics import MetricSettings
 from pellucid.evaluation.noise import Noisy, NumpyNoise, ProtocolNoise, TorchNoise
 from pellucid.evaluation.sets import set_cases
 
+NATIVE = "native"  # own pairs
 SETS = "sets"  # the protocol with reports of its own: `folder_scores`
 
 
@@ -93,8 +95,13 @@ class Protocol:
             listed = list(self.listing(Path(root)))
             chosen = _matching({case.column: None for case in listed}, patterns)
             return [case for case in listed if case.column in chosen]
-        chosen = _matching([column.name for column in self.columns], patterns)
+        chosen = {column.name for column in self.chosen(patterns)}
         return [case for case in self._of_columns(Path(root), chosen) if case.column in chosen]
+
+    def chosen(self, patterns: Sequence[str] = ()) -> list[Column]:
+        """The columns of these names or patterns, all if there are none; errors as in `cases`."""
+        names = _matching([column.name for column in self.columns], patterns)
+        return [column for column in self.columns if column.name in names]
 
     def _of_columns(self, root: Path, chosen: set[str]) -> Iterator[Case]:
         """Cases of the chosen columns, and of all noisy ones if there is one of them: they draw
@@ -138,18 +145,27 @@ def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:
 
 
 def _folder_cases(root: Path) -> Iterator[Case]:
-    """Cases of ``<type>/{LQ,GT}``, or of one LQ and GT; a column a type."""
-    found = types_of(root)
+    """Cases of the sets of a folder, a column a set; of Allweather, a column a weather."""
+    sets = find_sets(root)
+    found = [one for one in sets if one.inputs or one.word != "noisy"]  # those have no damaged ones
     if not found:
-        raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT}, nor {LQ} and {GT}")
-    for column, folder in found.items():
-        matched, alone = pairs(folder)
-        if alone or not matched:
-            what = f"{alone[0]} has no partner" if alone else f"{folder}: no pairs in it"
+        raise UsageError(
+            f"{root}: no folders <type>/{LQ} and <type>/{GT}, nor {LQ} and {GT}, nor others of "
+            "docs/protocols.md"
+        )
+    for one in found:
+        matched = one.match()
+        if matched.alone or not matched.pairs:
+            alone = matched.alone
+            what = f"{alone[0]} has no partner" if alone else f"{one.folder}: no pairs in it"
             raise UsageError(f"{what}; `pellucid data check {root}` lists all that is wrong")
-        for index, pair in enumerate(matched):
-            name = pair.lq.relative_to(folder / LQ).with_suffix("").as_posix()
-            yield Case(column, name, index, pair.gt, pair.lq)
+        assert one.inputs is not None  # there are pairs
+        split = one.by_word(matched.pairs)
+        for word, pairs in split.items():
+            for index, pair in enumerate(pairs):
+                name = pair.lq.relative_to(one.inputs).with_suffix("").as_posix()
+                column = one.name if len(split) == 1 else word
+                yield Case(column, name, index, pair.gt, pair.lq, border=pair.border)
 
 
 def _columns(*names: str) -> tuple[Column, ...]:
@@ -193,8 +209,8 @@ PROTOCOLS = {
             listing=partial(bench_cases, eight_bit=False),
         ),
         Protocol(
-            "native",
-            "any <type>/{LQ,GT} or {LQ,GT} folder: whole pictures, 8 bit, RGB and Y",
+            NATIVE,
+            "pairs in any published layout: whole pictures, 8 bit, RGB and Y",
             (),
             (_FILE_RGB, _FILE_Y),
             "ours",

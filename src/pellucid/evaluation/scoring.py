@@ -59,6 +59,7 @@ class ModelSource:
             "weights": restorer.fingerprint(),
             "device": str(restorer.device),
             "dtype": str(restorer.dtype).removeprefix("torch."),
+            "guard": restorer.guard,
             **self.options,
         }
 

@@ -6,8 +6,8 @@ that says so:
 
 1. its ``words``, a list, in the folder's ``manifest.json``: ``{"SET": [{"name": "000.png", "words":
    ["rainy"], ...}, ...]}``;
-2. its ``kind``, a text, there, if it begins with a name of `KINDS`;
-3. the name of the set, if it begins with a name of `KINDS`.
+2. its ``kind``, a text, there, if it begins with a name of `layouts.KINDS`;
+3. the name of the set, if it begins with a name of `layouts.KINDS`.
 
 Otherwise the words are not known (mixed damage, old photographs): the picture is restored, and
 counts in no score of the naming.
@@ -20,26 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pellucid.data.files import SET_GT, SET_LQ, pairs, pictures, sets_of
-from pellucid.degradations import CLASSES, CLEAN
+from pellucid.data.files import pictures
+from pellucid.data.layouts import PairSet, find_sets, kind_of
+from pellucid.degradations import CLASSES
 from pellucid.errors import UsageError
 from pellucid.evaluation.cases import Case
 
 MASK = "mask"
-KINDS = {  # beginnings of names, the longest that fits counts
-    **{word: word for word in CLASSES},
-    **dict.fromkeys(("blur", "deblur", "defocus", "motion"), "motion-blurry"),
-    **dict.fromkeys(("dehaze", "fog", "haze"), "hazy"),
-    **dict.fromkeys(("jpeg",), "jpeg-compressed"),
-    **dict.fromkeys(("enhance", "lol", "low"), "low-light"),
-    **dict.fromkeys(("denoise", "impulse", "noise"), "noisy"),
-    **dict.fromkeys(("deraindrop", "drop", "waterspatter"), "raindrop"),
-    **dict.fromkeys(("derain", "rain"), "rainy"),
-    **dict.fromkeys(("shadow",), "shadowed"),
-    **dict.fromkeys(("desnow", "snow"), "snowy"),
-    **dict.fromkeys(("hole", "inpaint"), "uncompleted"),
-    **dict.fromkeys(("noharm", "undamaged"), CLEAN),
-}
 
 
 def set_cases(root: Path) -> Iterator[Case]:
@@ -48,32 +35,29 @@ def set_cases(root: Path) -> Iterator[Case]:
     Raises:
         UsageError: no set is there, a picture lacks its truth, or ``manifest.json`` is wrong.
     """
-    folders = sets_of(root)
-    if not folders:
-        raise UsageError(f"{root}: no folders SET/{SET_LQ} (and SET/{SET_GT}) in it")
+    sets = {one.name: one for one in find_sets(root) if one.inputs}
+    if not sets:
+        raise UsageError(f"{root}: no folders SET/lq (and SET/gt) in it")
     manifest = _manifest(root / "manifest.json")
-    for column, folder in folders.items():
+    for column, one in sorted(sets.items()):
+        folder = one.folder
         entries = manifest.get(column, {})
         masks = {m.stem: m for m in pictures(folder / MASK)} if (folder / MASK).is_dir() else {}
-        for index, (path, truth) in enumerate(_pictures(folder)):
+        for index, (path, truth) in enumerate(_pictures(one)):
             words = _words(column, entries.get(path.name, {}), path)
             mask = masks.get(path.stem)
             yield Case(column, path.stem, index, truth, path, words, mask)
 
 
-def kind_of(name: str) -> str | None:
-    """The word of a set's name or of a kind; None if no beginning of `KINDS` fits."""
-    name = name.lower().replace("_", "-").replace(" ", "-")
-    return KINDS.get(max((k for k in KINDS if name.startswith(k)), key=len, default=""))
-
-
-def _pictures(folder: Path) -> list[tuple[Path, Path | None]]:
-    if not (folder / SET_GT).is_dir():
-        return [(path, None) for path in pictures(folder / SET_LQ)]
-    matched, alone = pairs(folder, (SET_LQ, SET_GT))
-    if alone:
-        raise UsageError(f"{alone[0]}: there is no other picture of this name in {folder}")
-    return [(pair.lq, pair.gt) for pair in matched]
+def _pictures(one: PairSet) -> list[tuple[Path, Path | None]]:
+    matched = one.match()
+    if one.truths is None:
+        return [(path, None) for path in matched.alone]
+    if matched.alone:
+        raise UsageError(
+            f"{matched.alone[0]}: there is no other picture of this name in {one.folder}"
+        )
+    return [(pair.lq, pair.gt) for pair in matched.pairs]
 
 
 def _manifest(path: Path) -> dict[str, dict[str, Any]]:

@@ -33,8 +33,6 @@ class Guidance:
     """Of every known word, most probable first; they sum to 1."""
     semantics: Tensor | None = None
     """Vectors of the network's own image tower, (B, L, D), L layers, shallow first."""
-    places: Tensor | None = None
-    """Last feature map of CLIP RN50, (B, P, D), its P places row by row."""
     told: bool = False
     """Whether a person named `words`."""
 

@@ -96,16 +96,16 @@ class GuidedCondition(NamedTuple):
 class GuidedResUNetConfig(ResUNetConfig):
     """Sizes of a `GuidedResUNet`."""
 
-    semantic_dim: int = 192
-    degradation_dim: int = 64
+    semantic_dim: int = 192  # length of the image tower's vectors
+    degradation_dim: int = 64  # length of the encoded degradation
 
 
 @dataclass(frozen=True)
 class GuidedNAFNetConfig(NAFNetConfig):
     """Sizes of a `GuidedNAFNet`."""
 
-    semantic_dim: int = 192
-    degradation_dim: int = 64
+    semantic_dim: int = 192  # length of the image tower's vectors
+    degradation_dim: int = 64  # length of the encoded degradation
 
 
 class _Guided(RestorationNetwork):

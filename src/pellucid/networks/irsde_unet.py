@@ -44,8 +44,8 @@ from pellucid.networks.layers import children, pad_to_multiple, sinusoidal
 class UNetConfig:
     """Sizes of a `ConditionalUNet`. Level i has nf * ch_mult[i] channels, the stem nf."""
 
-    nf: int = 64
-    ch_mult: tuple[int, ...] = (1, 2, 4, 8)
+    nf: int = 64  # channels of the stem
+    ch_mult: tuple[int, ...] = (1, 2, 4, 8)  # channels of each level, in nf
     context_dim: int = 512  # length of the DA-CLIP embeddings
     use_degradation_context: bool = True  # prompt module
     use_image_context: bool = True  # cross-attention to the content embedding

@@ -33,13 +33,13 @@ class NAFNetConfig:
     """Sizes of a `NAFNet`; the defaults are those of the official GoPro network of width 32."""
 
     width: int = 32  # channels at full resolution, doubled at each level
-    encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)
-    middle_blocks: int = 1
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # blocks of each level
+    middle_blocks: int = 1  # blocks of the bottleneck
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # deepest level first
     context_dim: int = 512  # length of the DA-CLIP embeddings
     embed_dim: int = 128  # length of the prompt
-    use_degradation_context: bool = True
-    use_image_context: bool = True
+    use_degradation_context: bool = True  # prompt from the degradation embedding
+    use_image_context: bool = True  # cross-attention to the content embedding
 
 
 class NAFNetCondition(NamedTuple):

@@ -45,13 +45,13 @@ from pellucid.networks.restormer import (
 class PerceiveIRConfig:
     """Sizes of a `PerceiveIR`; level `i` has `dim * 2**i` channels at 1 / 2^i of the resolution."""
 
-    dim: int = 48
+    dim: int = 48  # channels at full resolution
     blocks: tuple[int, ...] = (4, 6, 6, 8)  # of the encoder, last the deepest; decoders mirror it
-    heads: tuple[int, ...] = (1, 2, 4, 8)
+    heads: tuple[int, ...] = (1, 2, 4, 8)  # of the attention, each level
     refinement: int = 4  # blocks after the decoder
     expansion: float = 2.66  # of the feed-forward layers
     semantic_dim: int = 768  # length of DINOv2's vectors
-    degradation_dim: int = 128
+    degradation_dim: int = 128  # length of the encoded degradation
 
 
 class PerceiveCondition(NamedTuple):

@@ -21,16 +21,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Sizes of the prior; `grid_dim` is another reading of the abstract."""
+    """Sizes of the prior."""
 
     sample_dim: int = 1024  # length of the encoder's embedding; 0 = no sample token
     tokens: int = 48  # learned ones; 0 = the sample token alone
     width: int = 256  # of a token
-    grid_dim: int = 0  # channels of the encoder's last map, whose places become tokens; 0 = none
 
 
 class WeatherPrior(nn.Module):
-    """The tokens of a picture: `prior(sample, grid)` -> (B, N, width).
+    """The tokens of a picture: `prior(sample)` -> (B, N, width).
 
     With z the embedding and P the learned tokens: [MLP(LN(z)); P], each with the embedding of its
     type.
@@ -55,18 +54,13 @@ class WeatherPrior(nn.Module):
         if config.tokens:
             self.learned = nn.Parameter(0.02 * torch.randn(config.tokens, width))
         self.types = nn.Parameter(0.02 * torch.randn(2, width))  # sample, learned
-        if config.grid_dim:
-            self.grid = nn.Sequential(
-                nn.LayerNorm(config.grid_dim), nn.Linear(config.grid_dim, width)
-            )
 
-    def forward(self, sample: Tensor | None = None, grid: Tensor | None = None) -> Tensor:
+    def forward(self, sample: Tensor | None = None) -> Tensor:
         """Make the tokens of pictures.
 
         Args:
             sample: embeddings (B, sample_dim) of whole pictures, not normalised. None counts as
                 zeros; ignored where the config has no sample.
-            grid: the encoder's last map (B, places, grid_dim); with `grid_dim` it must be given.
         """
         config, parts, batch = self.config, [], 1
         if config.sample_dim:
@@ -76,13 +70,7 @@ class WeatherPrior(nn.Module):
             batch = len(sample)
         if config.tokens:
             parts.append((self.learned + self.types[1]).expand(batch, -1, -1))
-        tokens = torch.cat(parts, dim=1)
-        if config.grid_dim:
-            if grid is None:
-                raise ValueError("this prior reads the encoder's last map, too; none was given")
-            places = self.grid(grid)
-            tokens = torch.cat([tokens.expand(len(places), -1, -1), places], dim=1)
-        return tokens
+        return torch.cat(parts, dim=1)
 
 
 class PriorAttention(nn.Module):

@@ -36,9 +36,9 @@ IDENTITY = nn.Identity()
 class RestormerMediumConfig:
     """Sizes of a `RestormerMedium`; level `i` has `dim * 2**i` channels, at 1 / 2^i of the size."""
 
-    dim: int = 48
+    dim: int = 48  # channels at full resolution
     blocks: tuple[int, ...] = (4, 6, 6, 8)  # of the encoder, last the deepest; decoders mirror it
-    heads: tuple[int, ...] = (1, 2, 4, 8)
+    heads: tuple[int, ...] = (1, 2, 4, 8)  # of the attention, each level
     refinement: int = 4  # blocks after the decoder
     expansion: float = 2.66  # of the feed-forward layers
 

@@ -49,15 +49,15 @@ class WeatherConfig:
     `words`: how many words of damage modulate the blocks (of the residual host).
     """
 
-    host: Literal["naf", "residual"] = "naf"
+    host: Literal["naf", "residual"] = "naf"  # blocks of NAFNet, or residual ones as in ResUNet
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)  # the last one is the bottleneck's
-    encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)
-    middle_blocks: int = 4
+    encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)  # blocks of each level
+    middle_blocks: int = 4  # blocks of the bottleneck
     decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # same order as the encoder: level 0 first
-    sar: Literal["add", "decoder", "none"] = "add"
+    sar: Literal["add", "decoder", "none"] = "add"  # where residuals are added; none: a plain U-Net
     prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
-    context_dim: int = 0
-    words: int = 0
+    context_dim: int = 0  # length of DA-CLIP's embedding of the damage; 0 = CLIP's of the picture
+    words: int = 0  # words of damage that modulate the blocks (of the residual host)
 
     def __post_init__(self) -> None:
         if self.words and not (self.context_dim and self.host == "residual"):
@@ -184,8 +184,6 @@ class WeatherUNet(RestorationNetwork):
         prior, found = config.prior, set()
         if prior is not None or config.words:
             found.add("degradation" if config.context_dim else "semantics")
-        if prior is not None and prior.grid_dim:
-            found.add("places")
         return frozenset(found)
 
     def condition(self, image: Tensor, guidance: Guidance) -> WeatherCondition:
@@ -200,7 +198,7 @@ class WeatherUNet(RestorationNetwork):
             sample = None if guidance.semantics is None else guidance.semantics[:, -1]
         tokens = words = None
         if self.config.prior is not None:
-            tokens = self.prior(sample, guidance.places)
+            tokens = self.prior(sample)
         if self.config.words:
             if sample is None:
                 sample = self.words.new_zeros(1, self.config.context_dim)

@@ -231,10 +231,28 @@ def lite_detail() -> TrainConfig:
         data=replace(WINDOWS, root="data/windows/detail"),
         optimizer=replace(first.optimizer, lr=1.2e-3, adamw_lr=8e-4, lr_min=0.0, warmup=100),
         ema=EMAConfig(decay=0.998),
-        steps=12_000,
+        steps=9_500,
         batch_size=16,
         init_from="runs/lite-stage1/weights.safetensors",
         output="runs/lite-detail",
+    )
+
+
+def lite_overlay() -> TrainConfig:
+    """A specialist for what lies over a picture: rain, snow, drops and holes; from `lite`.
+
+    Data: `pellucid data windows --words rainy snowy raindrop uncompleted`.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_overlay",
+        task=replace(third.task, always_told=()),
+        data=replace(WINDOWS, root="data/windows/overlay"),
+        optimizer=replace(third.optimizer, lr=6e-4, adamw_lr=4.5e-4),
+        steps=2_400,
+        init_from="runs/lite-stage3/weights.safetensors",
+        output="runs/lite-overlay",
     )
 
 

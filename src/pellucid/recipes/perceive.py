@@ -8,8 +8,10 @@ Where each value comes from:
 * [ours] our choice, because the value is not published or the official one has a known fault.
 
 What the paper itself says of crops, batches and steps is not known to us. `batch_size` is a
-process's. The data: folders TYPE/LQ and TYPE/GT; `noisy` has clean pictures alone. Validation is on
-held-out training pictures [ours]: the official code chooses checkpoints on crops of the test sets.
+process's. The data: the official tree, `data.root` its `train`, or folders TYPE/LQ and TYPE/GT;
+`noisy` has clean pictures alone. Those smaller than the crop are reflected [ours]; [code] enlarges
+them. Validation is on held-out training pictures [ours]: the official code chooses checkpoints on
+crops of the test sets.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ FIVE = (*THREE, "motion-blurry", "low-light")
 LITE_TASKS = (*THREE, "low-light")  # small networks hardly deblur: mediocre and terrible look alike
 SIGMAS = (15.0, 25.0, 50.0)
 # Its comments give other repetitions as the paper's: noise 3, haze 1, rain 120, blur 5, dark 200.
-ADAMW = OptimizerConfig(lr=2e-4, lr_min=1e-6, betas=(0.9, 0.999), weight_decay=1e-4)
+ADAMW = OptimizerConfig(  # [code], weight decay on all parameters, too
+    lr=2e-4, lr_min=1e-6, betas=(0.9, 0.999), weight_decay=1e-4, decay_all=True
+)
 NO_AVERAGE = EMAConfig(decay=0)
 
 
@@ -51,6 +55,7 @@ def perceive_medium() -> TrainConfig:
             words=FIVE,
             ratios=(3, 1, 120, 50, 40),  # [code]
             noise=SIGMAS,  # [code] one sigma for each picture; [ours] drawn anew each time
+            symmetries=4,  # [code]
             fold=0,
         ),
         optimizer=replace(ADAMW, weight_decay=0.01),  # [code], PyTorch's default
@@ -68,7 +73,8 @@ def perceive_prompts() -> TrainConfig:
     return TrainConfig(
         recipe="perceive_prompts",
         task=PromptsOptions(),  # [code] OpenAI's ViT-B/32: give the file with --task.clip
-        data=DataConfig(kind="triplets", crop=224, held_out=0.05),  # crop [code], rest [ours]
+        # crop and symmetries [code], rest [ours]
+        data=DataConfig(kind="triplets", crop=224, symmetries=2, held_out=0.05),
         optimizer=replace(ADAMW, lr=4e-5, weight_decay=0.01),  # [code]
         ema=NO_AVERAGE,  # [code]
         steps=100_000,  # [code]
@@ -106,6 +112,7 @@ def perceive_3task() -> TrainConfig:
             words=THREE,
             ratios=(12, 1, 360),  # [code]
             noise=SIGMAS,  # [code]
+            symmetries=4,  # [code]
             positives=True,  # [code]
             held_out=0.01,  # [ours]
         ),

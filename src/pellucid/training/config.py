@@ -24,11 +24,14 @@ class OptimizerConfig:
     """AdamW or Muon, with a schedule that moves every step.
 
     Muon trains the inner kernels; AdamW trains the rest, at `adamw_lr`, on the same schedule.
-    Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`.
+    Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`, unless
+    `decay_all` is set.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
+    """AdamW for all, or Muon for the inner kernels."""
     lr: float = 3e-4
+    """Peak learning rate."""
     adamw_lr: float = 1e-3
     """With Muon: peak rate of stem, head, biases and matrices of vectors, which AdamW trains."""
     lr_min: float = 1e-6
@@ -38,8 +41,13 @@ class OptimizerConfig:
     warmup: int = 0
     """Steps of linear warm-up from lr / warmup to lr."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of the running means of the gradient and of its square."""
     eps: float = 1e-8
+    """Added to the root of the mean square, against division by zero."""
     weight_decay: float = 0.0
+    """Weight decay, times the learning rate at each step."""
+    decay_all: bool = False
+    """Weight decay also for biases, norms and other vectors, as plain AdamW."""
     clip_norm: float = 0.0
     """Largest gradient norm; 0 = no clipping."""
 
@@ -55,8 +63,11 @@ class EMAConfig:
     decay: float = 0.999
     """0 = no average: validation and export use the trained weights."""
     every: int = 1
+    """Steps between two updates of the average."""
     after: int = 0
+    """Steps during which the average is a plain copy."""
     power: float = 2 / 3
+    """How fast `d` nears `decay`: larger is faster."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,23 @@ class DataConfig:
     root: str = ""
     """Folder of the training data."""
     validation: str = ""
-    """Folder of held-out data of the same kind; empty = no validation."""
-    kind: Literal["generated", "windows", "wild", "pairs", "captions", "triplets"] = "generated"
+    """Folder of held-out data of the same kind (shards: of `pairs`, `captions`); empty = none."""
+    kind: Literal[
+        "generated",
+        "windows",
+        "wild",
+        "pairs",
+        "captions",
+        "triplets",
+        "shards",
+        "captioned-shards",
+    ] = "generated"
     """`generated`: clean photographs, damaged on the fly; `windows`: damaged windows made ahead by
     `pellucid data windows`; `wild`: the same, by the second-order
     mixture of wild-IR; `pairs`: folders TYPE/LQ and TYPE/GT, every type as often as every other;
     `captions`: a table of such pictures with captions (`root` is the table); `triplets`: what
-    `pellucid data triplets` makes."""
+    `pellucid data triplets` makes; `shards`, `captioned-shards`: what `pellucid data shards` makes
+    of pairs and of captions (`root` is a folder or URI)."""
     crop: int = 128
     """Side of the square training crop, in pixels."""
     view: int = 0
@@ -93,6 +114,8 @@ class DataConfig:
     """Generated: share of windows with scenes of a rarer kind, grainy or blown out."""
     turns: bool = True
     """Mirror, turn and transpose."""
+    symmetries: Literal[2, 4, 8] = 8
+    """Pairs and triplets, `turns`: 8: all of the square; 4: left-right, up-down; 2: left-right."""
     ratios: tuple[float, ...] = ()
     """Pairs: how often the pictures of each of `words` are repeated; empty = types are balanced."""
     noise: tuple[float, ...] = ()
@@ -105,6 +128,10 @@ class DataConfig:
     captions)."""
     positives: bool = False
     """Samples have a second crop of the damaged picture, for a contrastive loss."""
+    lanes: int = 64
+    """Shards: how many are read at a time, by all processes together."""
+    draws: int = 1024
+    """Shards: samples drawn from one, before the next."""
     twins: bool = False
     """Generated: show every window with each class in turn instead of random damage."""
 
@@ -120,7 +147,9 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     seed: int = 0
+    """Decides initial weights, samples and noise: the same seed gives the same run."""
     steps: int = 10_000
+    """Updates of the weights in all."""
     batch_size: int = 16
     """Of a micro-batch of a process; a contrastive loss sees one micro-batch of all processes."""
     accumulation: int = 1
@@ -128,17 +157,23 @@ class TrainConfig:
     precision: Literal["auto", "no", "bf16"] = "no"
     """`bf16`: autocast; `no`: float32; `auto`: bf16 where the hardware multiplies in it."""
     workers: int = 1
+    """Processes that load samples; 0 = the training process itself."""
     output: str = "runs/default"
+    """Folder of the run: checkpoints, logs, weights."""
     init_from: str = ""
     """Weights bundle, or a model in `pellucid.zoo`, to start from; empty = random weights."""
     init_strict: bool = True
     """False: parameters that `init_from` lacks keep their initial values; see `training.start`."""
     save_every: int = 1000
+    """Steps between two checkpoints."""
     keep: int = 2
     """Newest checkpoints kept on disk."""
     validate_every: int = 1000
+    """Steps between two validations."""
     validation_samples: int = 64
+    """Pictures that a validation measures, the first of the data."""
     log_every: int = 50
+    """Steps between two lines of the log, which hold means over them."""
     max_minutes: float = 0.0
     """Stop with a checkpoint after this much wall time; 0 = no limit."""
 
@@ -162,6 +197,7 @@ def check(config: TrainConfig) -> None:
 RANGES: dict[str, tuple[float, float]] = {  # others: a finite number, not negative
     **dict.fromkeys(("steps", "batch_size", "accumulation", "save_every", "keep"), (1, math.inf)),
     **dict.fromkeys(("validate_every", "validation_samples", "log_every"), (1, math.inf)),
+    **dict.fromkeys(("data.lanes", "data.draws"), (1, math.inf)),
     **dict.fromkeys(("widths", "width", "dim", "nf", "heads", "optimizer.lr"), (1e-12, math.inf)),
     **dict.fromkeys(("optimizer.adamw_lr", "optimizer.eps"), (1e-16, math.inf)),
     **dict.fromkeys(("betas", "decay", "clean", "chains", "rare", "held_out"), (0, 1)),
@@ -230,31 +266,51 @@ def read_yaml(path: str | Path) -> dict:
     return values
 
 
-def check_resumable(config: TrainConfig, path: str | Path) -> None:
+def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int) -> None:
     """Compare a config with the saved one of the run that it is to resume.
 
-    Seed, batches and training data must be the same: they decide which samples a step gets.
-    Steps, learning rate and other options may change.
+    Seed, training data and samples a step must be the same: they decide which samples a step gets.
+    How a step's samples are shared out over micro-batches and processes may change, as may steps,
+    learning rate and other options.
+
+    Args:
+        config: of now.
+        path: the saved config.
+        before: processes that the run had.
+        now: processes that it has.
 
     Raises:
         UsageError: one of them differs.
     """
     if not Path(path).exists():
         return
-    before, now = _samples(read_yaml(path)), _samples(to_dict(config))
-    for name, value in now.items():
-        if name in before and before[name] != value:
+    held, given = read_yaml(path), to_dict(config)
+    run = Path(path).parent
+    other = "give the same, another --output, or --no-resume"
+    chosen = _samples(held)
+    for name, value in _samples(given).items():
+        if name in chosen and chosen[name] != value:
             raise UsageError(
-                f"--{name.replace('_', '-')} is {value}, but the run in {Path(path).parent} has "
-                f"{before[name]}: give the same value, another --output, or --no-resume"
+                f"--{name.replace('_', '-')} is {value}, but the run in {run} has "
+                f"{chosen[name]}: {other}"
             )
+    if _step(held, before) != _step(given, now):
+        raise UsageError(
+            f"a step takes {_step(given, now)} samples (--batch-size {config.batch_size} times "
+            f"--accumulation {config.accumulation} times {now} processes), but the run in {run} "
+            f"takes {_step(held, before)}: {other}"
+        )
+
+
+def _step(values: dict, processes: int) -> int:
+    """Samples a step, by a saved config."""
+    return int(values["batch_size"]) * int(values["accumulation"]) * processes
 
 
 def _samples(values: dict) -> dict:
-    """The options of a saved config that decide which samples a step gets, by dotted name."""
+    """The options of a saved config that decide what the samples are, by dotted name."""
     data = {f"data.{k}": v for k, v in values.get("data", {}).items() if k != "validation"}
-    chosen = ("seed", "batch_size", "accumulation")
-    return {name: values[name] for name in chosen if name in values} | data
+    return {"seed": values["seed"]} | data
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from pellucid.data.crops import Samples, TwoCrops, as_tensor
 from pellucid.data.folders import CaptionedPairs, PairedFolders
 from pellucid.data.generated import EvenPlan, GeneratedPairs, RandomPlan, TurnPlan
 from pellucid.data.photos import CleanPhotos
+from pellucid.data.shards import ShardedPairs
 from pellucid.data.triplets import Triplets, fold_of, held_out
 from pellucid.data.windows import Windows
 from pellucid.degradations import CLASSES, CLEAN, WORDS, wild
@@ -43,6 +44,8 @@ def datasets(config: TrainConfig) -> tuple[Dataset, Samples | None]:
         "pairs": _pairs,
         "captions": _captions,
         "triplets": _triplets,
+        "shards": _shards,
+        "captioned-shards": _captioned_shards,
     }
     if not data.positives:
         return opened[data.kind](config)
@@ -95,7 +98,8 @@ def _wild(config: TrainConfig) -> tuple[Dataset, Samples | None]:
 
 def _pairs(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
-    settings = {"turns": data.turns, "ratios": data.ratios, "noise": data.noise}
+    settings = {"turns": data.turns, "symmetries": data.symmetries}
+    settings |= {"ratios": data.ratios, "noise": data.noise}
     settings |= {"view": data.view, "keep": _takes_part(data)}
     training = PairedFolders(data.root, data.words, data.crop, config.seed, **settings)
     root, keep = _validated_on(data)
@@ -105,10 +109,32 @@ def _pairs(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     return training, PairedFolders(root, data.words, None, **settings)
 
 
+def _shards(config: TrainConfig) -> tuple[Dataset, Samples | None]:
+    data = config.data
+    for name in ("ratios", "noise", "view", "held_out", "fold"):
+        if getattr(data, name) != getattr(DataConfig(), name):
+            raise UsageError(f"--data.{name} is of pairs in folders; shards have no such choice")
+    settings = {"words": data.words, "turns": data.turns, "lanes": data.lanes, "draws": data.draws}
+    training = ShardedPairs(data.root, data.crop, config.seed, **settings)
+    if not data.validation:
+        return training, None
+    return training, PairedFolders(data.validation, data.words, None, draw="each", turns=False)
+
+
+def _captioned_shards(config: TrainConfig) -> tuple[Dataset, Samples | None]:
+    data = config.data
+    settings = {"captions": True, "lanes": data.lanes, "draws": data.draws}
+    training = ShardedPairs(data.root, data.crop, config.seed, data.words, **settings)
+    if not data.validation:
+        return training, None
+    return training, Shuffled(CaptionedPairs(data.validation, data.crop, scale=(1, 1)), 0)
+
+
 def _triplets(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data, words = config.data, config.data.words
     keep = _takes_part(data)
-    training = Triplets(data.root, data.crop, config.seed, turns=data.turns, keep=keep, words=words)
+    settings = {"turns": data.turns, "symmetries": data.symmetries, "words": words}
+    training = Triplets(data.root, data.crop, config.seed, keep=keep, **settings)
     root, keep = _validated_on(data)
     if not root:
         return training, None

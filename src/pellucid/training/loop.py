@@ -5,7 +5,9 @@ for bit as one that was not: each step's data and noise are functions of (seed, 
 checkpoint holds the rest.
 
 Several processes are started by `torchrun` or `accelerate launch`; `config.output` must be a folder
-that all of them see. Sharding (FSDP) is set in accelerate's own config, with `fsdp_version: 2`.
+that all of them see. Sharding (FSDP2) and activation checkpointing are set in accelerate's own
+config: see docs/many_gpus.md. A run may go on with another number of processes, if a step takes as
+many samples.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
+from accelerate.utils import (
+    DistributedType,
+    FullyShardedDataParallelPlugin,
+    parse_flag_from_env,
+)
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -76,14 +83,16 @@ def train(
     output = Path(config.output)
 
     task.to(device).train()
-    task.to(memory_format=torch.channels_last)  # pyright: ignore - the stub lacks this overload
+    if accelerator.distributed_type != DistributedType.FSDP:  # it takes contiguous kernels alone
+        task.to(memory_format=torch.channels_last)  # pyright: ignore - the stub lacks this overload
     task.begin(dataset)
     model, optimizer = accelerator.prepare(task, build_optimizer(config.optimizer, task))
     state.make_callable_when_sharded(task, "validate")
     ema = EMA(config.ema, model) if config.ema.decay else None
     held = checkpoint.newest(output) if resume else None
     if held:
-        check_resumable(config, output / "config.yaml")
+        processes = int(held.get("processes") or world)  # older ones do not say
+        check_resumable(config, output / "config.yaml", processes, world)
         accelerator.wait_for_everyone()  # all have read the file before the first writes it anew
     step = state.restore(held, model, optimizer, ema) if held else 0
     if accelerator.is_main_process:
@@ -97,7 +106,7 @@ def train(
     result, bad = Result(step, "finished"), 0
 
     def save() -> None:
-        whole = state.collect(step, model, optimizer, ema)
+        whole = {**state.collect(step, model, optimizer, ema), "processes": world}
         with state.averaged(ema):
             weights, meta = task.export()
             weights = state.gathered(weights)
@@ -107,6 +116,8 @@ def train(
 
     with Stopping(config.max_minutes, accelerator) as stopping, log, ExitStack() as at_end:
         at_end.callback(close, batches)
+        for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
+            log.say(note)
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
@@ -137,8 +148,9 @@ def train(
                 break
             if validation is not None and (done or step % config.validate_every == 0):
                 with state.averaged(ema):
-                    result.validation = validate(config, task, validation, accelerator, step)
-                log.validation(step, result.validation)
+                    found = validate(config, task, validation, accelerator, step)
+                result.validation, pictures = found
+                log.validation(step, result.validation, pictures)
             if done or step % config.save_every == 0:
                 save()
     result.step, result.metrics = step, log.last
@@ -180,7 +192,12 @@ def _accelerator(config: TrainConfig) -> Accelerator:
         device = None if cpu else torch.accelerator.current_accelerator()
         fast = hardware.has_fast_bfloat16(device or torch.device("cpu"))
         precision = "bf16" if fast else "no"
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+    if cpu and accelerator.num_processes > 1 and parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        # accelerate shards on accelerators alone, and ignores the config on a CPU.
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+        accelerator.state.distributed_type = DistributedType.FSDP
+    return accelerator
 
 
 def _check_bad(steps: int, step: int) -> None:

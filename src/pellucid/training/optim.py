@@ -131,9 +131,10 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.O
     muon = [(n, p) for n, p in named if config.name == "muon" and orthogonalised(n, p)]
     taken = {n for n, _ in muon}
     named = [(n, p) for n, p in named if n not in taken]
+    decayed = {n for n, p in named if config.decay_all or decays(n, p)}
     groups = [
-        {"params": [p for n, p in named if decays(n, p)], "weight_decay": config.weight_decay},
-        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
+        {"params": [p for n, p in named if n in decayed], "weight_decay": config.weight_decay},
+        {"params": [p for n, p in named if n not in decayed], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if config.name == "muon":

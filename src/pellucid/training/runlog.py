@@ -7,6 +7,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -94,10 +95,14 @@ class RunLog:
             left = (now - self.began) / (step - self.start) * (self.config.steps - step)
             self.say(f"step {step}/{self.config.steps}  {note}  left {_clock(left)}")
 
-    def validation(self, step: int, values: dict[str, float]) -> None:
-        """Write the validation after `step`."""
+    def validation(
+        self, step: int, values: dict[str, float], pictures: dict[str, np.ndarray]
+    ) -> None:
+        """Write the validation after `step`; `pictures` are uint8 (H, W, 3), by name."""
         if not self.enabled:
             return
+        for name, picture in pictures.items():
+            self.board.add_image(f"validation/{name}", picture, step, dataformats="HWC")
         self._write(step, {f"validation/{k}": v for k, v in values.items()}, "")
         short = {k: v for k, v in values.items() if "/" not in k}
         self.say(f"step {step}  validation  " + "  ".join(f"{k} {v:.4g}" for k, v in short.items()))

@@ -56,6 +56,7 @@ def restore(
     set_optimizer_state_dict(model, optimizer, held, options=PUT)
     # That gave moments to parameters which never had a gradient, too; they are to start when used.
     for name, p in getattr(model, "module", model).named_parameters():
+        name = name.replace("_checkpoint_wrapped_module.", "")  # of activation checkpointing
         if name in state["model"] and name not in state["optimizer"]["state"]:
             optimizer.state.pop(p, None)
     if ema is not None:

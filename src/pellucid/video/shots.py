@@ -128,9 +128,7 @@ def diagnosed(
     """
     guidance = mean_of([restorer.diagnose(_tensor(frame), words=words) for frame in samples])
     chosen = restorer.route(without_holes(guidance) if restorer.guard else guidance)
-    if "semantics" in chosen.network.needs:  # places are of each frame, where things lie
-        middle = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
-        guidance = replace(middle, places=None)
+    guidance = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
     if not restorer.guard or strength == 0 or shot.only_holes:
         return shot

@@ -26,22 +26,22 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class VisionConfig:
     """Sizes of the image tower: `image_size` px squares, cut into `patch_size` px squares."""
 
-    image_size: int = 224
-    patch_size: int = 32
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
+    image_size: int = 224  # side of the picture, in px
+    patch_size: int = 32  # side of a patch, in px
+    width: int = 768  # of a token
+    layers: int = 12  # transformer blocks
+    heads: int = 12  # of the attention
 
 
 @dataclass(frozen=True)
 class TextConfig:
     """Sizes of the text tower."""
 
-    context_length: int = 77
-    vocab_size: int = 49408
-    width: int = 512
-    heads: int = 8
-    layers: int = 12
+    context_length: int = 77  # tokens of a text
+    vocab_size: int = 49408  # tokens that there are
+    width: int = 512  # of a token
+    heads: int = 8  # of the attention
+    layers: int = 12  # transformer blocks
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class CLIPConfig:
     towers that must see damage a thumbnail averages away (see `preprocess.py`).
     """
 
-    embed_dim: int = 512
+    embed_dim: int = 512  # length of the embeddings
     vision: VisionConfig = field(default_factory=VisionConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    views: Literal["whole", "windows"] = "whole"
+    views: Literal["whole", "windows"] = "whole"  # what the image tower is shown of a picture
     quick_gelu: bool = False  # x * sigmoid(1.702 x) in both towers, as in OpenAI's weights
-    mean: tuple[float, float, float] = MEAN
-    std: tuple[float, float, float] = STD
+    mean: tuple[float, float, float] = MEAN  # of the pixels, subtracted
+    std: tuple[float, float, float] = STD  # of the pixels, divided by
 
 
 VIT_B_32 = CLIPConfig()

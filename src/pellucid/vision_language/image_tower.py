@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from pellucid.errors import UsageError
-
 Tower = TypeVar("Tower", bound="ImageTower")
 
 
@@ -22,14 +20,6 @@ class ImageTower(nn.Module):
     def encode(self, image: Tensor) -> Tensor:
         """Embed pictures (B, 3, H, W) in [0, 1] as (B, L, D), L layers, shallow first."""
         raise NotImplementedError
-
-    def places(self, image: Tensor) -> Tensor:
-        """Map the same pictures to features (B, P, D) of P places, row by row.
-
-        Raises:
-            UsageError: this tower has no feature map.
-        """
-        raise UsageError(f"{type(self).__name__} has no feature map; CLIP RN50 has")
 
     def train(self: Tower, mode: bool = True) -> Tower:
         """Stay in evaluation mode."""

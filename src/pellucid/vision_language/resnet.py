@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pellucid.vision_language.clip import MEAN, STD
 from pellucid.vision_language.image_tower import ImageTower
-from pellucid.vision_language.preprocess import preprocess, sample_embedding
+from pellucid.vision_language.preprocess import sample_embedding
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,6 @@ class CLIPResNet(ImageTower):
     def encode(self, image: Tensor) -> Tensor:
         """Embed pictures (B, 3, H, W) in [0, 1], seen as thumbnails, as (B, 1, D) float32."""
         return sample_embedding(self, image)[:, None]
-
-    @torch.no_grad()
-    def places(self, image: Tensor) -> Tensor:
-        """Return the last map of the same thumbnails, (B, P, 32 width), row by row."""
-        view = preprocess(image, self.config)[:, 0].to(self.visual.conv1.weight)
-        return self.visual.layer4(self.visual.maps(view)[-1]).flatten(2).transpose(1, 2).float()
 
 
 class ModifiedResNet(nn.Module):

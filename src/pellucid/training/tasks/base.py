@@ -6,9 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+# Classes of the blocks that networks and towers repeat; one is sharded and recomputed as a whole.
+BLOCKS = frozenset({"Block", "NAFBlock", "ResBlock", "TransformerBlock"})
+
 
 class Task(nn.Module):
     """Modules and their objective. The package docstring says how to write one."""
+
+    @property
+    def _no_split_modules(self) -> list[str]:
+        """The blocks of this task, where accelerate looks for them if its config names none."""
+        return sorted(BLOCKS & {type(module).__name__ for module in self.modules()})
 
     def forward(self, batch: dict, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch (a scalar, a mean over samples) and scalars to be logged."""

@@ -35,10 +35,15 @@ class ControllerOptions:
     """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
     vocabulary."""
     captions: bool = True
+    """Train the content embedding, too, towards captions of the clean pictures."""
     official_negatives: bool = False
+    """Count equal words in a batch as negatives, as the official loss does."""
     content_l1: float = 0.0
+    """Weight of an L1 distance of the content embedding to that of the clean picture."""
     content: bool = True
+    """Train the content embedding; False: the naming of the damage alone."""
     words: tuple[str, ...] = CLASSES
+    """Words of damage that are told apart."""
 
     def build(self) -> ControllerTask:
         """Make the task: CLIP, and a controller that starts as its copy.

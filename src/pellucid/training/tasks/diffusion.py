@@ -30,9 +30,13 @@ class SDEOptions:
     """Sizes of a `MeanRevertingSDE`; the defaults are those of all official weights."""
 
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How fast the picture falls to the damaged one over time."""
     steps: int = 100
+    """Steps of the discretised diffusion."""
     eps: float = 0.005
+    """What is left of the clean picture at the last step."""
     max_sigma: float = 50 / 255
+    """Standard deviation of the noise at the last step, in [0, 1] of the range."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,15 @@ class DiffusionOptions:
     tokenizer: str = ""
     """Of its text tower, for a network that has `word_embeddings`; see `RestoreOptions`."""
     context_dropout: float = 0.0
+    """Share of samples whose embeddings are zero."""
     predicts: Literal["epsilon", "x0"] = "epsilon"
+    """What the network says: the noise, or the clean picture."""
     loss: Literal["matching", "l1"] = "matching"
+    """`matching`: of the optimal reverse step (official); `l1`: of the clean picture."""
     own_estimates: float = 0.0
+    """Share of samples whose state holds the network's own estimate."""
     preset: str = "fast"
+    """How validation samples: paper, balanced or fast."""
 
     def build(self) -> DiffusionTask:
         """Make the task: a network with random weights, and the tower."""

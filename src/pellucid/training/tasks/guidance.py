@@ -162,7 +162,7 @@ def guide(
         dropout: share of samples whose two embeddings are zeroed, so that the network can also work
             unguided.
         generator: says that these are training crops, and draws which ones; None = whole pictures.
-        semantics: gives `semantics` and `places`.
+        semantics: gives the vectors of the network's own image tower.
         told: degradation embeddings (B, D) in place of the tower's.
         view: what `semantics` is shown instead of crops: the whole pictures, turned as they are.
     """
@@ -173,13 +173,10 @@ def guide(
         if dropout and generator is not None:
             draw = torch.rand(len(content), 1, generator=generator, device=content.device) < dropout
             content, degradation = (torch.where(draw, 0.0, e) for e in (content, degradation))
-    vectors = places = None
-    if semantics is not None:
-        shown = lq if view is None else view
-        vectors = semantics.model.encode(shown) if "semantics" in needs else None
-        places = semantics.model.places(shown) if "places" in needs else None
-    guidance = Guidance(content, degradation, semantics=vectors, places=places)
-    return network.condition(lq, guidance)
+    vectors = None
+    if semantics is not None and "semantics" in needs:
+        vectors = semantics.model.encode(lq if view is None else view)
+    return network.condition(lq, Guidance(content, degradation, semantics=vectors))
 
 
 def network_meta(

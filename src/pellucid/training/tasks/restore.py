@@ -47,9 +47,13 @@ class RestoreOptions:
     """Of the text tower: JSON file of the `tokenizers` library, or a model in `pellucid.zoo`;
     empty = CLIP's own vocabulary."""
     context_dropout: float = 0.0
+    """Share of samples whose embeddings are zero."""
     wrong_words: float = 0.0
+    """Share of samples that are told a wrong word."""
     always_told: tuple[str, ...] = ()
+    """Words whose samples are always told the truth."""
     loss: Literal["l1", "detail", "bands", "charbonnier", "psnr", "psnr40"] = "l1"
+    """Distance of restored and clean picture."""
 
     def build(self) -> RestoreTask:
         """Make the task: a network with random weights, and the tower."""
@@ -66,7 +70,7 @@ class RestoreOptions:
         text = words or (tower and tower.model)
         if text is not None:
             teach_words(network, text.clip, self.tokenizer)
-        reads = bool(network.needs & {"semantics", "places"})
+        reads = "semantics" in network.needs
         if reads and not self.semantics:
             name = type(network).__name__
             raise UsageError(f"{name} needs semantics: name an image tower with --task.semantics")

@@ -24,15 +24,18 @@ class WeatherOptions(RestoreOptions):
 
     network: WeatherConfig = field(default_factory=WeatherConfig)
     loss: Literal["l1", "charbonnier", "psnr", "psnr40"] = "charbonnier"
+    """Distance of restored and clean picture."""
     semantics: str = ""
     """File of CLIP RN50 (the official RN50.pt): embeds pictures for the prior, and can teach."""
     teacher: Literal["clip", "tower", "tinyvit", "pixels", "random"] = "clip"
     """`clip`: that file; `tower`: the plain image tower of `tower`; `tinyvit`: `onnx`; `pixels`: no
     tower, the difference of the pictures themselves; `random`: RN50 that has learned nothing."""
     onnx: str = "data/teachers/tiny_vit_5m_224.onnx"
+    """File of the teacher `tinyvit`."""
     target: Literal["soft", "hard", "plain", "none"] = "soft"
     """Of the distillation, see `SoftResidualDistillation`; `none`: no teacher."""
     direction: float = 0.5
+    """Weight of the residuals' direction beside the gates in the distillation."""
     srd: float = 0.1
     """Weight of the distillation."""
 

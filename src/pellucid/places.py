@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 import tempfile
@@ -141,6 +142,23 @@ class Place:
 
     def _unwritable(self, name: str, error: OSError) -> PellucidError:
         return PellucidError(f"{self.uri}/{name}: could not be written ({_said(error)})")
+
+
+def named(uri: str) -> tuple[Place, list[str]]:
+    """The folder of a file, or of a pattern of files with ranges in braces, and their names in it.
+
+    Raises:
+        UsageError: the first of them is not there.
+    """
+    uris = expanded(uri)
+    folder = posixpath.commonpath(posixpath.dirname(one) or "." for one in uris)
+    if "://" in uri:  # commonpath takes :// for a double slash
+        folder = folder.replace(":/", "://", 1)
+    names = [posixpath.relpath(one, folder) for one in uris]
+    place = Place(folder)
+    if not place.exists(names[0]):
+        raise UsageError(f"{place.uri}/{names[0]}: there is no such file")
+    return place, names
 
 
 def expanded(uri: str) -> list[str]:

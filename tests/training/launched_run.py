@@ -1,0 +1,31 @@
+"""As one of the processes that a launcher has started: go on with a run of `tiny_run`.
+
+Usage: launched_run.py OUTPUT. Prints how many modules are sharded and how many are computed again.
+"""
+
+import sys
+
+import torch
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import CheckpointWrapper
+from torch.distributed.fsdp import FSDPModule
+
+from pellucid.training.loop import train
+from pellucid.training.tasks.restore import RestoreTask
+from training import tiny_run
+
+STEPS = 6
+
+
+def config(output, processes=1, steps=STEPS):
+    sizes = {"batch_size": 4 // processes, "steps": steps, "save_every": STEPS}
+    return tiny_run.config(output, **sizes, validate_every=STEPS)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    task = RestoreTask(tiny_run.network())
+    train(config(sys.argv[1], 2), task, tiny_run.Noisy(), tiny_run.Noisy())
+    parts = list(task.modules())
+    sharded = sum(isinstance(part, FSDPModule) for part in parts)
+    recomputed = sum(isinstance(part, CheckpointWrapper) for part in parts)
+    print(f"{sharded} sharded, {recomputed} recomputed")
