@@ -12,8 +12,8 @@ from pellucid.restorer import Restorer
 from pellucid.vision_language.instructions import split
 from test_by_hand import White, restorer
 
-LEAST = {"done": 0.75, "said": 0.75}
-HARM = 0.1  # most of the phrasings after which something is removed that nobody asked for
+LEAST = {"done": 0.86, "said": 0.84}  # measured: 0.89, 0.875, and 0.03 for HARM
+HARM = 0.05  # most of the phrasings after which something is removed that nobody asked for
 
 
 @pytest.fixture
