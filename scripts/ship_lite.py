@@ -20,6 +20,7 @@ from pellucid.loading import tower_file
 from pellucid.zoo import (
     LITE_CLIP,
     LITE_DETAIL,
+    LITE_INSTRUCTIONS,
     LITE_PROMPTS,
     LITE_WEATHER,
     MODELS,
@@ -34,9 +35,11 @@ FILES = {
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
+    "lite-instructions": (LITE_INSTRUCTIONS.name, torch.float16),
     "perceive-lite": ("lite-perceive.safetensors", torch.int8),
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
+SENTENCES = "instructions drawn by laboratory/instructions.py"
 WINDOWS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py, in windows"
 
 
@@ -83,7 +86,8 @@ def main() -> None:
         runs = lineage(meta)
         windows = "windows" in runs[-1]
         meta = {key: value for key, value in meta.items() if key != "train"}
-        meta |= {"data": WINDOWS if windows else DATA, "lineage": runs}
+        data = SENTENCES if name == LITE_INSTRUCTIONS.name else WINDOWS if windows else DATA
+        meta |= {"data": data, "lineage": runs}
         meta |= {key: LITE_CLIP.name for key in ("tower", "semantics") if key in meta}
         target = SHIPPED / name
         save_bundle(target, state, meta, dtype)

@@ -136,6 +136,10 @@ LITE_PROMPTS = ShippedFile(  # of quality
     sha256="6efeaf6f414ba3d716b8b377c05d35df33c01bc7a3f0ee94776c2d67a02683d9",
 )
 LITE_TOKENIZER = ShippedFile("lite-tokenizer.json")
+LITE_INSTRUCTIONS = ShippedFile(
+    "lite-instructions.safetensors",
+    sha256="3e69df650b98daa744ae961067c55b016a74cef6a40f1eccff7b2d1309ecb0af",
+)
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
