@@ -17,11 +17,20 @@ import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.loading import tower_file
-from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, LITE_WEATHER, MODELS, SHIPPED, resolve
+from pellucid.zoo import (
+    LITE_CLIP,
+    LITE_DETAIL,
+    LITE_PROMPTS,
+    LITE_WEATHER,
+    MODELS,
+    SHIPPED,
+    resolve,
+)
 
 FILES = {
     "lite-words": (LITE_CLIP.name, torch.float16),
     "lite-stage3": ("lite.safetensors", torch.float16),
+    "lite-detail": (LITE_DETAIL.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
@@ -46,7 +55,9 @@ def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
     run |= {"batch": config["batch_size"] * config["accumulation"], "crop": data["crop"]}
     made = Path(data["root"]) / "windows.json"
     if made.exists():
-        run["windows"] = json.loads(made.read_text())["photos"]
+        settings = json.loads(made.read_text())
+        run["windows"] = settings["photos"]
+        run |= {"words": settings["words"]} if "words" in settings else {}
     before = []
     if start:
         path = start

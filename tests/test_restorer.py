@@ -352,11 +352,6 @@ def test_a_specialist_restores_what_it_covers_and_nothing_else(image):
     expected = special.restore(image, guidance=answers[1])[0]
     torch.testing.assert_close(found[1].picture, expected, atol=1e-5, rtol=1e-4)
     assert model.fingerprint() != restorer().fingerprint()
-    # a specialist for pictures in which nothing was found
-    fine = restorer()
-    model = Router(network, *parts, specialists={("noisy", "clean"): fine}, **options)
-    for words, chosen in (((), fine), (("noisy",), fine), (("noisy", "hazy"), model)):
-        assert model.route(replace(answers[0], words=words)) is chosen
 
 
 def test_a_weather_network_maps_the_damage_in_tiles_as_in_one_piece():

@@ -35,6 +35,7 @@ ALLOWED = 5.0  # rms change of regions for damage of FINE, levels
 CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white: 1 / sqrt(2 pi)
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
 UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
+BLURRED = 0.5  # strength where blur alone was found: no measurement confirms it
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -125,6 +126,9 @@ def judge(
         _rated(quality),
         (UNNAMED, "No damage was found for certain, so half of the change is made.")
         if unguided
+        else None,
+        (BLURRED, "Blur cannot be measured for certain, so half of the change is made.")
+        if tuple(words) == ("motion-blurry",) and not told
         else None,
     ):
         if rule is not None and rule[0] < strength:

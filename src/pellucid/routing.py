@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pellucid.degradations import CLEAN
 from pellucid.networks.contract import Guidance
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
@@ -18,8 +17,7 @@ class Router(Restorer):
 
     Args:
         specialists: restorers by the degradations that each is the better one for; the first that
-            covers all that were found restores the picture. Where none was found, "clean" counts
-            as one. This restorer takes the others.
+            covers all that were found restores the picture. This restorer takes the others.
         default: name of the model that this restorer's own network is; ``name`` if not given.
         parts: those of ``Restorer``.
     """
@@ -42,9 +40,8 @@ class Router(Restorer):
 
     def route(self, guidance: Guidance) -> Restorer:
         """The restorer, this one or a specialist, for a picture with this diagnosis."""
-        found = {*guidance.words} or {CLEAN}
         for words, specialist in self.specialists.items():
-            if found <= {*words}:
+            if guidance.words and set(guidance.words) <= set(words):
                 return specialist
         return self
 

@@ -74,7 +74,7 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
-    which `auto` chooses this model, if a picture has no others; "clean" if it has none.
+    which `auto` chooses this model, if a picture has no others.
     """
 
     name: str
@@ -140,6 +140,17 @@ LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
 )
+LITE_DETAIL = ModelEntry(
+    "lite-detail",
+    "blur, noise and JPEG; works offline",
+    ShippedFile(
+        "lite-detail.safetensors",
+        sha256="c8b87fdb468dfb784b802489d4278125b1188b4b6699e0a67531547a9c08b172",
+    ),
+    LITE_CLIP,
+    recipe="lite_detail",
+    covers=("noisy", "jpeg-compressed", "motion-blurry"),
+)
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
@@ -165,6 +176,7 @@ MODELS = {
             LITE_CLIP,
             recipe="lite",
         ),
+        LITE_DETAIL,
         ModelEntry(
             "lite-sde",
             "small, samples with the mean-reverting SDE; works offline",
