@@ -1,5 +1,3 @@
-import logging
-
 import pytest
 
 import tiny
@@ -24,7 +22,6 @@ def run(weights, capsys):
 
     def call(*argv, model="net"):
         argv = [str(a) for a in argv]
-        logging.getLogger("pellucid").setLevel(logging.NOTSET)  # an earlier --quiet is over
         if argv[0] in ("restore", "diagnose"):
             argv += ["--device", "cpu"]
             argv += ["--dtype", "float32"] if argv[0] == "restore" else []
