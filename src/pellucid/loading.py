@@ -185,8 +185,14 @@ def load_parts(
         semantics=reads,
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
-        name=str(name_or_path) if default_tower else path.stem,
+        name=str(name_or_path) if default_tower else _called(path),
     )
+
+
+def _called(path: Path) -> str:
+    """Name of a network in a file; the weights of a training are called as its folder."""
+    path = path.resolve()
+    return path.parent.name if path.name == "weights.safetensors" else path.stem
 
 
 def _sde(path: Path, arguments: dict[str, Any]) -> MeanRevertingSDE:
