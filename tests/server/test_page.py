@@ -162,7 +162,7 @@ def many(page, server, folder, picture):
     page.goto(server.address)
     page.get_by_role("tab", name="Many").click()
     choose(page, *files)
-    page.get_by_text("d.png").wait_for()
+    page.locator("#photographs").get_by_text(".png", exact=True).nth(3).wait_for()
     page.get_by_role("button", name="Restore all").click()
 
 

@@ -37,7 +37,7 @@ THEME = themes.Default(
 )
 CSS = """
 .dark { --color-accent: var(--primary-400); } /* a theme has one accent for both */
-progress { width: 100%; height: 1rem; accent-color: var(--color-accent); }
+progress { width: 100%; height: 1rem; }
 """
 
 
