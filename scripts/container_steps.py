@@ -3,8 +3,9 @@
     python scripts/container_steps.py [ENVIRONMENT]
 
 The Dockerfile's own RUN, HEALTHCHECK, ENTRYPOINT and CMD are taken, with the environment's path and
-the port in place of the container's. As root the server runs as the Dockerfile's user, sees a
-read-only file system and has no capabilities; otherwise as yourself, which is said.
+the port in place of the container's, and pip's own index for PyTorch too. As root the server runs as
+the Dockerfile's user, without capabilities, on a read-only file system; what of this the machine
+does not allow is said.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ def jailed(command: list[str], user: str, scratch: Path) -> list[str]:
         return command
     rights = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     rights += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
+        print("no mounts here: the file system stays writable")
+        return rights + command
     mounts = f"mount --bind {scratch} {scratch} && mount -o remount,bind,ro / && exec "
     return ["unshare", "--mount", "sh", "-c", mounts + shlex.join(rights + command)]
 
@@ -59,6 +63,7 @@ def main() -> int:
         free.close()
 
         def here(text: str) -> str:
+            text = re.sub(r"--extra-index-url \S+", "", text)
             return text.replace("/opt/pellucid", environment).replace("7860", port)
 
         for name, rest in steps:
