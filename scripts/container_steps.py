@@ -3,7 +3,7 @@
     python scripts/container_steps.py [ENVIRONMENT]
 
 The Dockerfile's own RUN, HEALTHCHECK, ENTRYPOINT and CMD are taken, with the environment's path and
-the port in place of the container's, and pip's own index for PyTorch too. As root the server runs as
+the port in place of the container's, and pip's own index for PyTorch. As root the server runs as
 the Dockerfile's user, without capabilities, on a read-only file system; what of this the machine
 does not allow is said.
 """
