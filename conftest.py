@@ -1,5 +1,6 @@
 """What every test may rely on: a plain CPU and one thread, whatever machine the tests run on."""
 
+import logging
 import os
 import signal
 
@@ -21,3 +22,4 @@ def plain_cpu(monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
+    logging.getLogger("pellucid").setLevel(logging.NOTSET)  # --quiet

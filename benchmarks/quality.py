@@ -40,14 +40,18 @@ MODELS = {  # preset, photographs (None: all)
     "lite-sde": ("fast", 10),
     "lite-perceive": (None, 20),
     "lite-weather": (None, None),
+    "lite-detail": (None, None),
 }
-FOR_WEATHER = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean")
+OWN_COLUMNS = {  # of the specialists
+    "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
+    "lite-detail": ("noisy@0.5", "jpeg-compressed@0.5", "motion-blurry@0.5", "clean"),
+}
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg
 
 
 def medium(photos: Path, limit: int | None = None, name: str = "lite") -> list[Case]:
     """Cases for a model, at severity 0.5 and undamaged ones, of the first photographs."""
-    cases = BENCH.cases(photos, FOR_WEATHER if name == "lite-weather" else COLUMNS)
+    cases = BENCH.cases(photos, OWN_COLUMNS.get(name, COLUMNS))
     return [case for case in cases if limit is None or case.index < limit]
 
 

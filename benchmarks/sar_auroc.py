@@ -13,51 +13,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
-from scipy.stats import rankdata
 from torch.nn.functional import interpolate
 
 import pellucid
-from pellucid.data.files import pictures
-from pellucid.degradations import WEATHER, weather
+from pellucid.degradations import WEATHER
 from pellucid.evaluation import report
-from pellucid.evaluation.bench import SEVERITIES, window
+from pellucid.evaluation.damage_maps import Map, table
 from pellucid.losses.distillation import strength
 from pellucid.training.tasks.weather import WeatherOptions
 from pellucid.vision_language.spatial import SpatialTeacher
-
-Map = Callable[[torch.Tensor, torch.Tensor], np.ndarray]  # damaged, clean (1, 3, H, W) -> (H, W)
-
-
-def auroc(score: np.ndarray, damaged: np.ndarray) -> float:
-    """How often a damaged place scores higher than a sound one (equal: half)."""
-    ranks, count = rankdata(score)[damaged.ravel()], int(damaged.sum())
-    return (ranks.sum() - count * (count + 1) / 2) / (count * (damaged.size - count))
-
-
-def cases(
-    photos: Path, limit: int | None
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, np.ndarray]]:
-    """Weather, damaged and clean picture, where it is damaged; cases of one kind are left out."""
-    for index, path in enumerate(pictures(photos)[:limit]):
-        clean = window(path)
-        for word in WEATHER:
-            for severity in SEVERITIES:
-                rng = np.random.default_rng([index, WEATHER.index(word)])
-                damaged, where = weather(clean, [(word, severity)], rng)
-                mask = where > (np.median(where) if word == "hazy" else 0.1)
-                if 0 < mask.mean() < 1:
-                    damaged = np.round(damaged * 255) / np.float32(255)
-                    yield word, _tensor(damaged), _tensor(clean), mask
-
-
-def _tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
 def changed(restorer: pellucid.Restorer) -> Map:
@@ -79,19 +49,6 @@ def taught(teacher: SpatialTeacher) -> Map:
     return found
 
 
-def table(maps: dict[str, Map], photos: Path, limit: int | None) -> dict[str, dict[str, float]]:
-    """Mean AUROC of each map by weather."""
-    scores: dict[str, dict[str, list[float]]] = {name: {w: [] for w in WEATHER} for name in maps}
-    listed = track(list(cases(photos, limit)), transient=True, disable=not sys.stderr.isatty())
-    for word, damaged, clean, mask in listed:
-        for name, found in maps.items():
-            scores[name][word].append(auroc(found(damaged, clean), mask))
-    return {
-        name: {word: float(np.mean(values)) for word, values in by_word.items()}
-        for name, by_word in scores.items()
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="*", help="names or files of networks with a SAR encoder")
@@ -108,7 +65,8 @@ def main() -> None:
     for name in args.teachers:
         options = WeatherOptions(tower="lite", semantics=args.clip, teacher=name)
         maps[f"teacher {name}"] = taught(options.load_teacher())
-    rows = table(maps, args.photos, args.limit)
+    followed = partial(track, transient=True, disable=not sys.stderr.isatty())
+    rows = table(maps, args.photos, args.limit, followed)
     cells = [["map", *WEATHER]]
     cells += [[name, *(f"{row[word]:.3f}" for word in WEATHER)] for name, row in rows.items()]
     print(report.markdown(cells))

@@ -1,12 +1,14 @@
-"""Recipes of the two towers of `lite`, a small dual encoder of our own in the CLIP classes.
+"""Recipes of the two towers of `lite`, a small dual encoder of our own in the CLIP classes, and of
+the reader of instructions.
 
-Distilled apart, from TinyViT-5M (pictures) and all-MiniLM-L6-v2 (text): pictures and captions are
-not aligned, so these are not CLIP weights. See `laboratory.distill`.
+The towers are distilled apart, from TinyViT-5M (pictures) and all-MiniLM-L6-v2 (text): pictures and
+captions are not aligned, so these are not CLIP weights. See `laboratory.distill`.
 """
 
 from __future__ import annotations
 
 from laboratory.distill import DistillOptions
+from laboratory.reading import ReadingOptions
 from pellucid.recipes.lite import LITE
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 
@@ -21,7 +23,7 @@ def lite_image_tower() -> TrainConfig:
             lr=1e-3, lr_min=1e-5, warmup=50, betas=(0.9, 0.98), weight_decay=0.05, clip_norm=1.0
         ),
         ema=EMAConfig(decay=0.995),
-        steps=1000,
+        steps=2500,
         batch_size=64,
         precision="auto",
         workers=0,
@@ -52,4 +54,25 @@ def lite_text_tower() -> TrainConfig:
     )
 
 
-RECIPES = {recipe.__name__: recipe for recipe in (lite_image_tower, lite_text_tower)}
+def lite_instructions() -> TrainConfig:
+    """Over the text tower of `lite`; about 3 minutes on one idle CPU core."""
+    return TrainConfig(
+        recipe="lite_instructions",
+        task=ReadingOptions(),
+        optimizer=OptimizerConfig(
+            lr=4e-3, lr_min=1e-5, warmup=20, betas=(0.9, 0.98), weight_decay=0.02, clip_norm=1.0
+        ),
+        ema=EMAConfig(decay=0.98),
+        steps=2500,
+        batch_size=48,
+        workers=0,
+        output="runs/lite-instructions",
+        save_every=100,
+        validate_every=2500,
+        validation_samples=100,
+    )
+
+
+RECIPES = {
+    recipe.__name__: recipe for recipe in (lite_image_tower, lite_text_tower, lite_instructions)
+}

@@ -17,17 +17,29 @@ import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.loading import tower_file
-from pellucid.zoo import LITE_CLIP, LITE_PROMPTS, LITE_WEATHER, MODELS, SHIPPED, resolve
+from pellucid.zoo import (
+    LITE_CLIP,
+    LITE_DETAIL,
+    LITE_INSTRUCTIONS,
+    LITE_PROMPTS,
+    LITE_WEATHER,
+    MODELS,
+    SHIPPED,
+    resolve,
+)
 
 FILES = {
     "lite-words": (LITE_CLIP.name, torch.float16),
     "lite-stage3": ("lite.safetensors", torch.float16),
+    "lite-detail": (LITE_DETAIL.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
+    "lite-instructions": (LITE_INSTRUCTIONS.name, torch.float16),
     "perceive-lite": ("lite-perceive.safetensors", torch.int8),
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
+SENTENCES = "instructions drawn by laboratory/instructions.py"
 WINDOWS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py, in windows"
 
 
@@ -46,7 +58,9 @@ def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
     run |= {"batch": config["batch_size"] * config["accumulation"], "crop": data["crop"]}
     made = Path(data["root"]) / "windows.json"
     if made.exists():
-        run["windows"] = json.loads(made.read_text())["photos"]
+        settings = json.loads(made.read_text())
+        run["windows"] = settings["photos"]
+        run |= {"words": settings["words"]} if "words" in settings else {}
     before = []
     if start:
         path = start
@@ -72,7 +86,8 @@ def main() -> None:
         runs = lineage(meta)
         windows = "windows" in runs[-1]
         meta = {key: value for key, value in meta.items() if key != "train"}
-        meta |= {"data": WINDOWS if windows else DATA, "lineage": runs}
+        data = SENTENCES if name == LITE_INSTRUCTIONS.name else WINDOWS if windows else DATA
+        meta |= {"data": data, "lineage": runs}
         meta |= {key: LITE_CLIP.name for key in ("tower", "semantics") if key in meta}
         target = SHIPPED / name
         save_bundle(target, state, meta, dtype)

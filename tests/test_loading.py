@@ -57,6 +57,8 @@ SIZES = {
     "weather": asdict(WEATHER),
     "nafnet": {"width": 8, "encoder_blocks": [1], "decoder_blocks": [1], "context_dim": 16},
 }
+SIZES["direct-unet"] = SIZES["irsde-unet"]
+SIZES["guided-unet"] = {**SIZES["irsde-unet"], "semantic_dim": 5}
 SIZES |= {f"guided-{host}": {**SIZES[host], "semantic_dim": 5} for host in ("resunet", "nafnet")}
 
 

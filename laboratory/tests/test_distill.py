@@ -276,7 +276,9 @@ def test_agreement_is_one_for_equal_neighbours_and_ignores_the_same_photograph()
 
 
 def test_recipes_train_the_tower_they_name_of_lite(tmp_path):
-    for name, recipe in RECIPES.items():
+    towers = {name: recipe for name, recipe in RECIPES.items() if name.endswith("_tower")}
+    assert len(towers) == 2
+    for name, recipe in towers.items():
         config = recipe()
         assert name == config.recipe == f"lite_{config.task.tower}_tower"
         assert config.task.clip == LITE

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from pellucid.degradations import CLEAN
 from pellucid.imaging.evidence import Evidence
+from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 from pellucid.support import CERTAIN, MEASURABLE, reweigh, supports
 from pellucid.vision_language.classify import classify
@@ -30,6 +31,7 @@ def diagnose(
     text_features: Tensor | None,
     known: Sequence[str],
     words: Sequence[str] = (),
+    asked: Understood | None = None,
 ) -> list[Guidance]:
     """Find the degradations of each picture.
 
@@ -40,6 +42,7 @@ def diagnose(
         text_features: embeddings ``(n, D)`` of ``known``; without them there are no probabilities.
         known: names of the degradations.
         words: the degradations, if a person named them.
+        asked: an instruction, in place of ``words``.
     """
     if controller is None:
         return [Guidance()] * len(batch)
@@ -54,7 +57,7 @@ def diagnose(
     rows = (dict(sorted(zip(known, row, strict=True), key=lambda pair: -pair[1])) for row in shares)
     vectors = dict(zip(known, features, strict=True))
     return [
-        _named(c, d, row, vectors, words, seen)
+        _named(c, d, row, vectors, words, seen, asked)
         for (c, d), row, seen in zip(pairs, rows, evidence, strict=True)
     ]
 
@@ -66,8 +69,12 @@ def _named(
     vectors: Mapping[str, Tensor],
     words: Sequence[str],
     evidence: Evidence | None,
+    asked: Understood | None,
 ) -> Guidance:
     """The diagnosis of one picture by the probabilities of all words, most probable first."""
+    wanted, kept = ((), ()) if asked is None else (asked.wanted, asked.kept)
+    if asked is not None and not asked.diagnosed:
+        words = wanted
     ranked = shares if evidence is None else reweigh(shares, evidence)
     before, told = _found(shares), bool(words)
     likely = _found(ranked, risky=DETECTED if evidence is None else SURE)
@@ -76,12 +83,16 @@ def _named(
         found = tuple(word for word in words if word != CLEAN)
     elif (set(found) ^ set(before)) & MEASURABLE:
         words = found or (CLEAN,)  # the embedding contradicts the measurement
+    if (set(found) & set(kept)) or not set(wanted) <= set(found):
+        left = dict.fromkeys(word for word in (*wanted, *found) if word not in kept)
+        found = tuple(left)
+        words = found or (CLEAN,)
     if words and set(words) <= set(vectors):
         # Their text embeddings: the controller is trained to give the same directions.
         told_by = normalize(torch.stack([vectors[word] for word in words]), dim=-1)
         mean = told_by.mean(dim=0, keepdim=True)
         degradation = mean * degradation.norm() / mean.norm()
-    return Guidance(content, degradation, found, ranked, told=told)
+    return Guidance(content, degradation, found, ranked, told=told or bool(wanted), kept=kept)
 
 
 def _found(shares: Mapping[str, float], risky: float = DETECTED) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.imaging.photo import Photo
+from pellucid.instruction import Understood
 from pellucid.restoration import Restoration
 
 
@@ -15,6 +16,7 @@ def report_of(photo: Photo, found: Restoration) -> dict[str, Any]:
         photo: the picture that was restored, with the notes of :func:`pellucid.imaging.io.fit`.
         found: what :meth:`Restorer.run` returned for it.
     """
+    asked = found.asked
     quality = dict(zip(("before", "after"), found.quality or (), strict=False))
     return {
         "words": list(found.guidance.words),
@@ -27,4 +29,16 @@ def report_of(photo: Photo, found: Restoration) -> dict[str, Any]:
         "notes": list(photo.notes),
         "seconds": round(found.seconds, 3),
         **({"quality": quality} if quality else {}),
+        **({"asked": asked_of(asked)} if asked else {}),
+    }
+
+
+def asked_of(asked: Understood) -> dict[str, Any]:
+    """What was understood of an instruction."""
+    return {
+        "text": asked.text,
+        "wanted": list(asked.wanted),
+        "kept": list(asked.kept),
+        "diagnosed": asked.diagnosed,
+        "not_understood": list(asked.not_understood),
     }

@@ -13,6 +13,7 @@ from pellucid.completion import reason_of, with_holes
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
+from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 
 
@@ -25,7 +26,8 @@ class Restoration:
     guidance: Guidance
     """What guided the network."""
     model: str
-    """Name of the model that restored it; "fill" if only holes were filled, without a network."""
+    """Name of the model that restored it; "fill" if only holes were filled, without a network;
+    "none" if an instruction left nothing to do."""
     seconds: float
     """Wall time; of a batch the picture's share."""
     damage: np.ndarray | None = None
@@ -36,6 +38,14 @@ class Restoration:
     """Why, in one sentence; empty without a guard."""
     quality: tuple[dict[str, float], dict[str, float]] | None = None
     """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
+    asked: Understood | None = None
+    """What was understood of the instruction, if there was one."""
+
+    @classmethod
+    def untouched(cls, image: Tensor, answer: Guidance) -> Restoration:
+        """Of a picture ``(3, H, W)`` in which an instruction leaves nothing to do."""
+        why = "the damage that was found is to stay" if answer.kept else "no damage was found"
+        return cls(image, answer, "none", 0.0, reason=f"Nothing is left to do: {why}.")
 
     def judged(
         self, image: Tensor, answer: Guidance, evidence: Evidence | None, unguided: bool
@@ -57,7 +67,7 @@ class Restoration:
             evidence,
             measure(restored),
             answer.words,
-            answer.probabilities,
+            answer.explaining,
             answer.told,
             unguided,
         )

@@ -31,6 +31,8 @@ from pellucid.imaging.masks import Mask, feathered, masks_of, region_of
 from pellucid.imaging.neutral import keep_neutral
 from pellucid.imaging.photo import Photo
 from pellucid.imaging.reader import MAX_PIXELS
+from pellucid.instruction import Understood, understand
+from pellucid.keeping import held
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.restoration import Restoration
 from pellucid.vision_language.controller import DaCLIP
@@ -88,15 +90,20 @@ class Restorer(Engine):
 
     @torch.no_grad()
     def diagnose(
-        self, image: Picture, max_pixels: int = MAX_PIXELS, words: Sequence[str] = ()
+        self,
+        image: Picture,
+        max_pixels: int = MAX_PIXELS,
+        words: Sequence[str] = (),
+        ask: str | Understood | None = None,
     ) -> Any:
         """Find the degradations of a picture: a ``Guidance``, or a list of them for a tensor batch.
 
-        Accepts what :meth:`restore` accepts and raises what it raises.
+        Of an instruction, what is to be removed. Accepts and raises what :meth:`restore` does.
         """
+        asked = self._asked(ask, bool(words))
         self.check(words=words)
         batch, photo = opened(image, max_pixels)
-        answers = self._diagnose(batch, words, self._measured(batch, photo))
+        answers = self._diagnose(batch, words, self._measured(batch, photo), asked)
         return answers if _is_batch(image) else answers[0]
 
     @torch.no_grad()
@@ -131,6 +138,7 @@ class Restorer(Engine):
         tile: int | None = None,
         guidance: Guidance | Sequence[Guidance] | None = None,
         words: Sequence[str] = (),
+        ask: str | Understood | None = None,
         mask: Mask | None = None,
         region: Sequence[int] | None = None,
         missing: Mask | None = None,
@@ -161,6 +169,8 @@ class Restorer(Engine):
                 its list.
             words: the degradations, if you know them better: names in ``Restorer.words``, which
                 guide in place of what the controller finds.
+            ask: an instruction, such as "take the rain away but keep it dark", instead of words;
+                ``instruction`` tells what it does.
             mask: restore only where it is white, and fade within 16 px around it; see
                 ``imaging.masks.masks_of`` for what it may be. The diagnosis is of the whole.
             region: the same with a rectangle ``(x, y, width, height)`` in pixels.
@@ -173,9 +183,10 @@ class Restorer(Engine):
 
         Raises:
             ImageError: a file cannot be read, or a mask or a region does not fit the picture.
-            UsageError: an argument is out of range or makes no sense for this model.
+            UsageError: an argument, or an instruction, makes no sense for this model.
             PellucidError: too little memory, or the network gives no finite answer.
         """
+        asked = self._asked(ask, bool(words) or guidance is not None)
         self.check(steps, preset, strength, tile, words)
         given, photo = opened(image, max_pixels)
         size = len(given), *given.shape[2:]
@@ -185,15 +196,15 @@ class Restorer(Engine):
         where = region_of(region, size) if where is None else where
         absent = masks_of(missing, "missing", size, max_pixels)
         evidence = self._measured(given, photo)
-        answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence)
+        answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence, asked)
         seen, holes = answers, holes_of(absent, answers, evidence)
         began = time.perf_counter()
         batch = filled(given, holes)
         if batch is not given:
             evidence = self._measured(batch, photo)
-            found = None if guidance is not None else self._diagnose(batch, words, evidence)
+            again = None if guidance else self._diagnose(batch, words, evidence, asked)
             answers = [
-                answers[i] if hole is None else without_holes((found or answers)[i])
+                answers[i] if hole is None else without_holes((again or answers)[i])
                 for i, hole in enumerate(holes)
             ]
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
@@ -201,8 +212,10 @@ class Restorer(Engine):
         restored: list[Any] = [None] * len(batch)
         for i, answer in enumerate(answers):
             hole = holes[i]
-            if hole is None or answer.words or not self.words:
+            if answer.words or not self.words or (hole is None and asked is None):
                 groups.setdefault(self.route(answer), []).append(i)
+            elif hole is None:
+                restored[i] = Restoration.untouched(batch[i], answer)
             else:  # nothing else is wrong: no network is asked
                 seconds = (time.perf_counter() - began) / len(batch)
                 shown = hole.astype(np.float32) if damage and self.maps_damage else None
@@ -230,7 +243,7 @@ class Restorer(Engine):
                 picture = picture + (1 - strength) * (given[i] - batch[i])
             if where is not None:
                 picture = given[i] + feathered(where[i]).to(picture) * (picture - given[i])
-            restored[i] = replace(result, picture=keep_neutral(given[i], picture))
+            restored[i] = replace(result, picture=keep_neutral(given[i], picture), asked=asked)
         for i, result in enumerate(restored if quality else ()):
             before, after = self._quality(given[i : i + 1]), self._quality(result.picture[None])
             if before and after:
@@ -305,9 +318,21 @@ class Restorer(Engine):
         return [measure(pixels_of(picture), tables) for picture in batch]
 
     def _diagnose(
-        self, batch: Tensor, words: Sequence[str], evidence: Sequence[Evidence | None]
+        self,
+        batch: Tensor,
+        words: Sequence[str],
+        evidence: Sequence[Evidence | None],
+        asked: Understood | None = None,
     ) -> list[Guidance]:
-        return diagnose(batch, evidence, self.controller, self.text_features, self.words, words)
+        known = self.controller, self.text_features, self.words
+        return diagnose(batch, evidence, *known, words, asked)
+
+    def _asked(self, ask: str | Understood | None, others: bool) -> Understood | None:
+        if ask is not None and others:
+            raise UsageError("give an instruction, words or guidance, only one of them")
+        asked = understand(ask) if isinstance(ask, str) else ask
+        self.check(words=[*asked.wanted, *asked.kept] if asked else ())
+        return asked
 
     def unguided(self, answer: Guidance) -> bool:
         """Whether nothing guides the network: no word was found, and it can do without."""
@@ -333,6 +358,7 @@ class Restorer(Engine):
         guidance = self.completed(batch, Guidance.joined([self.asked(a) for a in answers]))
         condition = self.condition(batch, guidance)
         result = self.restored(batch, condition, **options, progress=progress)
+        result = held(batch, result, answers)
         if strength < 1:
             result = batch + strength * (result - batch)
         maps: list[Any] = [None] * len(batch)

@@ -136,9 +136,24 @@ LITE_PROMPTS = ShippedFile(  # of quality
     sha256="6efeaf6f414ba3d716b8b377c05d35df33c01bc7a3f0ee94776c2d67a02683d9",
 )
 LITE_TOKENIZER = ShippedFile("lite-tokenizer.json")
+LITE_INSTRUCTIONS = ShippedFile(
+    "lite-instructions.safetensors",
+    sha256="3e69df650b98daa744ae961067c55b016a74cef6a40f1eccff7b2d1309ecb0af",
+)
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
+)
+LITE_DETAIL = ModelEntry(
+    "lite-detail",
+    "blur, noise and JPEG; works offline",
+    ShippedFile(
+        "lite-detail.safetensors",
+        sha256="c8b87fdb468dfb784b802489d4278125b1188b4b6699e0a67531547a9c08b172",
+    ),
+    LITE_CLIP,
+    recipe="lite_detail",
+    covers=("noisy", "jpeg-compressed", "motion-blurry"),
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
@@ -165,6 +180,7 @@ MODELS = {
             LITE_CLIP,
             recipe="lite",
         ),
+        LITE_DETAIL,
         ModelEntry(
             "lite-sde",
             "small, samples with the mean-reverting SDE; works offline",

@@ -63,7 +63,14 @@ def test_odd_names_are_names(folder, run, name):
 
 def test_names_that_cannot_be_are_bad_usage(folder, run):
     picture("a.png")
-    for name in ("x" * 300 + ".jpg", "a\0b.jpg", "", "~nobody-of-this-name/a.jpg"):
+    for name in (
+        "x" * 300 + ".jpg",
+        "x" * 300 + ".png",
+        "a\0b.png",
+        "a\0b.jpg",
+        "",
+        "~nobody-of-this-name/a.jpg",
+    ):
         status, _, err = run("restore", name)
         assert status == 2 and "Traceback" not in err, err
     for name in ("x" * 300 + ".jpg", "a\0b"):
@@ -96,6 +103,27 @@ def test_an_output_that_cannot_be_written_is_no_folder(folder, run, name):
     picture("a.png")
     status, _, err = run("restore", "a.png", "-o", name)
     assert status == 2 and f"{name}: cannot write" in err and files(folder) == ["a.png"]
+
+
+def test_a_large_picture_brings_no_warning_of_a_library(folder, run, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    picture("a.png")
+    assert run("restore", "a.png", "-o", "b.png")[0] == 0
+    assert not [w for w in recwarn if "bomb" in str(w.message)]
+
+
+def test_outputs_that_cannot_be_are_said_before_the_work(folder, run):
+    picture("in/a.png")
+    os.symlink("nowhere", "dangling")
+    os.symlink("loop", "loop")
+    for output, words in (
+        ("dangling", "dangling is a link that leads nowhere"),
+        ("loop", "loop is a link that leads nowhere"),
+        ("in/a.png/deeper", "in/a.png is a file, no folder"),
+    ):
+        status, _, err = run("restore", "in", "-o", output)
+        assert status == 2 and words in err and "input" not in err
+    assert files("in") == ["a.png"]
 
 
 # folders ---------------------------------------------------------------------

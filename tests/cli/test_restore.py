@@ -349,3 +349,17 @@ def test_masks_and_regions_that_do_not_fit_are_said_and_the_batch_goes_on(folder
         assert status == 2 and sentence in " ".join(err.split())
     status, _, err = run("restore", "in/a.png", "-o", "c.png", "--missing", "nowhere.png")
     assert status == 1 and "nowhere.png" in " ".join(err.split()) and not Path("c.png").exists()
+
+
+def test_an_instruction_is_printed_as_it_was_understood(folder, run):
+    picture("a.png")
+    text = "take the rain away but keep it dark"
+    status, _, err = run("restore", "a.png", "-o", "b.png", "--ask", text, "--report", "json")
+    assert status == 0 and "understood: remove rainy; keep low-light" in err
+    asked = json.loads(Path("b.png.report.json").read_text())["asked"]
+    assert asked["wanted"] == ["rainy"] and asked["kept"] == ["low-light"]
+    assert asked["text"] == text and asked["not_understood"] == []
+    status, _, err = run("restore", "a.png", "-o", "c.png", "--ask", "turn it into a painting")
+    assert status == 2 and "not understood" in err and not Path("c.png").exists()
+    status, _, err = run("restore", "a.png", "-o", "c.png", "--ask", text, "--words", "hazy")
+    assert status == 2 and "--ask or --words" in err

@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -127,10 +128,20 @@ def test_a_file_longer_than_any_picture_is_not_read(tmp_path):
 
 def test_special_files_are_never_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as end:
+        here = os.getcwd()
+        os.chdir(tmp_path)  # a socket's name is short
+        end.bind("socket.jpg")
+        os.chdir(here)
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "gone.jpg").symlink_to("nowhere")
-    words = {"pipe.jpg": "pipe", "zero.png": "device", "loop.jpg": "leads back to itself"}
+    words = {
+        "pipe.jpg": "pipe",
+        "socket.jpg": "a socket",
+        "zero.png": "device",
+        "loop.jpg": "leads back to itself",
+    }
     for name, wanted in {**words, "gone.jpg": "no such file", "x" * 300: "too long"}.items():
         with pytest.raises(ImageError, match=wanted):
             read(tmp_path / name)

@@ -251,3 +251,33 @@ def test_a_profile_of_megabytes_survives_png(rng):
     photo = read(source("TIFF", icc_profile=icc))
     assert photo.icc == icc
     assert read(encode(photo, "PNG")).icc == icc
+
+
+# what follows a picture, and what libraries drop ------------------------------
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_bytes_behind_a_picture_are_said(format):
+    data = source(format)
+    for nothing in (b"", b"\0" * 100, b"\r\n"):
+        assert read(data + nothing).notes == ()
+    for more in (b"PK\x03\x04" + bytes(996), b"x"):
+        note = f"the file's last {len(more)} bytes, behind the picture, were left out"
+        assert read(data + more).notes == (note,)
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"restart_marker_blocks": 1}])
+def test_the_end_of_a_jpeg_is_not_taken_for_one_in_its_scans_or_thumbnail(options):
+    data = with_segments(saved(scene(), "JPEG", **options), (0xE1, b"Exif\0\0" + source("JPEG")))
+    assert not any("behind" in note for note in read(data).notes)
+    assert any("behind" in note for note in read(data + b"SEFT").notes)
+
+
+def test_a_profile_in_pieces_that_are_not_all_there_is_said():
+    data = with_segments(source("JPEG"), (0xE2, b"ICC_PROFILE\0\x01\xff" + bytes(50)))
+    assert read(data).notes == ("its colour profile is damaged and was left out",)
+
+
+def test_comments_beside_the_first_are_said():
+    data = with_segments(source("JPEG"), *((0xFE, b"one"), (0xFE, b"two"), (0xFE, b"three")))
+    assert read(data).notes == ("2 further comments were left out",)

@@ -7,7 +7,10 @@ from pellucid.networks.guided import (
     GuidedNAFNetConfig,
     GuidedResUNet,
     GuidedResUNetConfig,
+    GuidedUNet,
+    GuidedUNetConfig,
 )
+from pellucid.networks.irsde_unet import DirectUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 from tiny import randomised, told
@@ -15,10 +18,13 @@ from tiny import randomised, told
 RES = {"widths": (8, 12, 16), "encoder_blocks": (1, 1), "decoder_blocks": (1, 1)}
 RES |= {"middle_blocks": 1, "context_dim": 8, "embed_dim": 4, "content_levels": 1}
 NAF = {"width": 8, "encoder_blocks": (1,) * 4, "decoder_blocks": (1,) * 4, "context_dim": 8}
+UNET = {"nf": 32, "ch_mult": (1, 1), "use_degradation_context": False}
+UNET |= {"use_image_context": False}
 PRIOR = {"semantic_dim": 6, "degradation_dim": 5}
 HOSTS = {
     "resunet": (ResUNet, ResUNetConfig(**RES), GuidedResUNet, GuidedResUNetConfig(**RES, **PRIOR)),
     "nafnet": (NAFNet, NAFNetConfig(**NAF), GuidedNAFNet, GuidedNAFNetConfig(**NAF, **PRIOR)),
+    "irsde-unet": (DirectUNet, UNetConfig(**UNET), GuidedUNet, GuidedUNetConfig(**UNET, **PRIOR)),
 }
 
 

@@ -190,3 +190,14 @@ def test_the_description_page_needs_no_other_host(server):
 def test_unknown_paths_and_methods_are_problems_too(server):
     assert "Not Found" in problem(httpx.get(f"{server.address}/api/none"), 404)
     assert "Not Allowed" in problem(httpx.get(f"{server.address}/api/restore"), 405)
+
+
+def test_an_instruction_is_a_field_of_the_form(server, picture):
+    text = "take the rain away but keep it dark"
+    for what in ("restore", "diagnose"):
+        answer = server.post(what, picture, {"ask": text}, headers={"accept": "application/json"})
+        assert answer.status_code == 200, answer.text
+        report = answer.json()["report"] if what == "restore" else answer.json()
+        assert report["words"] == ["rainy"] and report["asked"]["kept"] == ["low-light"]
+    said = problem(server.post("restore", picture, {"ask": "turn it into a painting"}), 400)
+    assert "not understood" in said

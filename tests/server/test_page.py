@@ -140,6 +140,17 @@ def test_what_is_painted_is_filled_or_restored_alone(page, runs):
         assert marked.pixels.shape == (40, 48, 3) and 0 < marked.pixels.mean() < 1
 
 
+def test_an_instruction_is_followed_and_what_was_understood_is_said(page, runs):
+    page.get_by_role("button", name="Settings").click()
+    field = page.get_by_label("What to do, in English")
+    field.fill("take the rain away but keep it dark")
+    page.get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("remove rainy; keep low-light").wait_for()
+    assert runs[-1]["ask"] == "take the rain away but keep it dark"
+    field.fill("")
+    page.get_by_role("button", name="Settings").click()
+
+
 def test_a_broken_photograph_is_said_in_the_words_of_the_command_line(page, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")

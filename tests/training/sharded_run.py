@@ -5,6 +5,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
+from pellucid.errors import UsageError
 from pellucid.training import state
 from pellucid.training.config import EMAConfig, OptimizerConfig
 from pellucid.training.optim import EMA, build_optimizer
@@ -46,15 +47,42 @@ def train(rank: int, world: int) -> dict:
         (whole,) = held
     for p in task.parameters():
         p.data.zero_()
+    refused = [_refuses(another(whole), task, optimizer, ema) for another in (_renamed, _widened)]
     assert state.restore(whole, task, optimizer, ema) == STEPS
     again = state.collect(STEPS, task, optimizer, ema)
-    return {"state": whole, "again": again, "weights": exported, "psnr": metrics["psnr"]}
+    return {
+        "state": whole,
+        "again": again,
+        "weights": exported,
+        "psnr": metrics["psnr"],
+        "refused": refused,
+    }
+
+
+def _refuses(whole: dict, task, optimizer, ema) -> bool:
+    try:
+        state.restore(whole, task, optimizer, ema)
+    except UsageError as error:
+        return "of another network" in str(error)
+    return False
+
+
+def _renamed(whole: dict) -> dict:
+    model = dict(whole["model"])
+    model["elsewhere"] = model.pop(next(iter(model)))
+    return {**whole, "model": model}
+
+
+def _widened(whole: dict) -> dict:
+    name, value = next((n, v) for n, v in whole["model"].items() if v.ndim == 4)
+    return {**whole, "model": {**whole["model"], name: value.repeat(2, 1, 1, 1)}}
 
 
 def main(rank: int, store: str, output: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     result = train(rank, 2)
+    assert result.pop("refused") == [True, True]  # in both processes: none waits for the other
     if rank == 0:
         torch.save(result, output)
     dist.destroy_process_group()

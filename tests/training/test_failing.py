@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,14 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import tiny
 from pellucid.cli import main
 from pellucid.errors import PellucidError, UsageError
+from pellucid.loading import tokenizer_of
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 from pellucid.recipes import recipe
 from pellucid.training import checkpoint
 from pellucid.training.config import check, updated
 from pellucid.training.loop import train
+from pellucid.training.tasks.prompts import PromptsTask
 from pellucid.training.tasks.restore import RestoreTask
+from pellucid.vision_language.clip import CLIP
+from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
+from tiny import randomised
 from training import tiny_run
 
 
@@ -126,11 +133,63 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
             loss, metrics = super().forward(batch, generator)
             return loss.detach() * math.inf + 0 * loss, metrics
 
+    tiny_run.run(tmp_path, steps=3)
+    task, data = Broken(tiny_run.network()), tiny_run.Noisy()
+    with pytest.raises(PellucidError) as caught:
+        train(tiny_run.config(tmp_path, steps=100), task, data)
+    kept = tmp_path / "checkpoints/step-00000003.pt"
+    said = f"step 4: the loss is not finite; the batch holds noisy-6, noisy-7; .* {kept};"
+    assert re.search(said, str(caught.value))
+    assert checkpoint.newest(tmp_path)["step"] == 3
+    assert (
+        torch.load(kept, weights_only=True)["model"].keys() == dict(task.named_parameters()).keys()
+    )
+
+
+def test_prompts_of_pictures_that_are_not_numbers_do_not_end_as_finished(tmp_path):
+    class Triplets(tiny_run.Noisy):
+        side = 32
+
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            low = sample["lq"] * (math.nan if index == 2 else 1)
+            return {**sample, "lq": low, "medium": sample["lq"]}
+
+    config = replace(tiny.CLIP, text=replace(tiny.CLIP.text, context_length=24))
+    clip = randomised(CLIP(config))
+    prompts = QualityPrompts(clip, tokenizer_of("lite", 24))
+    task = PromptsTask(QualityPerceiver(clip, prompts))
+    with pytest.raises(PellucidError, match=r"step 2: the loss .* noisy-2, noisy-3; there is no"):
+        train(tiny_run.config(tmp_path, steps=4), task, Triplets())
+
+
+def test_gradients_that_are_not_finite_are_skipped_but_not_to_the_end(tmp_path, capsys):
+    class Broken(RestoreTask):
+        def forward(self, batch, generator):
+            loss, metrics = super().forward(batch, generator)
+            bad = int(batch["index"][0]) >= self.first
+            return loss + (0 * loss).sqrt() * bad if bad else loss, metrics
+
     task = Broken(tiny_run.network())
-    first = {name: p.clone() for name, p in task.state_dict().items()}
-    with pytest.raises(PellucidError, match="was not finite for 20 steps"):
-        train(tiny_run.config(tmp_path, steps=100), task, tiny_run.Noisy())
-    assert all(torch.equal(p, first[name]) for name, p in task.state_dict().items())
+    task.first = 4
+    with pytest.raises(PellucidError, match="gradient was not finite for 4 steps on end"):
+        train(tiny_run.config(tmp_path, steps=6), task, tiny_run.Noisy())
+    assert "step 3: the gradient is not finite, step skipped" in capsys.readouterr().out
+    task = Broken(tiny_run.network())
+    task.first = 4
+    with pytest.raises(PellucidError, match=r"for 20 steps on end .to step 23.*step-00000021"):
+        train(tiny_run.config(tmp_path, steps=40), task, tiny_run.Noisy())
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    class Broken(RestoreTask):
+        def after_step(self):
+            next(self.parameters()).data.fill_(math.nan)
+
+    with pytest.raises(PellucidError, match=r"step 1: the weights network.* were not saved"):
+        task = Broken(tiny_run.network())
+        train(tiny_run.config(tmp_path, steps=1), task, tiny_run.Noisy())
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 def test_the_command_says_it_and_ends(capsys):

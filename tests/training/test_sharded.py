@@ -13,6 +13,7 @@ def test_a_network_sharded_over_two_processes_trains_saves_and_restores_as_a_who
         folder.mkdir()
         processes.append(Process(sharded_run.main, rank, *places, folder=folder))
     one = sharded_run.train(0, 1)
+    assert one["refused"] == [True, True]
     assert [process.wait() for process in processes] == [0, 0], [p.err for p in processes]
     two = torch.load(tmp_path / "result")
     assert same(two["again"], two["state"])

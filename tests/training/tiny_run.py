@@ -46,7 +46,8 @@ class Noisy:
         coarse = torch.rand(1, 3, 3, 3, generator=random)
         clean = torch.nn.functional.interpolate(coarse, (self.side, self.side), mode="bilinear")[0]
         noisy = clean + 0.2 * torch.randn(clean.shape, generator=random)
-        return {"lq": noisy, "gt": clean, "word": "noisy", "severity": 0.5, "index": index}
+        sample = {"lq": noisy, "gt": clean, "word": "noisy", "severity": 0.5, "index": index}
+        return sample | {"name": f"noisy-{index}"}
 
 
 def network() -> ResUNet:

@@ -14,11 +14,13 @@ import torch
 import pellucid
 import tiny
 from pellucid.cli import main
+from pellucid.degradations import WORDS
 from pellucid.errors import ImageError, PellucidError
+from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 from pellucid.video import restore_video
 from pellucid.video.frames import Frame
-from pellucid.video.shots import cuts, mean_of, spread
+from pellucid.video.shots import cuts, diagnosed, mean_of, spread
 from pellucid.video.steady import steadied
 from processes import Process
 
@@ -95,6 +97,14 @@ def flicker(frames, step=2):
 
 def frames_of(arrays):
     return [Frame(i, array, i, 1) for i, array in enumerate(arrays)]
+
+
+def test_what_an_instruction_keeps_is_not_touched_in_a_shot():
+    frames = [Frame(i, np.float32(p), i, 1) for i, p in enumerate(pictures(3))]
+    wanted = diagnosed(0, 3, frames, tiny.restorer(), asked=Understood("", wanted=("noisy",)))
+    assert wanted.guidance.words == ("noisy",) and wanted.strength == 1
+    kept = diagnosed(0, 3, frames, tiny.restorer(), asked=Understood("", kept=WORDS))
+    assert kept.restored(frames[1]) is frames[1].pixels and kept.guidance.kept == WORDS
 
 
 def test_noise_that_flickers_becomes_steady_and_the_picture_nearer_to_the_clean_one():

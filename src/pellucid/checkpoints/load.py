@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pellucid.checkpoints.weights import PROMPTS, Weights, read_weights
+from pellucid.checkpoints.weights import PROMPTS, READER, Weights, read_weights
 from pellucid.errors import CheckpointError
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import NETWORKS, Prediction
@@ -24,6 +24,7 @@ from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import Controller, DaCLIP
 from pellucid.vision_language.dinov2 import BASE, DINOv2
 from pellucid.vision_language.image_tower import ImageTower
+from pellucid.vision_language.instructions import InstructionReader, ReaderConfig
 from pellucid.vision_language.prompts import TOKENS, QualityPrompts
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.towers import TOWERS
@@ -80,8 +81,8 @@ def load_network(path: str | PathLike) -> LoadedNetwork:
             f"{path} is a {weights.kind} tower, which describes pictures; a restoration network "
             "is needed"
         )
-    if weights.kind == PROMPTS:
-        raise CheckpointError(f"{path} holds {PROMPTS}, not a restoration network")
+    if weights.kind in (PROMPTS, READER):
+        raise CheckpointError(f"{path} holds {weights.kind}, not a restoration network")
     network = build(weights)
     assert isinstance(network, RestorationNetwork)
     meta = weights.meta
@@ -181,6 +182,22 @@ def load_prompts(path: str | PathLike, clip: CLIP) -> QualityPrompts:
     if not all(same):
         raise other
     return prompts
+
+
+def load_reader(path: str | PathLike) -> InstructionReader:
+    """Load a reader of instructions.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds something else.
+    """
+    weights = read_weights(path)
+    if weights.kind != READER:
+        raise CheckpointError(
+            f"{path} holds {weights.kind or 'unknown'} weights, not a reader of instructions"
+        )
+    reader = _filled(InstructionReader, weights.config(ReaderConfig), weights)
+    assert isinstance(reader, InstructionReader)
+    return reader
 
 
 def load_into(

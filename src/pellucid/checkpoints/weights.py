@@ -28,6 +28,7 @@ from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.towers import TOWERS
 
 PROMPTS = "quality-prompts"  # kind of Perceive-IR's learned prompts
+READER = "instruction-reader"
 WRAPPINGS = ("params_ema", "params", "state_dict", "model", "prompt_learner")
 PREFIXES = ("module.", "net.", "_orig_mod.", "model.", "network.", "generator.")
 """Of wrappers: DDP and Lightning modules, `torch.compile`."""
@@ -59,7 +60,7 @@ class Weights:
 
     @property
     def kind(self) -> str:
-        """Row in `NETWORKS` or `TOWERS`, or "quality-prompts"; empty if unknown."""
+        """Row in `NETWORKS` or `TOWERS`, `PROMPTS` or `READER`; empty if unknown."""
         return self.meta.get("kind", "")
 
     def config(self, config_class: type) -> Any:

@@ -32,6 +32,7 @@ COMMANDS = {
     "diagnose": Command("pellucid.cli.diagnose:main", "find the degradations of pictures"),
     "serve": Command("pellucid.cli.serve:main", "a page for the browser, an HTTP API"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
+    "report": Command("pellucid.cli.report:main", "compare trained runs"),
     "gate": Command("pellucid.cli.gate:main", "test quality prompts"),
     "models": Command("pellucid.cli.models:main", "list the models, their origin and licence"),
     "fetch-metrics": Command("pellucid.cli.fetch_metrics:main", "download LPIPS, FID and NIQE"),

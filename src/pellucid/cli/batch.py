@@ -171,7 +171,8 @@ def _plan_files(
 ) -> list[Job]:
     is_picture = format_of(folder) is not None or folder.suffix.lower() in OTHER_SUFFIXES
     into_file = is_picture and not folder.is_dir()
-    found = find(inputs, skip=None if into_file else folder)
+    _refuse_place(folder)
+    found = find(inputs, skip=None if into_file else folder.resolve())
     if into_file:
         if len(found) > 1:
             raise UsageError(
@@ -186,6 +187,15 @@ def _plan_files(
     _refuse_unwritable(jobs)
     _refuse_collisions(jobs, beside)
     return jobs
+
+
+def _refuse_place(output: Path) -> None:
+    """``UsageError`` if no file can be at a place or below it."""
+    nearest = next(p for p in (output, *output.absolute().parents) if os.path.lexists(p))
+    if nearest.is_symlink() and not nearest.exists():
+        raise UsageError(f"{nearest} is a link that leads nowhere; name another output")
+    if nearest != output and not nearest.is_dir():
+        raise UsageError(f"{nearest} is a file, no folder, so nothing can be in it; see -o")
 
 
 def _refuse_unwritable(jobs: Sequence[Job]) -> None:

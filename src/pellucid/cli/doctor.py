@@ -23,6 +23,7 @@ examples:
 """
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface_hub", "transformers")
 OPTIONAL = {"tifffile": "16-bit colour TIFF", "pillow_heif": "HEIC", "pillow_jxl": "JPEG XL"}
+OPTIONAL |= {"imagecodecs": "more than 8 bits in AVIF, JPEG XL and JPEG 2000"}
 
 
 @dataclass

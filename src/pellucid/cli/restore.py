@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -17,10 +17,13 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import read_input
+from pellucid.cli.terminal import plain, read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
 from pellucid.video.kinds import is_video
+
+if TYPE_CHECKING:
+    from pellucid.instruction import Understood
 
 EXAMPLES = """
 examples:
@@ -31,6 +34,7 @@ examples:
   pellucid restore holiday/ --skip-existing          continue a run that was stopped
   pellucid restore photo.jpg --strength 0.6          keep two fifths of the input
   pellucid restore photo.jpg --words shadowed        the damage, where the model errs
+  pellucid restore photo.jpg --ask "take the rain away but keep it dark"
   pellucid restore photo.jpg --missing scratches.png  fill what is white there
   pellucid restore photo.jpg --region 40,60,300,200  restore only there
   pellucid restore photo.jpg --model lite-sde --preset paper --seed 7
@@ -77,6 +81,8 @@ class Restore:
         arg(metavar="WORD[,WORD]", help_behavior_hint="(default: what the model finds)"),
     ] = None
     """What is wrong, if you know it better: hazy, or rainy,noisy (`pellucid diagnose` has all)."""
+    ask: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None
+    """What to remove and what to keep, in English; what was understood is printed."""
     mask: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Restore only where this picture, of the same size as the input, is white; its edge fades."""
     region: Annotated[str | None, arg(metavar="X,Y,W,H", help_behavior_hint="")] = None
@@ -147,8 +153,9 @@ def main(argv: Sequence[str]) -> int:
         return 2
     args = parse(Restore, argv, "restore", EXAMPLES)
     _check(args)
+    asked = _asked(args)
     if any(map(is_video, args.inputs)):
-        return restore_videos(args, _words(args))
+        return restore_videos(args, _words(args), asked)
     if args.frames or args.steady:
         raise UsageError("--frames and --steady are for films")
     endings = _endings(args)
@@ -181,12 +188,14 @@ def main(argv: Sequence[str]) -> int:
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
     restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
+    if asked:
+        restorer.check(words=[*asked.wanted, *asked.kept])
     if args.map and not restorer.maps_damage:
         raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
             try:
-                record = _restore(job, args, restorer, status.progress)
+                record = _restore(job, args, restorer, asked, status.progress)
             except UsageError:
                 raise
             except Exception as error:  # whatever one picture throws, the batch goes on
@@ -225,6 +234,20 @@ def _words(args: Restore) -> list[str]:
     return [word.strip() for word in args.words.split(",")] if args.words else []
 
 
+def _asked(args: Restore) -> Understood | None:
+    """What was understood of the instruction, which is printed."""
+    if args.ask is None:
+        return None
+    if args.words:
+        raise UsageError("give --ask or --words, not both")
+    from pellucid.instruction import understand
+
+    asked = understand(args.ask)
+    if not args.quiet:
+        print(plain(f"understood: {asked}"), file=sys.stderr)
+    return asked
+
+
 def _check_stream(args: Restore, to_stream: bool) -> None:
     if not to_stream:
         return
@@ -248,7 +271,11 @@ def _beside(target: Path, ending: str) -> Path:
 
 
 def _restore(
-    job: Job, args: Restore, restorer: Any, progress: Callable[[float], None]
+    job: Job,
+    args: Restore,
+    restorer: Any,
+    asked: Understood | None,
+    progress: Callable[[float], None],
 ) -> dict[str, Any]:
     """Read, restore and write one picture; return its report."""
     from pellucid.imaging.compare import side_by_side
@@ -271,6 +298,7 @@ def _restore(
     found = restorer.run(
         photo,
         words=_words(args),
+        ask=asked,
         mask=args.mask,
         region=_region(args),
         missing=args.missing,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
 from pellucid.errors import UsageError
-from pellucid.recipes import RECIPES, STAGES, recipe
+from pellucid.recipes import RECIPES, STAGES, ablation, recipe
 from pellucid.training.config import TrainConfig, read_yaml, updated
 
 USAGE = """\
 usage: pellucid train RECIPE [--name value ...]
        pellucid train RUN/config.yaml [--name value ...]
+       pellucid train ablation/METHOD [--host NAME] [--variants NAME ...] [--name value ...]
 
 `pellucid train RECIPE --help` lists what can be set. A run whose output folder holds a checkpoint
 resumes from it (--no-resume starts over). Several processes: accelerate launch -m pellucid train
@@ -42,8 +44,13 @@ def main(argv: Sequence[str]) -> int:
             print(f"  {name:24}{(function.__doc__ or '').strip().splitlines()[0]}")
         for name, stages in STAGES.items():
             print(f"  {name:24}In turn: {', '.join(stages)}; a stage that is done is not repeated.")
+        for name, (_, variants) in ablation.METHODS.items():
+            listed = ", ".join(variants)
+            print(f"  {ablation.PREFIX + name:24}In turn, each with every seed: {listed}.")
         return 0 if argv else 2
     name, *flags = argv
+    if name.removeprefix(ablation.PREFIX) in ablation.METHODS:
+        return ablated(name, flags)
     if any(flag.startswith(ONE_STAGE) for flag in flags if name in STAGES):
         raise UsageError(f"{name} is {len(STAGES[name])} runs; set {', '.join(ONE_STAGE)} for one")
     for stage in STAGES.get(name, (name,)):
@@ -52,9 +59,42 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def ablated(name: str, argv: Sequence[str]) -> int:
+    """Train the runs of an ablation that are not done; returns the exit status.
+
+    Raises:
+        UsageError: an unknown name, or a flag that its runs cannot share.
+    """
+    asked, flags = tyro.cli(
+        ablation.Ablation,
+        args=list(argv),
+        prog=f"pellucid train {name}",
+        description=f"{ablation.Ablation.__doc__} See also `pellucid train {name}/HOST/VARIANT "
+        f"--help`. Variants: {', '.join(ablation.METHODS[name.removeprefix(ablation.PREFIX)][1])}.",
+        return_unknown_args=True,
+    )
+    for flag in flags:
+        if flag.split("=")[0] in ablation.ONE_RUN:
+            raise UsageError(f"{name} is several runs; {flag} is for one: {name}/HOST/VARIANT")
+    done = []
+    for config in ablation.runs(name.removeprefix(ablation.PREFIX), asked):
+        given, resume = overridden(config, flags)
+        if config.recipe.endswith(f"/{ablation.START}"):
+            given = replace(given, steps=config.steps, optimizer=config.optimizer)
+        if not _run(given, resume):
+            return 0
+        done.append(given.output)
+    folder = Path(done[0]).parent
+    Console().print(f"the table: pellucid report {folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
 def _train(argv: Sequence[str]) -> bool:
     """Do one run; returns whether it is finished."""
-    config, resume = parse(argv)
+    return _run(*parse(argv))
+
+
+def _run(config: TrainConfig, resume: bool) -> bool:
     from pellucid.training.start import run  # needs the extra `train`, which help does not
 
     result = run(config, resume)
@@ -71,12 +111,17 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
     """Parse a recipe's name or saved config and the flags: (config, resume)."""
     name, *flags = argv
     base = from_values(read_yaml(name)) if name.endswith((".yaml", ".yml")) else recipe(name)
+    return overridden(base, flags, name)
+
+
+def overridden(base: TrainConfig, flags: Sequence[str], name: str = "") -> tuple[TrainConfig, bool]:
+    """A config with the flags of the command line put in: (config, resume)."""
     arguments = tyro.cli(
         Arguments,
         default=Arguments(base),
-        args=flags,
-        prog=f"pellucid train {name}",
-        description=RECIPES[base.recipe].__doc__,
+        args=list(flags),
+        prog=f"pellucid train {name or base.recipe}",
+        description=(RECIPES.get(base.recipe) or ablation.single).__doc__,
         config=(tyro.conf.AvoidSubcommands,),
     )
     return arguments.config, arguments.resume

@@ -20,6 +20,7 @@ from pellucid.video.kinds import TARGETS, is_video, target_of
 
 if TYPE_CHECKING:
     from pellucid.cli.restore import Restore
+    from pellucid.instruction import Understood
     from pellucid.video.restore import Done, Report
 
 PICTURES_ONLY = ("compare", "map", "report", "format", "mask", "region", "missing")
@@ -27,7 +28,7 @@ PHASES = {"cuts": "finding cuts", "diagnosis": "diagnosing shots", "frames": "re
 LISTED = 6  # shots that are printed each
 
 
-def restore_videos(args: Restore, words: Sequence[str]) -> int:
+def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None) -> int:
     """Restore the films that a command line names; returns 0, or 1 if one failed."""
     for name in PICTURES_ONLY:
         if getattr(args, name):
@@ -48,12 +49,15 @@ def restore_videos(args: Restore, words: Sequence[str]) -> int:
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
     restorer.check(args.steps, args.preset, args.strength, args.tile, words)
+    if asked:
+        restorer.check(words=[*asked.wanted, *asked.kept])
     failed = 0
     console = Console(stderr=True, soft_wrap=True)
     for source, target in jobs:
         record: dict[str, Any] = {"input": str(source), "output": str(target)}
         try:
-            record |= _restored(args, restorer, source, target, span, words, console)
+            told = {"words": words, "ask": asked}
+            record |= _restored(args, restorer, source, target, span, told, console)
         except UsageError:
             raise
         except Exception as error:  # whatever one film throws, the others go on
@@ -123,9 +127,10 @@ def _restored(
     source: Path,
     target: Path,
     span: tuple[int | None, int | None],
-    words: Sequence[str],
+    told: dict[str, Any],
     console: Console,
 ) -> dict[str, Any]:
+    from pellucid.report import asked_of
     from pellucid.video.restore import Report, restore_video
 
     report = Report()
@@ -156,7 +161,7 @@ def _restored(
                 restorer,
                 frames=span,
                 steady=args.steady,
-                words=words,
+                **told,
                 strength=args.strength,
                 quality=args.quality,
                 overwrite=args.overwrite,
@@ -173,7 +178,8 @@ def _restored(
         raise UsageError(f"films need {error.name}: pip install 'pellucid[video]'") from error
     if not args.quiet:
         _print(console, source, target, report)
-    return _record(report)
+    asked = told["ask"]
+    return _record(report) | ({"asked": asked_of(asked)} if asked else {})
 
 
 def _print(console: Console, source: Path, target: Path, report: Report) -> None:

@@ -129,6 +129,7 @@ class PairedFolders(Dataset):
             noise = rng.standard_normal(tuple(gt.shape), dtype=np.float32)
             lq = (gt + sigma * torch.from_numpy(noise)).clamp(0, 1)
         sample = {"lq": lq, "gt": gt, "word": word, "severity": UNKNOWN, "index": index}
+        sample["name"] = str(pair.lq)
         return {**sample, "view": shown} if self.view else sample
 
     def _listed(self, one: PairSet) -> dict[str, list[Pair]]:
@@ -199,7 +200,7 @@ class CaptionedPairs(Dataset):
         lq, gt = read_pair(pair)
         box = resized_crop_box(gt.shape[0], gt.shape[1], self.scale, rng)
         lq, gt = (as_tensor(view(picture, box, self.size)) for picture in (lq, gt))
-        sample = {"lq": lq, "gt": gt, "caption": caption, "word": word}
+        sample = {"lq": lq, "gt": gt, "caption": caption, "word": word, "name": str(pair.lq)}
         return sample | {"severity": UNKNOWN, "index": index}
 
 

@@ -85,7 +85,7 @@ class GeneratedPairs(Dataset):
 
     A sample is a dict: `lq`, `gt` float32 (3, crop, crop) in [0, 1], on the 256 levels of a file;
     `word`, "noisy", "rainy+noisy" for a chain, or "clean"; `severity`, of a chain the largest, of a
-    clean window 0; `index`.
+    clean window 0; `name` of the photograph's file; `index`.
 
     Args:
         photos: clean photographs; those smaller than a window are extended by reflection.
@@ -136,7 +136,7 @@ class GeneratedPairs(Dataset):
         reach = sum(REACH.get(word, 0) for word in words)
         blocks = JPEG_BLOCK - 1 if "jpeg-compressed" in words else 0
         place = np.random.default_rng((self.seed, index // self.twins)) if self.twins > 1 else rng
-        clean = self._window(self.crop + 2 * reach + blocks, index, place)
+        clean, name = self._window(self.crop + 2 * reach + blocks, index, place)
         image = clean.astype(np.float32) / 255
         if self.rare and place.random() < self.rare:
             image = rarer(image, place)
@@ -149,12 +149,14 @@ class GeneratedPairs(Dataset):
             "gt": as_tensor(image[cut]),
             "word": "+".join(words) or CLEAN,
             "severity": max((severity for _, severity in steps), default=0.0),
+            "name": name,
             "index": index,
         }
 
-    def _window(self, side: int, index: int, rng: np.random.Generator) -> np.ndarray:
-        """A uint8 square of a photograph."""
-        photo = self.photos[self._choose(index, rng)]
+    def _window(self, side: int, index: int, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """A uint8 square of a photograph, and the name of its file."""
+        chosen = self._choose(index, rng)
+        photo = self.photos[chosen]
         height, width = photo.shape[:2]
         scale = max(rng.uniform(self.shrink, 1), side / min(height, width))
         window = photo[random_window(height, width, round(side / min(scale, 1)), rng)]
@@ -162,7 +164,8 @@ class GeneratedPairs(Dataset):
             reduced = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
             window = np.asarray(reduced)
         window = filled(window, side, side)
-        return turned(window, int(rng.integers(8))) if self.turns else window
+        window = turned(window, int(rng.integers(8))) if self.turns else window
+        return window, self.photos.files[chosen]
 
     def _choose(self, index: int, rng: np.random.Generator) -> int:
         if self.by == "turn":

@@ -264,7 +264,7 @@ class Triplets(Dataset):
         turn = int(rng.integers(self.symmetries))
         low, medium, high = (as_tensor(turned(p, turn)) for p in three)
         sample = {"lq": low, "medium": medium, "gt": high, "word": row["task"]}
-        return sample | {"severity": UNKNOWN, "index": index}
+        return sample | {"severity": UNKNOWN, "name": row["low"], "index": index}
 
 
 def _begin(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:

@@ -194,4 +194,6 @@ class Windows(Dataset):
             turn = int(rng.integers(8)) if self.turns else 0
             pair = [turned(picture[rows, columns], turn) for picture in pair]
         lq, gt = (as_tensor(picture) for picture in pair)
-        return {"lq": lq, "gt": gt, "word": self.words[place], "index": int(index)}
+        name = f"{self.files[place // SHARD].name}[{place % SHARD}]"
+        sample = {"lq": lq, "gt": gt, "word": self.words[place]}
+        return sample | {"name": name, "index": int(index)}

@@ -15,6 +15,7 @@ _REASONS = {
     errno.ENOENT: "no such file",
     errno.ENOTDIR: "no such file",
     errno.EACCES: "cannot be read: permission denied",
+    errno.ENXIO: "is no regular file but a pipe, a socket or a device",
     errno.ELOOP: "is a link that leads back to itself",
     errno.ENAMETOOLONG: "no such file: the name is too long",
 }

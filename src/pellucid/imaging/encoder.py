@@ -38,7 +38,9 @@ def encode_fitting(photo: Photo, format: str, quality: int | None = None) -> byt
 
 def _encode(photo: Photo, format: str, quality: int | None) -> bytes:
     kind = BY_NAME[format]
-    samples = photo.samples(16 if kind.deep and photo.bit_depth == 16 else 8)
+    bits = min(photo.bit_depth, deep.writable_bits(format))
+    bits = bits if kind.lossy or bits == 8 else 16
+    samples = photo.samples(bits)
     icc = photo.icc
     if icc is not None and "icc" not in kind.holds:
         samples, icc = _in_srgb(samples, icc), None
@@ -52,9 +54,8 @@ def _encode(photo: Photo, format: str, quality: int | None) -> bytes:
         if samples.dtype == np.uint16:
             one_pixel = (samples[:1, :1] >> 8).astype(np.uint8)
             return png16.encode(samples, _save(one_pixel, "PNG", options))
-    elif format == "HEIF" and samples.dtype == np.uint16:
-        blocks = {"exif": photo.exif, "xmp": photo.xmp, "icc_profile": icc}
-        return deep.encode_heif(samples, quality or QUALITY, **blocks)
+    elif bits > 8:
+        return deep.encode(samples, bits, format, quality or QUALITY, options)
     elif format == "JPEG":
         options = _jpeg_options(photo, options, quality)
     elif format == "WEBP":
@@ -63,6 +64,8 @@ def _encode(photo: Photo, format: str, quality: int | None) -> bytes:
         options |= {"quality": quality or QUALITY, "lossless": lossless, "exact": True}
     elif kind.lossy:
         options["quality"] = quality or QUALITY
+        if format == "JXL" and quality == 100:  # which its encoder refuses otherwise
+            options["lossless"] = True
     return _save(samples, format, options)
 
 

@@ -10,7 +10,7 @@ from pellucid.errors import ImageError
 from pellucid.imaging import deep, profiles
 from pellucid.imaging.colour import to_srgb
 from pellucid.imaging.encoder import encode_fitting, to_pil
-from pellucid.imaging.formats import BY_NAME, Format
+from pellucid.imaging.formats import BY_NAME, INSTALL, Format
 from pellucid.imaging.photo import Photo
 
 _NAMES = {
@@ -47,9 +47,11 @@ def fit(photo: Photo, format: str) -> Photo:
     photo = _with_fitting_profile(replace(photo, **empty))
     if photo.icc is not None and "icc" not in kind.holds and not _is_srgb(photo.icc):
         photo = photo.with_notes(f"colours become sRGB: {format} files have no profile here")
-    if photo.bit_depth == 16 and (not kind.deep or (format == "HEIF" != photo.format)):
-        bits = deep.HEIF_BITS if kind.deep else 8
-        photo = photo.with_notes(f"16 bits a channel become {bits}: {format} holds no more")
+    if photo.bit_depth > (bits := deep.writable_bits(format)):
+        reason = f", the most that {format} is written with"
+        if bits < kind.bits:
+            reason = f" (to keep {kind.bits}: {INSTALL})"
+        photo = photo.with_notes(f"{photo.bit_depth} bits a channel become {bits}{reason}")
     return _with_writable_metadata(photo, kind)
 
 

@@ -43,7 +43,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     alpha: bool = True
-    deep: bool = False  # can hold more than 8 bits a channel
+    bits: int = 8  # the most a channel that it is written with
     holds: frozenset[str] = ALL  # of a photo's fields, what its writer can store
     lossy: bool = False  # has a quality setting
     writable: bool = True
@@ -66,13 +66,13 @@ class Format:
 
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, lossy=True),
-    Format("PNG", (".png",), deep=True),
+    Format("PNG", (".png",), bits=16),
     Format("WEBP", (".webp",), lossy=True, holds=WEB),
-    Format("TIFF", (".tif", ".tiff"), deep=True, holds=ALL - {"text"}),
+    Format("TIFF", (".tif", ".tiff"), bits=16, holds=ALL - {"text"}),
     Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
-    Format("AVIF", (".avif",), lossy=True, holds=WEB),
+    Format("AVIF", (".avif",), bits=10, lossy=True, holds=WEB),
     Format(
-        "HEIF", (".heic", ".heif", ".hif"), deep=True, lossy=True, holds=WEB, plugin="pillow_heif"
+        "HEIF", (".heic", ".heif", ".hif"), bits=10, lossy=True, holds=WEB, plugin="pillow_heif"
     ),
     # JPEG XL has a place for profiles, its plugin has not
     Format("JXL", (".jxl",), lossy=True, holds=WEB - {"icc"}, plugin="pillow_jxl"),
@@ -134,10 +134,14 @@ def result_name(name: AnyPath, suffix: str | None) -> AnyPath:
     return name if name.suffix.lower() in WRITABLE_SUFFIXES else name.with_suffix(".png")
 
 
+def _millions(pixels: int) -> str:
+    return f"{pixels / 1e6:.0f}" if pixels >= 1e6 else f"{pixels / 1e6:.2g}"
+
+
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """``ImageError`` if a picture is larger than is allowed."""
     if width * height > max_pixels:
         raise ImageError(
-            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, above the limit of "
-            f"{max_pixels / 1e6:.0f}; if you trust the file, raise max_pixels (--max-pixels)"
+            f"{width} x {height} is {_millions(width * height)} megapixels, above the limit of "
+            f"{_millions(max_pixels)}; if you trust the file, raise max_pixels (--max-pixels)"
         )

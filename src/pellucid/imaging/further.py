@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from pellucid.imaging import iptc, jxl, metadata, signalled, tiff, xmp
+from pellucid.imaging import iptc, jxl, metadata, tiff, xmp
 from pellucid.imaging.formats import check_size
 
 _ENDING = "the file's last bytes are missing; the picture is complete"
@@ -19,6 +19,8 @@ _SEGMENTS = (
     *(b"JFIF", b"JFXX", b"Exif", xmp.STANDARD, xmp.EXTENSION, b"ICC_PROFILE", b"MPF"),
     *(b"Photoshop 3.0", b"Adobe", b"Ducky"),
 )
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG, but for those in its scans
 _FILM = re.compile(rb"ftyp(?:mp4|isom|M4V|qt  )")
 
 
@@ -107,22 +109,15 @@ def notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
             return _jpeg_notes(image, data)
         case "HEIF":
             return _heif_notes(image)
-        case "AVIF":
-            return _bits_note(signalled.av1_bits(data))
-        case "JPEG2000":
-            at = data.find(b"\xff\x4f\xff\x51")
-            deep = image.mode not in ("L", "I;16") and 0 <= at < len(data) - 42
-            return _bits_note((data[at + 42] & 127) + 1 if deep else 8)
-        case "JXL":
-            packed = ("its compressed XMP was left out",) if jxl.xmp(data)[1] else ()
-            return _bits_note(jxl.read_header(data).bits) + packed
-        case "PNG" if b"caBX" in data[: data.find(b"IDAT")]:
-            return ("its content credentials (C2PA) were left out",)
+        case "JXL" if jxl.xmp(data)[1]:
+            return ("its compressed XMP was left out",)
+        case "PNG":
+            end = data.find(_PNG_END) + len(_PNG_END)
+            found = _trailer(data, end) if end >= len(_PNG_END) else ()
+            if b"caBX" in data[: data.find(b"IDAT")]:
+                found = (*found, "its content credentials (C2PA) were left out")
+            return found
     return ()
-
-
-def _bits_note(bits: int) -> tuple[str, ...]:
-    return (f"{bits} bits a channel were read as 8",) if bits > 8 else ()
 
 
 def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -132,6 +127,14 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         found.append(f"{_count(frames - 1, 'further picture')} left out (a view or a preview)")
     if _FILM.search(data, data.rfind(b"\xff\xd9")) or _FILM.search(data[-(1 << 24) :]):
         found.append("its motion photo was left out")
+    elif not found:
+        found += _trailer(data, _jpeg_end(data))
+    parts = getattr(image, "applist", ())
+    if not image.info.get("icc_profile") and any(b[:12] == b"ICC_PROFILE\0" for _, b in parts):
+        found.append("its colour profile is damaged and was left out")
+    comments = sum(name == "COM" for name, _ in parts) - 1
+    if comments > 0:
+        found.append(f"{_count(comments, 'further comment')} left out")
     others = {
         f"{name} {_printable(body)}".strip()
         for name, body in getattr(image, "applist", ())
@@ -144,6 +147,25 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         found.append(f"what other programs stored was left out: {', '.join(sorted(others))}")
     resources = image.info.get("photoshop")
     return (*found, *_resource_notes(resources if isinstance(resources, dict) else {}))
+
+
+def _jpeg_end(data: bytes) -> int:
+    """Where the first picture of a JPEG file ends."""
+    at = 2
+    while match := _MARKER.search(data, at):
+        at = match.end()
+        if match[0] == b"\xff\xd9":
+            return at
+        at += int.from_bytes(data[at : at + 2], "big")
+    return len(data)
+
+
+def _trailer(data: bytes, end: int) -> tuple[str, ...]:
+    """A note on what follows a picture, but for zeros that fill a file up."""
+    length = len(data) - end
+    if not length or not data[end:].strip(b"\0\r\n"):
+        return ()
+    return (f"the file's last {length} bytes, behind the picture, were left out",)
 
 
 def _resource_notes(resources: Mapping[int, object]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 class Header(NamedTuple):
-    """Size in pixels; bits a channel (0: floating point, or not known)."""
+    """Size in pixels; bits a channel (32: floating point; 0: not known)."""
 
     width: int
     height: int
@@ -55,8 +55,10 @@ def read_header(data: bytes) -> Header:
         if bits.take(1):  # a preview: no camera writes one
             return Header(width, height, False, 0)
         animated = bool(bits.take(1))
-    if animated or bits.take(1):
-        return Header(width, height, animated, 0)
+    if animated:
+        return Header(width, height, True, 0)
+    if bits.take(1):
+        return Header(width, height, False, 32)
     kind = bits.take(2)
     return Header(width, height, False, (8, 10, 12)[kind] if kind < 3 else 1 + bits.take(6))
 

@@ -30,6 +30,8 @@ DESCRIPTIVE = (
 )
 EXIF_DIRECTORY = 0x8769
 SUB_DIRECTORIES = (EXIF_DIRECTORY, 0x8825)  # Exif, GPS
+_INTEROPERABILITY, _COLOUR_SPACE = 0xA005, 0xA001
+_SRGB_SPACE = 1
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # ImageWidth, PixelXDimension; heights
 _SHORT, _LONG = 3, 4
 
@@ -77,6 +79,24 @@ def split_orientation(exif: bytes) -> tuple[bytes, int | None]:
     except (struct.error, ValueError):  # a damaged block: keep what there is
         return exif, None
     return bytes(patched), orientation
+
+
+def is_adobe_rgb(exif: bytes) -> bool:
+    """Whether EXIF says that the colours are Adobe RGB: no sRGB, and the interoperability "R03".
+
+    Source: Exif 2.32, ColorSpace, and DCF 2.0, the optional colour space.
+    """
+    tags = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tags.load(exif)
+            directory = tags.get_ifd(EXIF_DIRECTORY)
+            index = tags.get_ifd(_INTEROPERABILITY).get(1, "")
+    except Exception:  # Pillow raises whatever a damaged block makes it stumble over
+        return False
+    index = index.decode("latin-1") if isinstance(index, bytes) else str(index)
+    return index.startswith("R03") and number(directory.get(_COLOUR_SPACE), 1) != _SRGB_SPACE
 
 
 def with_size(exif: bytes, width: int, height: int) -> bytes:

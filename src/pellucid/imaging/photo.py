@@ -22,7 +22,7 @@ class Photo:
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
-    bit_depth: int = 8  # of the file, 8 or 16
+    bit_depth: int = 8  # of the file, 8 to 16
     grey: bool = False
     icc: bytes | None = None
     exif: bytes | None = None  # a TIFF structure, without the "Exif\0\0" that JPEG puts before it
@@ -68,7 +68,7 @@ class Photo:
         return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
 
     def samples(self, bits: int) -> np.ndarray:
-        """Integers as a file stores them: ``(H, W, C)``, uint8 or uint16 by ``bits``.
+        """Integers as a file stores them: ``(H, W, C)``, uint8 for 8 ``bits``, uint16 for more.
 
         C is 1 for grey and 3 for colour, one more with alpha.
         """

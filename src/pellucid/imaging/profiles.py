@@ -29,6 +29,8 @@ PRIMARIES: dict[int, Primaries] = {  # H.273, table 2
     11: (*_DCI, *_P3),
     12: (*_D65, *_P3),
 }
+ADOBE_RGB: Primaries = (*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)  # Adobe RGB (1998)
+ADOBE_GAMMA = 563 / 256
 PQ, HLG = 16, 18
 _REFERENCE_WHITE = 203.0  # cd/m2 (BT.2408)
 _HLG_PEAK = 1000.0  # cd/m2

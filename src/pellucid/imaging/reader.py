@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pellucid.errors import ImageError
 from pellucid.imaging import (
+    bigtiff,
     colour,
     deep,
     formats,
@@ -43,11 +44,12 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
 
     - JPEG, PNG, WebP, TIFF and BigTIFF, BMP, AVIF, JPEG 2000, PNM, TGA, PCX, SGI, QOI and
       single-picture GIF; HEIC and JPEG XL with ``pellucid[formats]``.
-    - 16 bits a channel stay 16 (PNG; grey TIFF; colour TIFF and HEIC with ``pellucid[formats]``).
+    - Up to 16 bits a channel are kept (PNG; grey TIFF; with ``pellucid[formats]`` colour TIFF,
+      HEIC, AVIF, JPEG XL and JPEG 2000).
     - The EXIF orientation is applied and its tag set to "upright". Grey, 1-bit and palette pictures
       become RGB.
     - Colours that are named without a profile (PNG's gAMA, cHRM and cICP, the nclx of AVIF and
-      HEIC) get one. PQ and HLG become standard range.
+      HEIC, Adobe RGB in the EXIF of a JPEG) get one. PQ and HLG become standard range.
     - CMYK becomes sRGB, by its embedded profile where there is one (the profile is not kept), else
       by Pillow's formula.
     - What the answer does not hold of the file is said in its ``notes``.
@@ -106,6 +108,8 @@ def from_pil(image: Image.Image) -> Photo:
     if image.mode in ("CMYK", "LAB"):
         notes.append(f"{image.mode} colours were converted to sRGB")
         image, icc = colour.to_srgb(image, icc), None
+    elif image.format in ("JPEG", "MPO") and image.mode == "RGB" and exif and not icc:
+        icc = _adobe_rgb(exif)
     samples = metadata.upright(_samples(image), orientation or 1)
     pixels, alpha, grey = from_samples(samples)
     height, width = samples.shape[:2]
@@ -144,11 +148,13 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
         image.info["exif"] = metadata.split_orientation(image.info["exif"])[0]
     colours = signalled.colours(data, format.name, image.info)
     photo = from_pil(image).with_notes(*ending, *colours.notes, *further.notes(image, data))
-    if image.mode not in ("CMYK", "LAB"):
+    if image.mode not in ("CMYK", "LAB") and format.name != "JPEG":
         photo = replace(photo, icc=colours.icc)
-    if (samples := deep.samples(data, format.name)) is not None:
-        pixels, alpha, grey = from_samples(metadata.upright(samples, _turn(image)))
-        photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=16)
+    if (found := deep.samples(data, format.name)) is not None:
+        pixels, alpha, grey = from_samples(metadata.upright(found[0], _turn(image)))
+        photo = replace(photo, pixels=pixels, alpha=alpha, grey=grey, bit_depth=found[1])
+    elif photo.bit_depth == 8:
+        photo = photo.with_notes(*deep.note(data, format.name))
     if colours.hdr:
         photo = replace(photo, pixels=profiles.to_standard_range(photo.pixels, colours.hdr))
     lossless = format.name == "WEBP" and b"VP8L" in data[12:4096]
@@ -156,9 +162,10 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
+    _check_single(tiff.count_pages(data))
+    data = bigtiff.ordinary(data)
     tags = tiff.read_tags(data)
     tiff.check_ordinary(data, tags)
-    _check_single(tiff.count_pages(data))
     iptc, notes = further.iptc_of_tiff(data)
     if left_out := tiff.left_out(tags):
         notes = (*notes, *_tags_note("TIFF", left_out))
@@ -243,7 +250,7 @@ def _samples(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         samples = np.asarray(image).astype(np.uint16)
     elif image.mode in ("I", "F"):
-        kind = "floating-point samples" if image.mode == "F" else "samples of 32 bits"
+        kind = "floating-point samples" if image.mode == "F" else "signed or 32-bit samples"
         raise ImageError(f"{kind}: convert the picture to 16 bits a channel")
     else:
         samples = np.asarray(image.convert(_target_mode(image)))
@@ -266,6 +273,13 @@ def _turn(image: Image.Image) -> int:
     exif = image.info.get("exif")
     turn = metadata.split_orientation(exif)[1] if isinstance(exif, bytes) else None
     return turn or metadata.number(image.getexif().get(metadata.ORIENTATION), 1)
+
+
+def _adobe_rgb(exif: bytes) -> bytes | None:
+    """The profile of Adobe RGB, if that is what EXIF names and no profile says."""
+    if not metadata.is_adobe_rgb(exif):
+        return None
+    return profiles.rgb_profile(profiles.ADOBE_RGB, profiles.power(profiles.ADOBE_GAMMA))
 
 
 def _dpi(dpi: Any, orientation: int | None) -> tuple[float, float] | None:

@@ -48,13 +48,6 @@ def colours(data: bytes, format: str, info: Mapping[Any, Any]) -> Colours:
     return _numbered(*numbers)
 
 
-def av1_bits(data: bytes) -> int:
-    """Bits a channel of an AVIF file: 8, 10 or 12."""
-    at = data.find(b"av1C", 0, _BOXES)
-    flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
-    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
-
-
 def _numbered(primaries: int, transfer: int) -> Colours:
     hdr = transfer if transfer in _CURVE_NAMES else None
     notes = ()

@@ -30,8 +30,8 @@ _TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 
 _MOST_CHANNELS = 16
 # how samples are stored, in TIFF 6.0 and Adobe's supplements
 _STORAGE = {
-    *range(254, 267), 273, *range(277, 298), 301, *range(317, 324), *range(325, 348),
-    *range(512, 522), *range(529, 533), 40965,
+    *range(254, 267), 273, *range(277, 298), 301, *range(317, 348),
+    *range(512, 522), *range(529, 533), 40965, 50674,
 }  # fmt: skip
 
 
@@ -39,8 +39,6 @@ def read_tags(data: bytes) -> Image.Exif:
     """The tags of the first directory of a TIFF file, BigTIFF or not."""
     tags = Image.Exif()
     order, big = _header(data)
-    if big and order == ">":  # which Pillow does not understand
-        raise ImageError("a big-endian BigTIFF: save it as an ordinary TIFF")
     tags.endian, tags.bigtiff = order, big
     (offset,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
     tags.load_from_fp(io.BytesIO(data), offset)
@@ -146,7 +144,7 @@ def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
     except Exception as error:  # tifffile raises whatever a damaged file makes it stumble over
         if "imagecodecs" in str(error):
             raise ImageError(
-                f"this compression needs an optional package: pip install imagecodecs ({error})"
+                f"this compression needs an optional package: {INSTALL} ({error})"
             ) from error
         raise ImageError(f"damaged or unsupported TIFF: {error}") from error
     if samples.dtype != np.uint16 or samples.ndim != 3:

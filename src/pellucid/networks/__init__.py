@@ -4,8 +4,15 @@ from pellucid.lazy import exports
 
 _NAMES = {
     "contract": ("Guidance", "RestorationNetwork"),
-    "guided": ("GuidedNAFNet", "GuidedNAFNetConfig", "GuidedResUNet", "GuidedResUNetConfig"),
-    "irsde_unet": ("ConditionalUNet", "UNetConfig"),
+    "guided": (
+        "GuidedNAFNet",
+        "GuidedNAFNetConfig",
+        "GuidedResUNet",
+        "GuidedResUNetConfig",
+        "GuidedUNet",
+        "GuidedUNetConfig",
+    ),
+    "irsde_unet": ("ConditionalUNet", "DirectUNet", "UNetConfig"),
     "nafnet": ("NAFNet", "NAFNetConfig"),
     "perceive_ir": ("PerceiveIR", "PerceiveIRConfig"),
     "restormer": ("Restormer", "RestormerConfig", "RestormerMedium", "RestormerMediumConfig"),

@@ -35,6 +35,14 @@ class Guidance:
     """Vectors of the network's own image tower, (B, L, D), L layers, shallow first."""
     told: bool = False
     """Whether a person named `words`."""
+    kept: tuple[str, ...] = ()
+    """Degradations that are to stay, found or not: a person named them."""
+
+    @property
+    def explaining(self) -> dict[str, float]:
+        """Probabilities of the words that may explain a change: of all that are not kept."""
+        shares = self.probabilities or {}
+        return {word: share for word, share in shares.items() if word not in self.kept}
 
     def to(self, device: torch.device | str) -> Guidance:
         """The same with its tensors on a device."""

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.irsde_unet import DirectUNet, UNetConfig
 from pellucid.networks.layers import zeroed
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.perceive_ir import CFE, PGCA, PGM, PerceiveCondition, semantic_vectors
@@ -108,6 +109,14 @@ class GuidedNAFNetConfig(NAFNetConfig):
     degradation_dim: int = 64  # length of the encoded degradation
 
 
+@dataclass(frozen=True)
+class GuidedUNetConfig(UNetConfig):
+    """Sizes of a `GuidedUNet`."""
+
+    semantic_dim: int = 192
+    degradation_dim: int = 64
+
+
 class _Guided(RestorationNetwork):
     """What guided networks share; a host is the second base."""
 
@@ -153,6 +162,22 @@ class GuidedNAFNet(_Guided, NAFNet):
         super().__init__(config)
         self.needs |= {"semantics"}
         widths = [config.width << level for level in range(len(config.encoder_blocks) + 1)]
+        self.adapters = Adapters(widths, config.semantic_dim, config.degradation_dim)
+
+    def forward(self, image: Tensor, condition: GuidedCondition) -> Tensor:
+        """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
+        adapters = self.adapters.bound(condition.perceived)
+        return super().forward(image, condition.host, adapters)
+
+
+class GuidedUNet(_Guided, DirectUNet):
+    """A `DirectUNet`, the U-Net of IR-SDE in one pass, with adapters."""
+
+    def __init__(self, config: GuidedUNetConfig | None = None):
+        config = config or GuidedUNetConfig()
+        super().__init__(config)
+        self.needs |= {"semantics"}
+        widths = (*config.widths[1:], config.widths[-1])
         self.adapters = Adapters(widths, config.semantic_dim, config.degradation_dim)
 
     def forward(self, image: Tensor, condition: GuidedCondition) -> Tensor:

@@ -20,7 +20,7 @@ self-attention. What differs from the official code is cost, not result:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -37,7 +37,7 @@ from pellucid.networks.irsde_attention import (
     Residual,
     SpatialTransformer,
 )
-from pellucid.networks.layers import children, pad_to_multiple, sinusoidal
+from pellucid.networks.layers import children, pad_to_multiple, sinusoidal, zeroed
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,14 @@ class ConditionalUNet(RestorationNetwork):
             biases = down.bias(content), middle.bias(content), up.bias(content)
         return UNetCondition(prompt, biases)
 
-    def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: UNetCondition) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mu: Tensor,
+        t: Tensor,
+        condition: UNetCondition,
+        adapters: Sequence[Callable[[Tensor], Tensor]] = (),
+    ) -> Tensor:
         """Predict the noise in a state.
 
         Args:
@@ -174,6 +181,8 @@ class ConditionalUNet(RestorationNetwork):
             mu: degraded image `(B, 3, H, W)` in [0, 1].
             t: times `(B,)` or `(1,)` in 1..T, integer or float.
             condition: of B images or of one.
+            adapters: one a level if any, change what enters the decoder's levels and, the last,
+                the middle.
         """
         h, w = x.shape[-2:]
         down_bias, mid_bias, up_bias = condition.content
@@ -188,10 +197,14 @@ class ConditionalUNet(RestorationNetwork):
         skips = []
         for level, down in enumerate(self.downs, start=1):
             x = down(x, t, skips, *((down_bias,) if level == len(self.downs) else ()))
+        if adapters:
+            x = adapters[-1](x)
         x = self.mid_block1(x, t)
         x = self.mid_attn(x, mid_bias)
         x = self.mid_block2(x, t)
         for level, up in enumerate(self.ups):
+            if adapters:
+                x = adapters[len(self.ups) - 1 - level](x)
             x = up(x, t, skips, *((up_bias,) if level == 0 else ()))
 
         if self.config.downsample_first:
@@ -205,7 +218,8 @@ class ConditionalUNet(RestorationNetwork):
     ) -> tuple[UNetConfig, Mapping[str, Tensor]] | None:
         """DA-CLIP's `universal-ir.pth` and `wild-ir.pth`; the U-Net of IR-SDE itself differs."""
         key = "mid_attn.fn.fn.transformer_blocks.0.attn2.to_k.weight"
-        if key not in state or "init_conv.weight" not in state:
+        adapted = any(name.startswith("adapters.") for name in state)  # a guided one of ours
+        if key not in state or "init_conv.weight" not in state or adapted:
             return None
         nf, levels = state["init_conv.weight"].shape[0], children(state, "downs.")
         config = UNetConfig(
@@ -216,6 +230,32 @@ class ConditionalUNet(RestorationNetwork):
             downsample_first="downsample.weight" in state,
         )
         return config, state
+
+
+class DirectUNet(ConditionalUNet):
+    """The same U-Net in one pass (ours): the image plus a predicted residual, zero until trained.
+
+    State and degraded image are both the input, the time is 0. Weights of a `ConditionalUNet` fit.
+    """
+
+    def __init__(self, config: UNetConfig = UNIVERSAL):
+        super().__init__(config)
+        zeroed(self.final_conv)
+
+    def forward(
+        self,
+        image: Tensor,
+        condition: UNetCondition,
+        adapters: Sequence[Callable[[Tensor], Tensor]] = (),
+    ) -> Tensor:
+        """Restore `(B, 3, H, W)` in [0, 1], any H, W >= 1; not clamped."""
+        time = image.new_zeros(1)
+        return image + super().forward(image, image, time, condition, adapters)
+
+    @classmethod
+    def official(cls, state: Mapping[str, Tensor]) -> None:
+        """Official files are of the diffusion network."""
+        return None
 
 
 class Down(nn.ModuleList):

@@ -11,8 +11,10 @@ from pellucid.networks.guided import (
     GuidedNAFNetConfig,
     GuidedResUNet,
     GuidedResUNetConfig,
+    GuidedUNet,
+    GuidedUNetConfig,
 )
-from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
+from pellucid.networks.irsde_unet import ConditionalUNet, DirectUNet, UNetConfig
 from pellucid.networks.nafnet import NAFNet, NAFNetConfig
 from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
 from pellucid.networks.restormer import (
@@ -46,6 +48,8 @@ NETWORKS: dict[str, Row] = {
     "guided-nafnet": Row(GuidedNAFNetConfig, GuidedNAFNet),
     "weather": Row(WeatherConfig, WeatherUNet),
     "irsde-unet": Row(UNetConfig, ConditionalUNet, "epsilon"),
+    "direct-unet": Row(UNetConfig, DirectUNet),
+    "guided-unet": Row(GuidedUNetConfig, GuidedUNet),
 }
 
 

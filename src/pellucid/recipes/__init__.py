@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.errors import UsageError
-from pellucid.recipes import daclip, lite, perceive, weather
+from pellucid.recipes import ablation, daclip, lite, perceive, weather
 from pellucid.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -52,6 +52,8 @@ def recipe(name: str) -> TrainConfig:
     Raises:
         UsageError: there is no recipe of this name.
     """
+    if name.startswith(ablation.PREFIX):
+        return ablation.single(name)
     if name not in RECIPES:
         raise UsageError(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
     return RECIPES[name]()

@@ -13,8 +13,9 @@ from pellucid import zoo
 from pellucid.errors import UsageError, look_up
 from pellucid.imaging.heat import heat
 from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_format, read
+from pellucid.instruction import understand
 from pellucid.loading import AUTO, load
-from pellucid.report import report_of
+from pellucid.report import asked_of, report_of
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
 from pellucid.server.problems import Problem
@@ -31,6 +32,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
     model: str | None = Field(None, description="A name of /api/models; the server's if left out.")
     words: str = Field("", description="What is wrong, if you know it: hazy, or rainy,noisy.")
+
+    ask: str | None = Field(
+        None,
+        description="What to remove and what to keep, in English: take the rain away but keep it "
+        "dark. The report says under `asked` what was understood.",
+    )
 
     @property
     def named(self) -> list[str]:
@@ -154,6 +161,7 @@ class Jobs:
         found = restorer.run(
             photo,
             words=options.named,
+            ask=options.ask or None,
             region=options.rectangle,
             quality=True,
             damage=damage,
@@ -171,8 +179,10 @@ class Jobs:
         if restorer.text_features is None:
             raise UsageError(f"the model {restorer.name} does not tell degradations apart")
         photo = self._read(upload)
-        found = restorer.diagnose(photo, words=options.named)
+        asked = understand(options.ask) if options.ask else None
+        found = restorer.diagnose(photo, words=options.named, ask=asked)
         answer = {"words": list(found.words), "probabilities": found.probabilities}
+        answer |= {"asked": asked_of(asked)} if asked else {}
         quality = restorer.quality(photo)
         answer |= {"quality": quality} if quality else {}
         return answer | {"width": photo.width, "height": photo.height, "notes": list(photo.notes)}
@@ -181,7 +191,7 @@ class Jobs:
         """Where the picture is damaged, laid over it, as a PNG."""
         restorer = self.models.get(options.model)
         photo = self._read(upload)
-        guidance = restorer.diagnose(photo, words=options.named)
+        guidance = restorer.diagnose(photo, words=options.named, ask=options.ask or None)
         where = restorer.damage(photo, guidance=guidance)
         report = {"words": list(guidance.words), "mean": round(float(where.mean()), 4)}
         name = f"{PurePath(file_name(upload.name, ('.png',))).stem}.map.png"

@@ -171,7 +171,8 @@ class WildPairs(GeneratedPairs):
 
     def __getitem__(self, index: int) -> dict:
         rng = np.random.default_rng((self.seed, int(index)))
-        clean = self._window(self.crop, index, rng).astype(np.float32) / 255
+        window, name = self._window(self.crop, index, rng)
+        clean = window.astype(np.float32) / 255
         if rng.random() < 0.1:
             clean = np.repeat((clean @ LUMA)[..., None], 3, axis=-1)
         damaged, words = wild(clean, rng)
@@ -180,6 +181,7 @@ class WildPairs(GeneratedPairs):
             "gt": as_tensor(clean),
             "word": "+".join(words) or CLEAN,
             "severity": float("nan"),
+            "name": name,
             "index": int(index),
         }
 

@@ -31,17 +31,21 @@ from torch.utils.data import Dataset
 
 from pellucid import hardware
 from pellucid.data.crops import Samples
-from pellucid.errors import PellucidError
 from pellucid.training import checkpoint, state
 from pellucid.training.batches import close, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, check_resumable, save_yaml
+from pellucid.training.finite import (
+    MicroBatch,
+    check_losses,
+    check_skipped,
+    check_weights,
+    names_of,
+)
 from pellucid.training.optim import EMA, build_optimizer, learning_rate
 from pellucid.training.runlog import RunLog
 from pellucid.training.stopping import Stopping
 from pellucid.training.tasks import Task
 from pellucid.training.validation import validate
-
-MAX_BAD_STEPS = 20
 
 
 @dataclass
@@ -75,7 +79,7 @@ def train(
     averaged weights, what inference loads) to `config.output`.
 
     Raises:
-        PellucidError: the loss was not finite for many steps on end.
+        PellucidError: a loss or the weights are not finite; see `training.finite`.
         UsageError: the run to resume has another network, seed, batch size or data.
     """
     accelerator = _accelerator(config)
@@ -107,6 +111,7 @@ def train(
 
     def save() -> None:
         whole = {**state.collect(step, model, optimizer, ema), "processes": world}
+        check_weights(whole["model"], output, step)
         with state.averaged(ema):
             weights, meta = task.export()
             weights = state.gathered(weights)
@@ -122,19 +127,20 @@ def train(
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group.get("scale", 1.0)  # Muon's AdamW has a rate of its own
-            values = gradients(config, model, batches, accelerator, step)
+            values, parts = gradients(config, model, batches, accelerator, step)
+            check_losses(parts, accelerator, output, step + 1)
             limit = config.optimizer.clip_norm or math.inf
             total = accelerator.clip_grad_norm_(model.parameters(), limit)
             assert total is not None  # None only on TPUs
             norm = float(total)
-            if math.isfinite(norm) and math.isfinite(float(values["loss"])):
+            if math.isfinite(norm):
                 optimizer.step()
                 task.after_step()
                 bad = 0
             else:
                 bad += 1
-                log.warn(f"step {step}: loss or gradient is not finite, step skipped")
-                _check_bad(bad, step)
+                log.warn(f"step {step + 1}: the gradient is not finite, step skipped")
+                check_skipped(bad, output, step + 1, last=step + 1 == config.steps)
             optimizer.zero_grad(set_to_none=True)
             step += 1
             if ema is not None:
@@ -164,9 +170,13 @@ def gradients(
     batches: Iterator[dict],
     accelerator: Accelerator,
     step: int,
-) -> dict[str, Tensor]:
-    """Add up a step's gradients over its micro-batches; returns the means of what is logged."""
+) -> tuple[dict[str, Tensor], list[MicroBatch]]:
+    """Add up a step's gradients over its micro-batches.
+
+    Returns the means of what is logged, and the loss and the samples' names of each micro-batch.
+    """
     means: dict[str, Tensor] = {}
+    parts: list[MicroBatch] = []
     for micro in range(config.accumulation):
         batch = to_device(next(batches), accelerator.device)
         seed = seed_of(config.seed, step, accelerator.process_index, micro)
@@ -176,9 +186,10 @@ def gradients(
         with nullcontext() if last else accelerator.no_sync(model):
             loss, metrics = model(batch, generator)
             accelerator.backward(loss / config.accumulation)
+        parts.append((loss.detach(), names_of(batch)))
         for name, value in {"loss": loss, **metrics}.items():
             means[name] = means.get(name, 0) + value.detach().float() / config.accumulation
-    return means
+    return means, parts
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
@@ -198,11 +209,3 @@ def _accelerator(config: TrainConfig) -> Accelerator:
         accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
         accelerator.state.distributed_type = DistributedType.FSDP
     return accelerator
-
-
-def _check_bad(steps: int, step: int) -> None:
-    if steps == MAX_BAD_STEPS:
-        raise PellucidError(
-            f"the loss was not finite for {steps} steps on end (step {step}); "
-            "lower optimizer.lr, set optimizer.clip_norm, or use precision 'no'"
-        )

@@ -23,6 +23,7 @@ from pellucid.training.optim import EMA
 
 # Whole tensors under plain names whatever the sharding; frozen parameters are rebuilt by the task.
 TAKE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+NAMES = StateDictOptions(ignore_frozen_params=True)  # shards, whose shape is the whole's
 PUT = StateDictOptions(full_state_dict=True, strict=False)
 
 
@@ -47,8 +48,8 @@ def restore(
 ) -> int:
     """Load a state; returns its step. A missing average starts from the weights."""
     optimizer = getattr(optimizer, "optimizer", optimizer)
-    if own := get_model_state_dict(model, options=TAKE):  # only the first process gets it
-        _check_same(state["model"], own)
+    # Every process must refuse: the others would wait for the first one for ever.
+    _check_same(state["model"], get_model_state_dict(model, options=NAMES))
     moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
     # (Copies: the functions below put shards into the dicts that they are given.)
     held = {"state": moments, "param_groups": state["optimizer"]["param_groups"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,13 +52,18 @@ def is_video(path: str | Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in FILMS:
         return True
-    return suffix in ANIMATIONS and path.is_file() and is_animated(path)
+    return suffix in ANIMATIONS and is_animated(path)
 
 
 def is_animated(path: Path) -> bool:
     """Whether a GIF, WebP or PNG has more than one picture."""
     try:
-        with Image.open(path, formats=("GIF", "PNG", "WEBP")) as image:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, which have a limit of their own
+            image = Image.open(path, formats=("GIF", "PNG", "WEBP"))
+        with image:
             return getattr(image, "is_animated", False)
     except Exception:  # a damaged file may raise anything
         return False

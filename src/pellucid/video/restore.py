@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.imaging.io import MAX_PIXELS
+from pellucid.instruction import Understood, understand
 from pellucid.restorer import Restorer
 from pellucid.video.frames import Frame
 from pellucid.video.kinds import target_of
@@ -62,6 +63,7 @@ def restore_video(
     frames: tuple[int | None, int | None] = (None, None),
     steady: bool = False,
     words: Sequence[str] = (),
+    ask: str | Understood | None = None,
     strength: float = 1.0,
     quality: int | None = None,
     overwrite: bool = False,
@@ -85,6 +87,7 @@ def restore_video(
             Sound is cut at the same times, and times begin at 0.
         steady: average what is left of noise, rain and snow along the motion; needs OpenCV.
         words: the degradations of all frames, if they are known.
+        ask: an instruction, see ``Restorer.run``.
         strength: see ``Restorer.run``.
         quality: 1..100 of the picture's encoder; 95 if None.
         overwrite: replace a file that exists.
@@ -108,6 +111,7 @@ def restore_video(
     restorer.check(
         options.get("steps"), options.get("preset"), strength, options.get("tile"), words
     )
+    asked = understand(ask) if isinstance(ask, str) else ask
     container = target_of(target)
     check_target(target, source, overwrite)
     film = opened(source, max_pixels)
@@ -117,7 +121,7 @@ def restore_video(
 
     first, last, times, ending, starts = _scouted(film, frames, say)
     bounds = [first, *starts, last]
-    report.shots = _diagnosed(film, bounds, say, restorer, words, strength, **options)
+    report.shots = _diagnosed(film, bounds, say, restorer, words, asked, strength, **options)
 
     began = time.perf_counter()
     cut = frames != (None, None)

@@ -21,6 +21,8 @@ from pellucid.guard import SOFTEST, Decision, judge
 from pellucid.imaging.evidence import measure
 from pellucid.imaging.holes import codes_of, find_holes
 from pellucid.imaging.neutral import keep_neutral
+from pellucid.instruction import Understood
+from pellucid.keeping import held
 from pellucid.networks.contract import Guidance
 from pellucid.restorer import Restorer
 from pellucid.video.frames import Frame
@@ -87,6 +89,7 @@ class Shot:
         result = whole
         if not self.only_holes:
             result = _network(self.restorer, whole, self.guidance, **options)
+            result = held(whole, result, [self.guidance])
         if self.strength < 1:
             result = batch + self.strength * (result - batch)
         pixels = keep_neutral(batch[0], result[0]).permute(1, 2, 0).cpu().numpy()
@@ -110,6 +113,7 @@ def diagnosed(
     samples: Sequence[Frame],
     restorer: Restorer,
     words: Sequence[str] = (),
+    asked: Understood | None = None,
     strength: float = 1.0,
     **options: object,
 ) -> Shot:
@@ -123,16 +127,20 @@ def diagnosed(
         samples: some of its frames, in order.
         restorer: diagnoses, and chooses the model.
         words: the degradations, if they are told.
+        asked: an instruction in place of them.
         strength: 0 to 1; what the guard leaves of it is the shot's.
         options: those of ``Engine.restored``.
     """
-    guidance = mean_of([restorer.diagnose(_tensor(frame), words=words) for frame in samples])
+    tensors = map(_tensor, samples)
+    guidance = mean_of([restorer.diagnose(t, words=words, ask=asked) for t in tensors])
+    if asked is not None and not guidance.words:
+        return Shot(first, last, restorer, guidance, 0.0, "kept", "Nothing is left to do.")
     chosen = restorer.route(without_holes(guidance) if restorer.guard else guidance)
     guidance = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
     if not restorer.guard or strength == 0 or shot.only_holes:
         return shot
-    told = (guidance.words, guidance.probabilities, guidance.told, chosen.unguided(guidance))
+    told = (guidance.words, guidance.explaining, guidance.told, chosen.unguided(guidance))
     verdicts = []
     for i in spread(0, len(samples), JUDGED):
         frame = samples[i]
@@ -171,6 +179,7 @@ def mean_of(answers: Sequence[Guidance]) -> Guidance:
         tuple(word for word in often if word != CLEAN),
         shares,
         told=answers[0].told,
+        kept=answers[0].kept,
     )
 
 

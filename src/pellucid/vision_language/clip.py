@@ -233,7 +233,16 @@ class CLIP(nn.Module):
 
         Attention is causal: what follows the end token cannot matter and is cut off.
         """
-        x = x[:, : int(end.max()) + 1]
-        x = x + self.positional_embedding[: x.shape[1]]
-        x = self.ln_final(self.transformer(x, causal=True))
+        x = self._states(x[:, : int(end.max()) + 1])
         return x[torch.arange(len(x), device=x.device), end] @ self.text_projection
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """States (B, N, W) of the text tower at each of N token ids (B, N).
+
+        Attention is causal: a state knows nothing of what follows it.
+        """
+        return self._states(self.token_embedding(tokens))
+
+    def _states(self, x: Tensor) -> Tensor:
+        x = x + self.positional_embedding[: x.shape[1]]
+        return self.ln_final(self.transformer(x, causal=True))

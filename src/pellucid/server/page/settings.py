@@ -22,6 +22,10 @@ def settings(models: Iterable[str]) -> dict[str, Component]:
     models = list(models)
     with gr.Accordion("Settings", open=False):
         return {
+            "ask": gr.Textbox(
+                label="What to do, in English",
+                placeholder="take the rain away but keep it dark",
+            ),
             "model": gr.Dropdown(models, value=models[0], label="Model"),
             "words": gr.CheckboxGroup(
                 list(WORDS),

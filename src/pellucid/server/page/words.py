@@ -10,6 +10,8 @@ def found_in(restored: Restored) -> str:
     found = restored.found
     words = " and ".join(found.guidance.words)
     lines = [f"**The picture is {words}.**" if words else "**Nothing is wrong with it.**"]
+    if found.asked:
+        lines.append(f"Asked to {found.asked}.")
     if found.quality:
         before, after = (max(shares, key=shares.__getitem__) for shares in found.quality)
         lines.append(f"Quality: {before} before, {after} after.")

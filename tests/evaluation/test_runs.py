@@ -1,0 +1,95 @@
+"""`pellucid report`: trained runs side by side."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from scipy.stats import rankdata
+
+import tiny
+from pellucid.cli import report
+from pellucid.errors import UsageError
+from pellucid.evaluation import runs
+from pellucid.evaluation.damage_maps import auroc
+
+
+def scored(gain):
+    values = {
+        "psnr_rgb": {"a": [20 + gain, 22 + gain], "b": [30.0, 30.0]},
+        "ssim_rgb": {"a": [0.5, 0.6], "b": [0.9, 0.9]},
+    }
+    return values, {}
+
+
+def test_a_variant_is_the_mean_gain_over_the_same_seed():
+    found = {"l1": {0: scored(0.0), 1: scored(0.4)}, "x": {0: scored(1.0), 1: scored(2.0)}}
+    base, x = runs.compare(found, "l1")
+    assert base.gain == {} and base.level["psnr_rgb"].mean == pytest.approx((21.2 + 30) / 2)
+    gain = x.gain["psnr_rgb"]
+    assert tuple(gain)[:3] == pytest.approx((0.65, 0.65, 0.65))
+    assert x.range["psnr_rgb"] == pytest.approx((0.5, 0.8))
+    text = runs.cells([base, x])[2]
+    assert "+0.650 [+0.650, +0.650]" in text and "+0.500, +0.800" in text
+
+
+def test_runs_without_a_common_seed_are_not_compared():
+    with pytest.raises(UsageError, match="no run of x has a seed that the base has"):
+        runs.compare({"l1": {0: scored(0)}, "x": {1: scored(0)}}, "l1")
+
+
+def test_auroc_is_the_mann_whitney_statistic():
+    rng = np.random.default_rng(0)
+    score, damaged = rng.integers(0, 5, (8, 9)), rng.random((8, 9)) < 0.3
+    n = damaged.sum()
+    ranks = rankdata(score).reshape(score.shape)[damaged].sum()
+    assert auroc(score, damaged) == pytest.approx(
+        (ranks - n * (n + 1) / 2) / (n * (damaged.size - n))
+    )
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Two variants with two seeds each, as a training leaves them, and a photograph."""
+    bundles = tiny.save_bundles(tmp_path)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photos / "one.png")
+    for variant in ("start", "l1", "sgm"):
+        for seed in (0, 1):
+            run = tmp_path / "runs" / f"{variant}-{seed}"
+            run.mkdir(parents=True)
+            name = "net.safetensors"
+            (run / "weights.safetensors").write_bytes((bundles / name).read_bytes())
+            (run / "tower.safetensors").write_bytes((bundles / "tower.safetensors").read_bytes())
+            data = {"kind": "generated", "validation": str(photos)}
+            (run / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "data": data}))
+    return tmp_path / "runs"
+
+
+def test_the_report_of_equal_runs_has_no_gain(trained, capsys):
+    argv = [str(trained), "--columns", "noisy@0.5", "--quiet", "--format"]
+    assert report.main([*argv, "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["base"], found["photographs"]) == ("l1", 1)
+    rows = {(row["variant"], row["metric"]): row for row in found["rows"]}
+    assert set(rows) == {(v, m) for v in ("l1", "sgm") for m in ("psnr_rgb", "ssim_rgb")}
+    assert rows["sgm", "psnr_rgb"]["gain"] == 0 and rows["l1", "psnr_rgb"]["gain"] is None
+    assert rows["sgm", "psnr_rgb"]["seeds"] == "0 1"
+    assert report.main([*argv, "csv"]) == 0  # from what is scored already
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(lines) == 4 and float(lines[2]["gain"]) == 0
+    assert report.main([*argv, "markdown"]) == 0
+    assert "| sgm | 0 1 |" in capsys.readouterr().out
+
+
+def test_a_run_that_is_not_finished_is_named(trained):
+    (trained / "sgm-1" / "weights.safetensors").unlink()
+    with pytest.raises(UsageError, match="sgm-1 has no weights"):
+        report.main([str(trained)])
+    with pytest.raises(UsageError, match="holds no run"):
+        report.main([str(trained / "l1-0" / "nothing")])
