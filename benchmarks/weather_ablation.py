@@ -30,6 +30,7 @@ from pellucid.evaluation.protocols import protocol
 from pellucid.evaluation.run import Evaluation
 from pellucid.evaluation.scoring import ModelSource
 from pellucid.recipes import recipe
+from pellucid.recipes.ablation import WEATHER_VARIANTS as VARIANTS
 from pellucid.training.config import TrainConfig
 from pellucid.training.start import run
 from pellucid.training.tasks.weather import WeatherOptions
@@ -38,20 +39,6 @@ BENCH = protocol("pellucid-bench")
 COLUMNS = (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5")
 METRICS = ("psnr_rgb", "psnr_y", "ssim_rgb")
 BASE = "base"
-_ALL = {"sar": True, "target": "soft", "prior": "both"}
-VARIANTS = {
-    BASE: {},
-    "sar": {"sar": True},
-    "srd": {"sar": True, "target": "soft"},
-    "srd-hard": {"sar": True, "target": "hard"},
-    "plain": {"sar": True, "target": "plain"},
-    "cwp-sample": {"prior": "sample"},
-    "cwp-learned": {"prior": "learned"},
-    "cwp": {"prior": "both"},
-    "full": _ALL,
-    "full-tinyvit": _ALL | {"teacher": "tinyvit"},
-    "full-random": _ALL | {"teacher": "random"},
-}
 
 
 def options(

@@ -52,7 +52,7 @@ _PERCEIVE: dict[str, tuple[bool, tuple[str, ...]]] = {  # adapters, and the loss
     "all": (True, _LOSSES),
 }
 _FULL = {"sar": True, "target": "soft", "prior": "both"}
-_WEATHER: dict[str, dict[str, Any]] = {
+WEATHER_VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "sar": {"sar": True},
     "srd": {"sar": True, "target": "soft"},
@@ -127,7 +127,7 @@ def weather(host: str, variant: str) -> TrainConfig:
     """
     names = {"resunet": "residual", "nafnet": "naf"}
     kind = look_up(names, host, "host of ablation/weather")
-    parts = look_up(_WEATHER, variant, "variant of ablation/weather")
+    parts = look_up(WEATHER_VARIANTS, variant, "variant of ablation/weather")
     lite = weather_lite()
     both = lite.task.network.prior
     priors = {
@@ -154,7 +154,7 @@ def weather(host: str, variant: str) -> TrainConfig:
 
 METHODS: dict[str, tuple[Callable[[str, str], TrainConfig], tuple[str, ...]]] = {
     "perceive": (perceive, tuple(_PERCEIVE)),
-    "weather": (weather, tuple(_WEATHER)),
+    "weather": (weather, tuple(WEATHER_VARIANTS)),
 }
 
 

@@ -249,8 +249,8 @@ def lite_overlay() -> TrainConfig:
         recipe="lite_overlay",
         task=replace(third.task, always_told=()),
         data=replace(WINDOWS, root="data/windows/overlay"),
-        optimizer=replace(third.optimizer, lr=6e-4, adamw_lr=4.5e-4),
-        steps=2_400,
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=8_000,
         init_from="runs/lite-stage3/weights.safetensors",
         output="runs/lite-overlay",
     )
