@@ -22,7 +22,7 @@ if CHROMIUM is None:
     pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-MOST = 120  # seconds, for machines under load
+MOST = 300  # seconds, for machines under load
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,7 @@ def test_what_is_painted_is_filled_or_restored_alone(page, runs):
     page.get_by_role("button", name="By hand").click()
     canvas = page.locator(".image-container canvas").first
     canvas.wait_for()
+    undo, redo = (page.get_by_label(name, exact=True).first for name in ("Undo", "Redo"))
     for label, name in (("fill what I paint", "missing"), ("restore only what I paint", "mask")):
         page.get_by_label(label).check()
         until(lambda: canvas.bounding_box()["height"] > 100)
@@ -133,11 +134,15 @@ def test_what_is_painted_is_filled_or_restored_alone(page, runs):
         page.mouse.down()
         page.mouse.move(x + 10, y + 10, steps=4)
         page.mouse.up()
-        page.wait_for_timeout(300)  # the editor sends what was painted
         page.get_by_role("button", name="Restore", exact=True).click()
         until(lambda: runs)
         marked = read(runs.pop()[name])
         assert marked.pixels.shape == (40, 48, 3) and 0 < marked.pixels.mean() < 1
+        undo.click()
+        until(redo.is_enabled)
+    page.get_by_role("button", name="Restore", exact=True).click()
+    until(lambda: runs)
+    assert not {"missing", "mask"} & set(runs.pop())
 
 
 def test_an_instruction_is_followed_and_what_was_understood_is_said(page, runs):
@@ -173,7 +178,8 @@ def many(page, server, folder, picture):
     page.goto(server.address)
     page.get_by_role("tab", name="Many").click()
     choose(page, *files)
-    page.locator("#photographs").get_by_text(".png", exact=True).nth(3).wait_for()
+    # All are uploaded; before that, gradio shows each name for a moment only.
+    page.get_by_role("button", name="Remove this file").nth(3).wait_for()
     page.get_by_role("button", name="Restore all").click()
 
 
