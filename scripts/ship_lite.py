@@ -20,6 +20,7 @@ from pellucid.loading import tower_file
 from pellucid.zoo import (
     LITE_CLIP,
     LITE_DETAIL,
+    LITE_OVERLAY,
     LITE_INSTRUCTIONS,
     LITE_PROMPTS,
     LITE_WEATHER,
@@ -32,6 +33,7 @@ FILES = {
     "lite-words": (LITE_CLIP.name, torch.float16),
     "lite-stage3": ("lite.safetensors", torch.float16),
     "lite-detail": (LITE_DETAIL.network.name, torch.int8),
+    "lite-overlay": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
