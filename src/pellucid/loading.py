@@ -1,4 +1,4 @@
-"""From a model's name or a file of weights to a ``Restorer``."""
+"""From a model's name or a file of weights to a `Restorer`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _OFFICIAL_TOKENS = {
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """A DA-CLIP tower with what it tells apart; see ``Restorer`` for the fields."""
+    """A DA-CLIP tower with what it tells apart; see `Restorer` for the fields."""
 
     controller: DaCLIP
     text_features: Tensor | None = None
@@ -64,7 +64,7 @@ class Tower:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The parts of a ``Restorer``, under the names of its arguments."""
+    """The parts of a `Restorer`, under the names of its arguments."""
 
     network: RestorationNetwork
     controller: DaCLIP | None
@@ -86,24 +86,24 @@ def load(
     guard: bool | None = None,
     engine: str = "torch",
 ) -> Restorer:
-    """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
+    """Load a restorer by a model's name (see `list_models`) or from a file of weights.
 
     Args:
         name_or_path: "auto": "lite", and each picture that a shipped specialist covers goes to that
             one. Shipped models need no network connection; official weights are fetched on first
             use. A file is a bundle of ours, or an official checkpoint, which is recognised by its
             keys.
-        device: see :class:`Restorer`.
-        dtype: see :class:`Restorer`.
+        device: see `Restorer`.
+        dtype: see `Restorer`.
         tower: the file of the DA-CLIP tower that guides the network of a file; if not given, the
             one in the file's metadata, for an official network its published tower beside it or in
             the cache, else that of "lite".
         semantics: for networks that need semantics, what reads the picture: a folder with DINOv2 or
             its name on the hub, or the file of a CLIP; if not given, the one in the file's
             metadata, the folder dinov2-base beside the file, or DINOv2 from the hub.
-        guard: see :class:`Restorer`; if not given, True for the models in the package and False
+        guard: see `Restorer`; if not given, True for the models in the package and False
             for others, whose results are then the network's own.
-        engine: see :class:`Engine`.
+        engine: see `Engine`.
 
     Raises:
         UsageError: unknown name, device or engine.
@@ -144,7 +144,7 @@ def restore(
 ) -> Any:
     """Restore one picture; the model stays loaded for the next call.
 
-    ``options`` and the answer are those of :meth:`Restorer.restore`.
+    `options` and the answer are those of `Restorer.restore`.
     """
     return _shared(str(model), device, dtype).restore(image, **options)
 
@@ -155,9 +155,9 @@ def load_parts(
     semantics: str | Path | None = None,
     towers: dict[Path, Tower] | None = None,
 ) -> Parts:
-    """Load the parts of a ``Restorer``; arguments and errors are those of ``load``.
+    """Load the parts of a `Restorer`; arguments and errors are those of `load`.
 
-    ``towers`` holds the towers that earlier calls have loaded.
+    `towers` holds the towers that earlier calls have loaded.
     """
     towers = {} if towers is None else towers
     path, default_tower = _paths(name_or_path)
@@ -185,8 +185,14 @@ def load_parts(
         semantics=reads,
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
-        name=str(name_or_path) if default_tower else path.stem,
+        name=str(name_or_path) if default_tower else _called(path),
     )
+
+
+def _called(path: Path) -> str:
+    """Name of a network in a file; the weights of a training are called as its folder."""
+    path = path.resolve()
+    return path.parent.name if path.name == "weights.safetensors" else path.stem
 
 
 def _sde(path: Path, arguments: dict[str, Any]) -> MeanRevertingSDE:

@@ -1,4 +1,4 @@
-"""``pellucid reproduce``: the commands that make a table of a paper, and what they need."""
+"""`pellucid reproduce`: the commands that make a table of a paper, and what they need."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_overlay,
         lite.lite_light,
         lite.lite_sde,
+        lite.lite_own,
         perceive.perceive_medium,
         perceive.perceive_prompts,
         perceive.perceive_3task,

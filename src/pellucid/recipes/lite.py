@@ -293,3 +293,28 @@ def lite_sde() -> TrainConfig:
         init_strict=False,
         output="runs/lite-sde",
     )
+
+
+def lite_own() -> TrainConfig:
+    """Goes on from `lite` on pairs of one's own, in minutes: few steps, small crops.
+
+    Guided by the tower, as in use; a share of the samples is unguided. See docs/tutorial.md.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_own",
+        task=replace(
+            third.task, words="", tower="lite", wrong_words=0.0, always_told=(), loss="l1"
+        ),
+        data=DataConfig(kind="pairs", crop=64),
+        optimizer=replace(third.optimizer, lr=4e-4, adamw_lr=3e-4, warmup=20),
+        ema=EMAConfig(decay=0.98),
+        steps=120,
+        batch_size=16,
+        init_from="lite",
+        output="runs/own",
+        save_every=40,
+        validate_every=40,
+        log_every=10,
+    )
