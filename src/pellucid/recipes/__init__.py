@@ -27,6 +27,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage3,
         lite.lite_detail,
         lite.lite_overlay,
+        lite.lite_light,
         lite.lite_sde,
         perceive.perceive_medium,
         perceive.perceive_prompts,

@@ -250,9 +250,27 @@ def lite_overlay() -> TrainConfig:
         task=replace(third.task, always_told=()),
         data=replace(WINDOWS, root="data/windows/overlay"),
         optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
-        steps=8_000,
+        steps=6_000,
         init_from="runs/lite-stage3/weights.safetensors",
         output="runs/lite-overlay",
+    )
+
+
+def lite_light() -> TrainConfig:
+    """A specialist for the light of a picture: haze, low light and shadows; from `lite`.
+
+    Data: `pellucid data windows --words hazy low-light shadowed`.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_light",
+        task=replace(third.task, always_told=(), context_dropout=0.1),
+        data=replace(WINDOWS, root="data/windows/light"),
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=3_000,
+        init_from="runs/lite-stage3/weights.safetensors",
+        output="runs/lite-light",
     )
 
 
