@@ -62,7 +62,7 @@ over pictures), and the mean over the true words, which are not equally frequent
   embedding and the phrase's text embedding, as in DA-CLIP's README; the model's own words are all
   that its controller learned.
 - The way was chosen on windows of the training photographs, each description in turn as the phrase;
-  the 30 phrases had been tried on held-out windows before. The sets were read once, afterwards.
+  the 30 phrases had been tried on held-out windows. Nothing was changed once the sets were read.
 - Of the 30 phrases, {understood} count as understood (one degradation at 0.6 or more), {meant} of
   them rightly ("clean" is none). `diagnose` marks the others, and those say little.
 - The official towers of DA-CLIP take the same way, with CLIP's own text tower; it has not been
