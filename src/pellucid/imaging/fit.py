@@ -84,6 +84,8 @@ def _with_writable_metadata(photo: Photo, kind: Format) -> Photo:
             photo = _without(photo, field, f"{kind.name} has no place for it")
     if photo.text:
         photo = _with_writable_text(photo, kind)
+    if not photo.quantisation and not any(getattr(photo, field) for field in _NAMES):
+        return photo
     side = (_PROBE, _PROBE)
     alpha = None if photo.alpha is None else np.ones(side, np.float32)
     bare = {"exif": None, "icc": None, "xmp": None, "iptc": None, "dpi": None, "text": {}}
