@@ -154,6 +154,8 @@ def plan(
         UsageError: nothing to do, an input would be overwritten, two results would have one name,
             or several results would go into one file.
     """
+    if output == "":
+        raise UsageError("the output (-o) is an empty text; name a file or a folder")
     if output == STREAM or (output is None and list(inputs) == [STREAM]):
         found = find(inputs)
         if len(found) > 1:
@@ -236,7 +238,8 @@ def refuse_existing(targets: Sequence[Path]) -> None:
     existing = [str(target) for target in targets if os.path.lexists(target)]
     if existing:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
+        verb = "exists" if len(existing) == 1 else "exist"
         raise UsageError(
-            f"{', '.join(existing[:3])}{more} exist already: add --skip-existing to continue a "
+            f"{', '.join(existing[:3])}{more} {verb} already: add --skip-existing to continue a "
             "run that was stopped, or --overwrite to replace them"
         )

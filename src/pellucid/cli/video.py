@@ -48,7 +48,7 @@ def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None
     restorer = load(
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
-    restorer.check(args.steps, args.preset, args.strength, args.tile, words)
+    restorer.check(args.steps, args.preset, args.strength, args.tile, words, args.seed)
     if asked:
         restorer.check(words=[*asked.wanted, *asked.kept])
     failed = 0

@@ -36,6 +36,8 @@ from pellucid.imaging.sniff import check_header, sniff
 MAX_PIXELS = 100_000_000
 _DPI = (0.01, 1e6)  # what is no resolution of a picture
 _YCBCR = 6  # of TIFF's tag 262
+_FOR_PEOPLE = (OSError, ValueError, SyntaxError, RuntimeError)  # what libraries raise with words
+_UNCLEAR = ("libjxl", "decoder error -", "decoder object")
 _TEXT_BYTES = 1 << 26  # of a PNG's text or profile, inflated
 _pillow_globals = threading.Lock()
 
@@ -83,8 +85,7 @@ def _reason(error: Exception) -> str:
         return "it ends early, or points beyond its end"
     if "MAX_TEXT" in said:
         return f"its text or profile takes more than {_TEXT_BYTES >> 20} MB"
-    unclear = ("libjxl", "decoder error -", "decoder object")
-    if not said or isinstance(error, KeyError | IndexError) or any(u in said for u in unclear):
+    if not said or not isinstance(error, _FOR_PEOPLE) or any(u in said for u in _UNCLEAR):
         return "the decoder cannot follow it"
     return said.removesuffix(" when reading image file")[:120]
 
