@@ -190,7 +190,7 @@ class Restorer(Engine):
             PellucidError: too little memory, or the network gives no finite answer.
         """
         asked = self._asked(ask, bool(words) or guidance is not None)
-        self.check(steps, preset, strength, tile, words)
+        self.check(steps, preset, strength, tile, words, seed)
         given, photo = opened(image, max_pixels)
         size = len(given), *given.shape[2:]
         if mask is not None and region is not None:
@@ -291,6 +291,7 @@ class Restorer(Engine):
         strength: float = 1.0,
         tile: int | None = None,
         words: Sequence[str] = (),
+        seed: int = 0,
     ) -> None:
         """`UsageError` if `run` would refuse these arguments."""
         if isinstance(words, str):
@@ -315,6 +316,8 @@ class Restorer(Engine):
             raise UsageError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
         if steps is not None and not 1 <= steps <= self.sde.steps:
             raise UsageError(f"steps {steps} is not in 1..{self.sde.steps}")
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"seed {seed} is not in 0..2**63 - 1")
 
     def _measured(self, batch: Tensor, photo: Photo | None) -> list[Evidence | None]:
         """What can be measured in each picture; None without a guard."""

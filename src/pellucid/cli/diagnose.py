@@ -54,6 +54,8 @@ class Diagnose:
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 1 if a picture could not be read."""
     args = parse(Diagnose, argv, "diagnose", EXAMPLES)
+    if args.max_pixels < 1:
+        raise UsageError("--max-pixels must be positive")
     found = find(args.inputs)
 
     import_little(args.model, "torch", None)

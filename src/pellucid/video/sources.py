@@ -53,7 +53,8 @@ def opened(path: Path, max_pixels: int) -> Film | Animation:
         ImageError: it cannot be read, holds no picture, or its frames are too large.
     """
     if not path.is_file():
-        raise ImageError(f"{path}: there is no such file")
+        what = "is no regular file" if path.exists() else "there is no such file"
+        raise ImageError(f"{path}: {what}")
     source = Animation(path) if path.suffix.lower() in ANIMATIONS else Film(path)
     try:
         check_size(source.size[0], source.size[1], max_pixels)
@@ -129,7 +130,9 @@ class Film:
                 self.broken += 1
                 frames = []
             for frame in frames:
-                if not frame.is_corrupt:
+                if frame.is_corrupt:
+                    self.broken += 1
+                else:
                     yield frame
             if packet is None or (packet.dts is None and packet.size == 0):
                 return
