@@ -20,8 +20,8 @@ from pellucid.loading import tower_file
 from pellucid.zoo import (
     LITE_CLIP,
     LITE_DETAIL,
-    LITE_OVERLAY,
     LITE_INSTRUCTIONS,
+    LITE_OVERLAY,
     LITE_PROMPTS,
     LITE_WEATHER,
     MODELS,
