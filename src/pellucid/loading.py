@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.semantics import TowerSemantics
-from pellucid.vision_language.tokenizer import CLIP_VOCABULARY_SIZE, Tokenizer
+from pellucid.vision_language.tokenizer import CLIP_VOCABULARY, CLIP_VOCABULARY_SIZE, Tokenizer
 
 AUTO = "auto"  # the model is chosen by the degradations of the picture
 # CLIP's tokens of the ten words: classification by official weights needs no tokenizer
@@ -60,6 +61,7 @@ class Tower:
     text_features: Tensor | None = None
     words: tuple[str, ...] = ()
     perceiver: QualityPerceiver | None = None
+    tokenizer: Callable[[], Tokenizer] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,7 @@ class Parts:
     text_features: Tensor | None
     words: tuple[str, ...]
     perceiver: QualityPerceiver | None
+    tokenizer: Callable[[], Tokenizer] | None
     semantics: ImageTower | None
     predicts: Prediction | None
     sde: MeanRevertingSDE
@@ -182,6 +185,7 @@ def load_parts(
         text_features=None if guide is None else guide.text_features,
         words=() if guide is None else guide.words,
         perceiver=guide and guide.perceiver,
+        tokenizer=guide and guide.tokenizer,
         semantics=reads,
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
@@ -227,15 +231,17 @@ def load_tower(path: Path) -> Tower:
         if config.embed_dim != 512:  # the "wild" tower was trained with other words
             return Tower(controller)
         words, tokens = WORDS, _official_tokens(config.text.context_length)
+        tokenizer = partial(Tokenizer.from_clip, _vocabulary(path))
     else:
         words = tuple(weights.meta.get("words", CLASSES))
         file = _tokenizer_file(path)
-        tokens = Tokenizer.from_file(file, config.text.context_length)(words)
+        tokenizer = partial(Tokenizer.from_file, file, config.text.context_length)
+        tokens = tokenizer()(words)
         if tokens.max() >= config.text.vocab_size:
             raise CheckpointError(f"{file} is not the tokenizer of {path}: it has more tokens")
     with torch.no_grad():
         features = controller.encode_text(tokens).float()
-    return Tower(controller, features, words, perceiver)
+    return Tower(controller, features, words, perceiver, tokenizer)
 
 
 def tower_file(name: str) -> str:
@@ -264,6 +270,12 @@ def _official_tokens(length: int) -> Tensor:
 def _tokenizer_file(tower: Path) -> Path:
     beside = tower.with_name("tokenizer.json")
     return beside if beside.exists() else zoo.LITE_TOKENIZER.path
+
+
+def _vocabulary(tower: Path) -> str | Path:
+    """Of CLIP, beside the tower or on the hub."""
+    beside = tower.with_name("vocab.json").exists() and tower.with_name("merges.txt").exists()
+    return tower.parent if beside else CLIP_VOCABULARY
 
 
 def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:

@@ -12,7 +12,7 @@ the seams.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.restoration import Restoration
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
+from pellucid.vision_language.tokenizer import Tokenizer
 
 
 class Restorer(Engine):
@@ -49,6 +50,7 @@ class Restorer(Engine):
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
         perceiver: measures how good pictures are (``vision_language.prompts``); may be None.
+        tokenizer: makes the one of the controller's text tower, which reads ``pellucid.phrases``.
         guard: correct the diagnosis by what can be measured (``imaging.evidence``), and soften or
             refuse a restoration that the measurement does not explain (``pellucid.guard``).
         others: those of ``Engine``.
@@ -62,6 +64,7 @@ class Restorer(Engine):
         words: Sequence[str] = (),
         *,
         perceiver: QualityPerceiver | None = None,
+        tokenizer: Callable[[], Tokenizer] | None = None,
         guard: bool = False,
         **others: Any,
     ):
@@ -69,7 +72,7 @@ class Restorer(Engine):
             raise UsageError(f"{len(text_features)} text features for {len(words)} words")
         super().__init__(network, **others)
         self.controller = controller
-        self.perceiver = perceiver
+        self.perceiver, self.tokenizer = perceiver, tokenizer
         self.guard = guard
         for tower in (controller, perceiver):
             if tower is not None:
@@ -187,7 +190,7 @@ class Restorer(Engine):
             PellucidError: too little memory, or the network gives no finite answer.
         """
         asked = self._asked(ask, bool(words) or guidance is not None)
-        self.check(steps, preset, strength, tile, words)
+        self.check(steps, preset, strength, tile, words, seed)
         given, photo = opened(image, max_pixels)
         size = len(given), *given.shape[2:]
         if mask is not None and region is not None:
@@ -288,6 +291,7 @@ class Restorer(Engine):
         strength: float = 1.0,
         tile: int | None = None,
         words: Sequence[str] = (),
+        seed: int = 0,
     ) -> None:
         """`UsageError` if `run` would refuse these arguments."""
         if isinstance(words, str):
@@ -295,7 +299,10 @@ class Restorer(Engine):
         for word in words:
             if word not in self.words:
                 known = ", ".join(self.words) or "none"
-                raise UsageError(f"the model {self.name} does not know {word!r}; known: {known}")
+                raise UsageError(
+                    f"the model {self.name} does not know {word!r}; known: {known}; words of your "
+                    "own are for --ask and `pellucid diagnose --words`"
+                )
         if not 0 <= strength <= 1:
             raise UsageError(f"strength {strength} is not in [0, 1]")
         if tile is not None and tile < 0:
@@ -309,6 +316,8 @@ class Restorer(Engine):
             raise UsageError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
         if steps is not None and not 1 <= steps <= self.sde.steps:
             raise UsageError(f"steps {steps} is not in 1..{self.sde.steps}")
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"seed {seed} is not in 0..2**63 - 1")
 
     def _measured(self, batch: Tensor, photo: Photo | None) -> list[Evidence | None]:
         """What can be measured in each picture; None without a guard."""

@@ -23,6 +23,12 @@ from .pictures import files, picture
         (["restore", "a.png", "--steps", "5"], "one pass"),
         (["restore", "a.png", "--tile", "-5"], "tile"),
         (["restore", "a.png", "--words", "hazy,hail"], "does not know 'hail'"),
+        (["restore", "a.png", "--words", "film grain"], "pellucid diagnose --words"),
+        (["diagnose", "a.png", "--words", "fog,"], "a phrase is empty"),
+        (["restore", "a.png", "--words", "hazy,,noisy"], "has an empty word"),
+        (["restore", "a.png", "--words", ""], "has an empty word"),
+        (["restore", "a.png", "--seed", "-1"], "seed -1 is not in 0..2**63 - 1"),
+        (["restore", "a.png", "-o", ""], "(-o) is an empty text"),
         (["restore", "a.png", "--quality", "0"], "1..100"),
         (["restore", "a.png", "--max-pixels", "0"], "max-pixels"),
         (["restore", "a.png", "--overwrite", "--skip-existing"], "contradict"),
@@ -41,6 +47,7 @@ from .pictures import files, picture
         (["convert", "nothing.pth", "out.safetensors"], "no such file"),
         (["convert", "a.png", "out.pth"], "must end in .safetensors"),
         (["diagnose"], "no input"),
+        (["diagnose", "a.png", "--max-pixels", "0"], "--max-pixels must be positive"),
     ],
 )
 def test_bad_usage_is_status_2_with_words_and_without_work(folder, weights, capsys, argv, words):
@@ -102,6 +109,22 @@ def test_diagnose_shows_bars_or_json(folder, run):
     assert sum(rows[0]["probabilities"].values()) == pytest.approx(1)
 
 
+def test_diagnose_takes_phrases_of_one_s_own(folder, run):
+    picture("a.png")
+    status, out, _ = run("diagnose", "a.png", "--words", "rain streaks, fog,fog")
+    rows = [line for line in out.splitlines() if "%" in line]
+    assert status == 0 and "motion-blurry  " not in out
+    assert sum("fog" in row for row in rows) == sum("rain streaks" in row for row in rows) == 1
+    status, out, err = run("diagnose", "a.png", "--json", "--words", "fog,lens cap")
+    row = json.loads(out)
+    assert set(row["probabilities"]) == set(CLASSES) and list(row["phrases"]) == ["fog", "lens cap"]
+    fog = row["phrases"]["fog"]
+    mixed = sum(share * row["probabilities"][word] for word, share in fog["means"].items())
+    assert fog["probability"] == pytest.approx(mixed) and fog["nearest"] == "fog"
+    unclear = [text for text, phrase in row["phrases"].items() if not phrase["understood"]]
+    assert all(f'"{text}" is not surely one of the degradations' in err for text in unclear)
+
+
 def test_models_lists_origin_and_licence(run):
     status, out, _ = run("models")
     assert status == 0 and "lite" in out and "MIT" in out
@@ -155,6 +178,26 @@ def test_doctor_reports_and_warns_of_a_torchvision_that_does_not_fit(run, monkey
     monkeypatch.syspath_prepend(tmp_path)
     status, out, _ = run("doctor")
     assert status == 1 and "pip uninstall torchvision" in out
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["convert", "net.safetensors", "x" * 300 + ".safetensors"], "xxx: File name too long"),
+        (["convert", "net.safetensors", "a.png/out.safetensors"], "a.png is a file, no folder"),
+        (["export", "net.safetensors", "-o", "a.png/x.onnx"], "a.png is a file, no folder"),
+        (["convert", "net.safetensors", "/proc/x.safetensors"], "written: No such file or"),
+        (["restore", "a.png", "--model", "x" * 300 + ".pth"], "xxx: File name too long"),
+        (["restore", "x" * 300 + ".mp4"], "xxx: File name too long"),
+    ],
+)
+def test_paths_that_cannot_be_end_in_a_sentence(folder, weights, capsys, argv, words):
+    picture("a.png")
+    Path("net.safetensors").write_bytes((weights / "net.safetensors").read_bytes())
+    before = files(folder)
+    assert cli.main(argv) in (1, 2)
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and files(folder) == before
 
 
 def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, capsys):

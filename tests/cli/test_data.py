@@ -57,6 +57,24 @@ def test_a_wrong_command_line_ends_with_status_2(arguments, capsys):
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "x", "y", "--seed", "-1"],
+        ["generate", "x", "y", "--window", "0"],
+        ["windows", "x", "y", "--count", "0"],
+        ["windows", "x", "y", "--side", "8"],
+        ["windows", "x", "y", "--workers", "-1"],
+        ["windows", "x", "y", "--seed", "-1"],
+        ["shards", "x", "y", "--each", "0"],
+        ["captions", "x", "--batch", "0"],
+    ],
+)
+def test_numbers_that_cannot_be_are_named_first(arguments):
+    with pytest.raises(UsageError, match=f"{arguments[-2]} {arguments[-1]} is below"):
+        main(arguments)
+
+
 def test_triplets_are_rendered_by_any_model_and_checked(tmp_path, capsys):
     root, out = dataset(tmp_path / "pairs", {"hazy": 2}), tmp_path / "out"
     net = str(tiny.save_bundles(tmp_path) / "net.safetensors")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cli import forked
 from pellucid import cli
+from pellucid.cli.progress import _found
 from processes import Process
 
 from .pictures import files, picture
@@ -218,7 +219,7 @@ def test_existing_results_are_kept_skipped_or_replaced(folder, run):
     Path("out").mkdir()
     Path("out/a.png").write_bytes(b"precious")
     status, _, err = run("restore", "in", "-o", "out")
-    assert status == 2 and "out/a.png exist already" in err and "--skip-existing" in err
+    assert status == 2 and "out/a.png exists already" in err and "--skip-existing" in err
     assert files("out") == ["a.png"]
     status, _, err = run("restore", "in", "-o", "out", "--skip-existing")
     assert status == 0 and "1 restored, 1 existed already" in err
@@ -347,8 +348,20 @@ def test_masks_and_regions_that_do_not_fit_are_said_and_the_batch_goes_on(folder
     ):
         status, _, err = run("restore", "in", "-o", "none", *options)
         assert status == 2 and sentence in " ".join(err.split())
-    status, _, err = run("restore", "in/a.png", "-o", "c.png", "--missing", "nowhere.png")
-    assert status == 1 and "nowhere.png" in " ".join(err.split()) and not Path("c.png").exists()
+    Image.new("L", (40, 30), 255).save("white.png")
+    for name, sentence in (
+        ("nowhere.png", "--missing nowhere.png: there is no such file"),
+        ("in", "--missing in: there is no such file"),
+        ("white.png", "missing white.png: all of it is white"),
+    ):
+        status, _, err = run("restore", "in/a.png", "-o", "c.png", "--missing", name)
+        assert status == 2 and sentence in err and not Path("c.png").exists()
+
+
+def test_a_word_that_the_model_does_not_find_has_no_share():
+    record = {"words": ["uncompleted", "noisy", "odd"]}
+    record["probabilities"] = {"noisy": 0.7, "uncompleted": 0.001}
+    assert _found(record) == "uncompleted, noisy 70%, odd"
 
 
 def test_an_instruction_is_printed_as_it_was_understood(folder, run):

@@ -26,7 +26,7 @@ def test_films_go_into_a_folder_and_part_of_one_into_a_file(folder, run):
     assert run("restore", "a.mp4", "-o", "c.mp4", "--frames", "3:7")[0] == 0
     assert len(times("c.mp4")) == 4
     status, _, err = run("restore", "a.mp4", "b.mkv")
-    assert status == 2 and "exist already" in err
+    assert status == 2 and "already" in err
     assert "all 2 results exist" in run("restore", "a.mp4", "b.mkv", "--skip-existing")[2]
 
 
@@ -42,6 +42,8 @@ def test_films_go_into_a_folder_and_part_of_one_into_a_file(folder, run):
         (("a.mp4", "--frames", "50:60"), "has 12 frames"),
         (("photo.png", "--steady"), "are for films"),
         (("none.mp4",), "there is no such file"),
+        (("a.mp4", "-o", ""), "(-o) is an empty text"),
+        (("a.mp4", "-o", "photo.png/b.mp4"), "photo.png is a file, no folder"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(folder, run, argv, sentence):

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from pellucid.data.benchmarks import BENCHMARKS
-from pellucid.data.check import check_folder, tables
+from pellucid.data.check import check_folder
 
 from .making import dataset, photos, picture, save
 from .test_leaks import scene
@@ -54,13 +54,17 @@ def test_an_empty_folder_is_a_problem(tmp_path):
 def test_the_tables_name_every_problem(tmp_path):
     from rich.console import Console
 
+    from pellucid.cli.data import tables
+
     root = dataset(tmp_path, {"hazy": 2})
     (root / "hazy/LQ/000.png").unlink()
-    console = Console(width=60)
+    (root / "[red]\x1b[2J/LQ").mkdir(parents=True)
+    console = Console(width=120)
     with console.capture() as captured:
         for table in tables(check_folder(root)):
             console.print(table)
     assert "unpaired" in captured.get() and "hazy/GT/000.png" in captured.get()
+    assert "[red]\\x1b[2J" in captured.get() and "\x1b" not in captured.get()
 
 
 def outdoor_rain(root):

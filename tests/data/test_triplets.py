@@ -258,16 +258,36 @@ def test_generated_windows_are_cut_before_they_are_damaged(tmp_path):
         assert dark.mean() < 0.9 * io.read(tmp_path / f"out/low-light/GT/{name}.png").pixels.mean()
 
 
+TRIPLET = (
+    b'{"low": "l", "medium": "m", "high": "h", "task": "t", "name": "\xe2\x80\xa8", "fold": %s}\n'
+)
+
+
+def test_a_list_without_triplets_is_a_problem(tmp_path, capsys):
+    from pellucid import cli
+
+    (tmp_path / "manifest.jsonl").write_text("")
+    (tmp_path / "triplets.json").write_text("{}")
+    assert cli.main(["data", "check", str(tmp_path)]) == 1
+    assert "there are no triplets in it" in capsys.readouterr().out
+    (tmp_path / "manifest.jsonl").write_bytes(TRIPLET % b"null" + b'{"low": "half')
+    assert cli.main(["data", "check", str(tmp_path)]) == 1
+    assert "l: no such file" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "name, content, words",
     [
         ("manifest.jsonl", b"{\n", "line 1: damaged"),
-        ("manifest.jsonl", b"[1]\n", "line 1: holds a list"),
+        ("manifest.jsonl", b"[1]\n", "line 1: damaged, it is no JSON object"),
         ("manifest.jsonl", b'{"low": 1}\n', "line 1: a triplet has low"),
-        ("manifest.jsonl", b"\xff\xfe\n", "cannot be read"),
+        ("manifest.jsonl", b"\xff\xfe\n", "damaged, it is no text"),
         ("triplets.json", b"no", "damaged"),
-        ("triplets.json", b"3", "holds a int"),
-        ("triplets.json", None, "cannot be read"),
+        ("triplets.json", b"3", "damaged, it is no JSON object"),
+        ("triplets.json", None, "cannot be read (No such file or directory)"),
+        ("manifest.jsonl", b"[" * 100_000 + b"\n", "line 1: damaged"),
+        ("manifest.jsonl", TRIPLET % b'"x"', "fold is 0, 1 or null"),
+        ("manifest.jsonl", TRIPLET % b"[1]", "fold is 0, 1 or null"),
     ],
 )
 def test_malformed_lists_are_named(tmp_path, name, content, words, capsys):

@@ -119,6 +119,17 @@ def test_salt_and_pepper_is_counted():
     assert supports(found, "noisy") == 1
 
 
+@pytest.mark.parametrize("name", ["stars", "halftone"])
+def test_single_stars_and_halftone_are_no_noise(name):
+    assert supports(measure(levels(globals()[name]())), "noisy") == 0
+
+
+def test_noise_saved_as_a_jpeg_of_halved_colour_is_noise_and_nothing_else():
+    found = measure(*jpeg(noisy(scene(), 25), 90, subsampling=2))
+    assert supports(found, "noisy") == 1
+    assert all(supports(found, word) < 0.3 for word in ("uncompleted", "jpeg-compressed"))
+
+
 # ---- JPEG ----
 
 
@@ -357,6 +368,20 @@ def test_a_dark_picture_is_dark_and_a_bright_one_is_not():
     assert dark.tones[1] == pytest.approx(0.25 * measure(scene()).tones[1], abs=0.01)
     assert supports(dark, "low-light") > 0.7
     assert supports(bright, "low-light") == 0
+
+
+def test_white_snow_with_dark_trees_is_not_hazy():
+    rng, (y, x) = np.random.default_rng(1), np.mgrid[0:256, 0:384]
+    snow = 0.86 + 0.06 * np.sin(x / 37) * np.cos(y / 23) + rng.normal(0, 0.012, x.shape)
+    snow[:60] = 0.75
+    for left in (100, 160, 220):
+        snow[150:190, left : left + 30] = 0.05
+    picture = levels(np.repeat(snow[..., None], 3, axis=2))
+    assert next(iter(reweigh({"clean": 0.1, "hazy": 0.9}, measure(picture)))) == "clean"
+
+
+def test_a_dark_photograph_saved_as_a_jpeg_is_dark():
+    assert supports(measure(*jpeg(levels(scene() * 0.15), 85)), "low-light") > 0.7
 
 
 def test_stars_on_black_are_not_low_light():

@@ -110,6 +110,14 @@ def test_cmyk_becomes_srgb(tmp_path):
     assert read(out.getvalue()).icc is None
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_ycbcr_tiff_is_read_compressed_or_not(compression, rng):
+    given = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8)).convert("YCbCr")
+    given.save(out := io.BytesIO(), "TIFF", compression=compression)
+    found = read(out.getvalue()).pixels * 255
+    assert np.abs(found - np.asarray(given.convert("RGB"))).max() <= 1.01  # two ways of rounding
+
+
 def test_lab_is_converted_with_colour_management():
     white = Image.new("LAB", (4, 4), (255, 128, 128))
     white.save(out := io.BytesIO(), "TIFF")

@@ -307,6 +307,17 @@ def test_damage_in_the_middle_costs_frames_and_is_said(tmp_path, same):
     assert len(shown(tmp_path / "c.mkv")) == report.frames
 
 
+def test_frames_that_the_decoder_calls_corrupt_are_counted_and_said(tmp_path, same):
+    source = film(tmp_path / "a.mp4", pictures(8), codec="mpeg4", format="yuv420p")
+    data = bytearray(source.read_bytes())
+    for at in (len(data) // 3, len(data) // 2):
+        data[at] ^= 255
+    (tmp_path / "b.mp4").write_bytes(data)
+    report = same(tmp_path / "b.mp4", tmp_path / "c.mp4")
+    assert report.frames < 8
+    assert f"{8 - report.frames} damaged pieces could not be decoded" in " ".join(report.notes)
+
+
 def test_frames_that_are_too_large_and_names_that_are_taken_are_refused(tmp_path, same):
     source = film(tmp_path / "a.mp4")
     with pytest.raises(ImageError, match=r"a\.mp4.*max_pixels"):

@@ -112,7 +112,9 @@ class Worker:
         restorer = load(
             chosen.model, machine.device, machine.dtype, guard=chosen.guard, engine=machine.engine
         )
-        restorer.check(chosen.steps, chosen.preset, chosen.strength, machine.tile, chosen.words)
+        restorer.check(
+            *(chosen.steps, chosen.preset, chosen.strength, machine.tile, chosen.words, chosen.seed)
+        )
         return restorer
 
     def _part(self, part: Part) -> dict[str, int]:

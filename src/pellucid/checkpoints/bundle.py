@@ -67,7 +67,9 @@ def save_bundle(
         temporary.chmod(mode)
         os.replace(temporary, path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be written: {error}") from error
+        raise CheckpointError(
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

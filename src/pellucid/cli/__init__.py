@@ -108,10 +108,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # e.g. `pellucid models | head`
         _drop_output()
         return FAILED
-    except OSError as error:  # files have their own errors, so it is what was printed
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+    except OSError as error:
+        if error.filename is not None:  # a name that is too long, a folder without access
+            name = error.filename
+            name = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+            said = f"{name[:200]}: {error.strerror or type(error).__name__}"
+            return _fail(PellucidError(said), FAILED)
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
             raise
-        _drop_output()
+        _drop_output()  # it is what was printed
         return _fail(PellucidError(f"standard output: {error.strerror}"), FAILED)
 
 

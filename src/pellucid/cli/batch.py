@@ -154,6 +154,7 @@ def plan(
         UsageError: nothing to do, an input would be overwritten, two results would have one name,
             or several results would go into one file.
     """
+    refuse_empty(output)
     if output == STREAM or (output is None and list(inputs) == [STREAM]):
         found = find(inputs)
         if len(found) > 1:
@@ -171,7 +172,7 @@ def _plan_files(
 ) -> list[Job]:
     is_picture = format_of(folder) is not None or folder.suffix.lower() in OTHER_SUFFIXES
     into_file = is_picture and not folder.is_dir()
-    _refuse_place(folder)
+    refuse_place(folder)
     found = find(inputs, skip=None if into_file else folder.resolve())
     if into_file:
         if len(found) > 1:
@@ -189,7 +190,13 @@ def _plan_files(
     return jobs
 
 
-def _refuse_place(output: Path) -> None:
+def refuse_empty(output: str | None) -> None:
+    """``UsageError`` for an output without a name, such as a variable that was not set."""
+    if output == "":
+        raise UsageError("the output (-o) is an empty text; name a file or a folder")
+
+
+def refuse_place(output: Path) -> None:
     """``UsageError`` if no file can be at a place or below it."""
     nearest = next(p for p in (output, *output.absolute().parents) if os.path.lexists(p))
     if nearest.is_symlink() and not nearest.exists():
@@ -236,7 +243,8 @@ def refuse_existing(targets: Sequence[Path]) -> None:
     existing = [str(target) for target in targets if os.path.lexists(target)]
     if existing:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
+        verb = "exists" if len(existing) == 1 else "exist"
         raise UsageError(
-            f"{', '.join(existing[:3])}{more} exist already: add --skip-existing to continue a "
+            f"{', '.join(existing[:3])}{more} {verb} already: add --skip-existing to continue a "
             "run that was stopped, or --overwrite to replace them"
         )

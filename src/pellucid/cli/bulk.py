@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from pellucid.cli.parse import Flag, QuietFlag, parse
+from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.restore import FORMATS
 from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
@@ -132,7 +132,7 @@ def main(argv: Sequence[str]) -> int:
 
     settings = Settings(
         model=args.model,
-        words=tuple(word.strip() for word in args.words.split(",")) if args.words else (),
+        words=tuple(words_of(args.words)),
         strength=args.strength,
         preset=args.preset,
         steps=args.steps,

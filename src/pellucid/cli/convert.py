@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from pellucid.cli.batch import refuse_place
 from pellucid.cli.parse import Flag, parse
 from pellucid.errors import UsageError
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{args.target}: the name must end in .safetensors")
     if not args.source.is_file():
         raise UsageError(f"{args.source}: there is no such file")
+    refuse_place(args.target)
     if args.target.exists():
         if args.target.samefile(args.source):
             raise UsageError(f"{args.target} is the source itself, which is never overwritten")

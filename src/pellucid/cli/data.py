@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from pellucid.cli.terminal import plain
 from pellucid.data.captions import MODEL
 from pellucid.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pellucid.data.check import Kind, Report
 
 Root = Annotated[Path, tyro.conf.arg(metavar="ROOT")]
 Clean = Annotated[Path, tyro.conf.arg(metavar="CLEAN")]
@@ -19,6 +25,7 @@ Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""
 Side = Annotated[int | None, tyro.conf.arg(metavar="PX", help_behavior_hint="")]
 Models = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME|FILE...", help_behavior_hint="")]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+COUNTED: tuple[Kind, ...] = ("unpaired", "unequal size", "unreadable")  # columns of the table
 Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
@@ -65,12 +72,14 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     from rich.console import Console
 
     from pellucid.data import benchmarks
-    from pellucid.data.check import check_folder, tables
+    from pellucid.data.check import check_folder
     from pellucid.data.triplets import MANIFEST, read_manifest, verify
 
     if (root / MANIFEST).exists():
         problems = verify(root)
-        print("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
+        print(
+            plain("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
+        )
         return 1 if problems else 0
     row = None if benchmark is None else benchmarks.benchmark(benchmark)
     report = check_folder(root, benchmark=row, train=train, crops=crops)
@@ -78,8 +87,33 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
     for table in tables(report):
         console.print(table)
     for note in report.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(note), highlight=False, markup=False, soft_wrap=True)
     return 0 if report.ok else 1
+
+
+def tables(report: Report) -> Iterator[Table]:
+    """Rich tables: contents of a folder that was checked and, if any, its problems."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    def cell(text: object) -> str:
+        return escape(plain(str(text)))
+
+    summary = Table("type", "usable", *COUNTED, title=cell(report.root), title_justify="left")
+    for name, count in report.counts.items():
+        folder = report.root / name if (report.root / name).is_dir() else report.root
+        numbers = [report.number(kind, folder) for kind in COUNTED]
+        summary.add_row(cell(name), str(count), *(f"[red]{n}[/red]" if n else "-" for n in numbers))
+    yield summary
+    if report.problems:
+        listed = Table("problem", title="Problems", title_justify="left")
+        for name in ("file", "detail"):
+            listed.add_column(name, overflow="fold")  # a name that is cut short is no use
+        for problem in report.problems:
+            path = problem.path
+            path = path.relative_to(report.root) if path.is_relative_to(report.root) else path
+            listed.add_row(problem.kind, cell(path), cell(problem.detail))
+        yield listed
 
 
 def captions(
@@ -101,6 +135,7 @@ def captions(
     """
     from pellucid.data.captions import BlipCaptioner, write_captions
 
+    _at_least(1, batch=batch)
     with _progress("captions") as progress:
         path = write_captions(root, BlipCaptioner(model, device), table, batch, progress)
     print(path)
@@ -133,6 +168,8 @@ def generate(
     from pellucid.data.write_pairs import write_pairs
     from pellucid.degradations import WORDS
 
+    _at_least(0, seed=seed)
+    _at_least(1, window=1 if window is None else window)
     if len(severity) not in (1, 2):
         raise UsageError("--severity takes one number, or the lowest and the highest")
     with _progress("pairs") as progress:
@@ -174,6 +211,9 @@ def windows(
     from pellucid.degradations import WORDS
     from pellucid.errors import look_up
 
+    _at_least(0, seed=seed, workers=workers)
+    _at_least(1, count=count)
+    _at_least(16, side=side)
     for word in words:
         look_up(dict.fromkeys(WORDS), word, "degradation")
     with _progress("windows") as progress:
@@ -199,8 +239,8 @@ def shards(source: Root, out: Out, /, each: int = 1000, seed: int = 0) -> int:
     """
     from pellucid.data.shards import write_shards
 
-    if each < 1:
-        raise UsageError("--each must be positive")
+    _at_least(0, seed=seed)
+    _at_least(1, each=each)
     with _progress("shards") as progress:
         count, made = write_shards(source, out, each, seed, progress)
     print(f"{out}: {count} pairs in {made} shards")
@@ -241,6 +281,12 @@ def triplets(
         count = render(root, out, restorers, noise, legacy_folds, progress)
     print(f"{out}: {count} triplets")
     return 0
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise UsageError(f"--{name} {value} is below {least}")
 
 
 @contextmanager

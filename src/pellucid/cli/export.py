@@ -10,6 +10,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from pellucid.cli.batch import refuse_place
 from pellucid.cli.parse import Flag, parse
 from pellucid.errors import UsageError
 
@@ -42,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{args.out}: the name must end in .onnx or .xml")
     if args.model == "auto":
         raise UsageError("auto is several models; export one of them, such as lite")
+    refuse_place(args.out)
     for module in ("onnx", "onnxscript", *(["openvino"] if args.out.suffix == ".xml" else [])):
         importlib.import_module(module)  # said before a model is loaded
 

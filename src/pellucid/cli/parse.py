@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 
 import tyro
 
+from pellucid.errors import UsageError
+
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 QuietFlag = Annotated[bool, tyro.conf.arg(aliases=["-q"], help_behavior_hint="")]
 Arguments = TypeVar("Arguments")
@@ -30,3 +32,13 @@ def parse(kind: type[Arguments], argv: Sequence[str], command: str, examples: st
         if not end.code:
             print(examples.strip("\n"), file=sys.stdout)
         raise
+
+
+def words_of(text: str | None) -> list[str]:
+    """Names of degradations, each once, of a text such as "rainy,noisy"; none of None."""
+    if text is None:
+        return []
+    words = [word.strip().lower() for word in text.split(",")]
+    if not all(words):
+        raise UsageError(f"--words {text!r} has an empty word; name them so: hazy,noisy")
+    return list(dict.fromkeys(words))

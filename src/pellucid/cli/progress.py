@@ -107,4 +107,9 @@ def _found(record: dict[str, Any]) -> str:
     if not record["words"]:
         word = next(iter(shares))
         return f"{word} {shares[word]:.0%}"
-    return ", ".join(f"{word} {shares[word]:.0%}" for word in record["words"])
+    return ", ".join(_with_share(word, shares.get(word, 0.0)) for word in record["words"])
+
+
+def _with_share(word: str, share: float) -> str:
+    """A person may name a word that the model does not find."""
+    return f"{word} {share:.0%}" if share >= 0.005 else word

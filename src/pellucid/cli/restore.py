@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 
 from pellucid import __version__
 from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
-from pellucid.cli.parse import Flag, QuietFlag, parse
+from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
 from pellucid.cli.terminal import plain, read_input
@@ -155,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
     _check(args)
     asked = _asked(args)
     if any(map(is_video, args.inputs)):
-        return restore_videos(args, _words(args), asked)
+        return restore_videos(args, words_of(args.words), asked)
     if args.frames or args.steady:
         raise UsageError("--frames and --steady are for films")
     endings = _endings(args)
@@ -187,11 +187,15 @@ def main(argv: Sequence[str]) -> int:
     restorer = load(
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
-    restorer.check(args.steps, args.preset, args.strength, args.tile, _words(args))
+    restorer.check(
+        args.steps, args.preset, args.strength, args.tile, words_of(args.words), args.seed
+    )
     if asked:
         restorer.check(words=[*asked.wanted, *asked.kept])
     if args.map and not restorer.maps_damage:
-        raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
+        raise UsageError(
+            f"the model {restorer.name} has no map of the damage (--map); lite-weather has"
+        )
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
             try:
@@ -217,6 +221,9 @@ def _check(args: Restore) -> None:
         raise UsageError("--max-pixels must be positive")
     if args.mask is not None and args.region is not None:
         raise UsageError("give --mask or --region, not both")
+    for name, path in (("mask", args.mask), ("missing", args.missing)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"--{name} {path}: there is no such file")
     _region(args)
 
 
@@ -228,10 +235,6 @@ def _region(args: Restore) -> tuple[int, ...] | None:
     except ValueError:
         raise UsageError(f"--region {args.region} is not X,Y,W,H, such as 40,60,300,200") from None
     return x, y, width, height
-
-
-def _words(args: Restore) -> list[str]:
-    return [word.strip() for word in args.words.split(",")] if args.words else []
 
 
 def _asked(args: Restore) -> Understood | None:
@@ -297,7 +300,7 @@ def _restore(
     }
     found = restorer.run(
         photo,
-        words=_words(args),
+        words=words_of(args.words),
         ask=asked,
         mask=args.mask,
         region=_region(args),

@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from pellucid.errors import UsageError
 
+_PART = 1 << 20  # bytes that are read at once
+
 
 def prepare_streams() -> None:
     """Let the standard streams take any text: characters they cannot encode become escapes.
@@ -61,9 +63,11 @@ def read_input(max_pixels: int) -> bytes:
 
     if sys.stdin is None:
         raise UsageError("standard input is closed: name a file, or redirect one into it")
-    data = sys.stdin.buffer.read(most(max_pixels) + 1)
+    data = bytearray()
+    while len(data) <= most(max_pixels) and (part := sys.stdin.buffer.read(_PART)):
+        data += part
     check_length(len(data), max_pixels)
-    return data
+    return bytes(data)
 
 
 class Terminated(KeyboardInterrupt):

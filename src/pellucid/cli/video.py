@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pellucid.cli.batch import STREAM, refuse_existing
+from pellucid.cli.batch import STREAM, refuse_empty, refuse_existing, refuse_place
 from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
 from pellucid.video.kinds import TARGETS, is_video, target_of
@@ -48,7 +48,7 @@ def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None
     restorer = load(
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
-    restorer.check(args.steps, args.preset, args.strength, args.tile, words)
+    restorer.check(args.steps, args.preset, args.strength, args.tile, words, args.seed)
     if asked:
         restorer.check(words=[*asked.wanted, *asked.kept])
     failed = 0
@@ -91,7 +91,9 @@ def _jobs(args: Restore) -> tuple[list[tuple[Path, Path]], int]:
     sources = list(dict.fromkeys(map(Path, args.inputs)))
     if args.output == STREAM:
         raise UsageError("a film cannot go to standard output; name a file with -o")
+    refuse_empty(args.output)
     output = Path(args.output or "restored")
+    refuse_place(output)
     into_file = bool(output.suffix) and not output.is_dir() and args.output is not None
     if into_file:
         target_of(output)

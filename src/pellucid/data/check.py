@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pellucid.data.benchmarks import Benchmark
 from pellucid.data.files import (
@@ -21,11 +21,7 @@ from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
 from pellucid.imaging import io
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 Kind = Literal["unpaired", "unequal size", "unreadable", "empty", "wrong count", "leak"]
-COUNTED: tuple[Kind, ...] = ("unpaired", "unequal size", "unreadable")  # the table's columns
 
 
 @dataclass(frozen=True)
@@ -201,24 +197,3 @@ def _size(path: Path) -> tuple[int, int] | ImageError:
     except ImageError as error:
         return error
     return photo.width, photo.height
-
-
-def tables(report: Report) -> Iterator[Table]:
-    """Rich tables: contents of the folder and, if any, its problems."""
-    from rich.table import Table
-
-    summary = Table("type", "usable", *COUNTED, title=str(report.root), title_justify="left")
-    for name, count in report.counts.items():
-        folder = report.root / name if (report.root / name).is_dir() else report.root
-        numbers = [report.number(kind, folder) for kind in COUNTED]
-        summary.add_row(name, str(count), *(f"[red]{n}[/red]" if n else "-" for n in numbers))
-    yield summary
-    if report.problems:
-        listed = Table("problem", title="Problems", title_justify="left")
-        for name in ("file", "detail"):
-            listed.add_column(name, overflow="fold")  # a name that is cut short is no use
-        for problem in report.problems:
-            path = problem.path
-            name = path.relative_to(report.root) if path.is_relative_to(report.root) else path
-            listed.add_row(problem.kind, str(name), problem.detail)
-        yield listed

@@ -152,10 +152,14 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
     if not text.endswith("\n"):
         text = text[: text.rfind("\n") + 1]
         path.write_text(text, encoding="utf-8")
-    rows = [_read_json(line, f"{path}, line {i}") for i, line in enumerate(text.splitlines(), 1)]
+    lines = text.split("\n")[:-1]  # splitlines() would part them at U+2028, too
+    rows = [_read_json(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
     for i, row in enumerate(rows, 1):
         if not all(isinstance(row.get(key), str) for key in (*LEVELS, "task", "name")):
-            raise UsageError(f"{path}, line {i}: a triplet has {', '.join(LEVELS)}, task and name")
+            named = f"{', '.join(LEVELS)}, task and name"
+            raise UsageError(f"{path}, line {i}: a triplet has {named}, all of them texts")
+        if row.get("fold") not in (None, 0, 1):
+            raise UsageError(f"{path}, line {i}: fold is 0, 1 or null")
     return rows
 
 
@@ -163,17 +167,19 @@ def _read_json(text: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: damaged ({error})") from error
+        raise UsageError(f"{where}: damaged, it is no JSON ({error})") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{where}: holds a {type(found).__name__}, not an object")
+        raise UsageError(f"{where}: damaged, it is no JSON object")
     return found
 
 
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+    except UnicodeError as error:
+        raise UsageError(f"{path}: damaged, it is no text") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def verify(folder: str | Path) -> list[str]:
@@ -183,7 +189,10 @@ def verify(folder: str | Path) -> list[str]:
     """
     folder, problems, seen = Path(folder), [], set()
     about = _read_json(_read_text(folder / ABOUT), str(folder / ABOUT))
-    for row in read_manifest(folder):
+    rows = read_manifest(folder)
+    if not rows:
+        problems.append(f"{folder / MANIFEST}: there are no triplets in it")
+    for row in rows:
         name = row["medium"]
         if name in seen:
             problems.append(f"{name}: more than one triplet has it")

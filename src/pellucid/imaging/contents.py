@@ -36,7 +36,7 @@ def contents(path: Path, max_pixels: int) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError("is no regular file but a pipe, a socket or a device")
             check_length(status.st_size, max_pixels)
-            data = file.read(most(max_pixels) + 1)
+            data = file.read(status.st_size + 1)
     except ValueError as error:  # a NUL in the name
         raise ImageError(f"no such file ({error})") from error
     except OSError as error:

@@ -121,7 +121,7 @@ def _default_tables(grey: bool) -> tuple[tuple[int, ...], ...]:
     out = io.BytesIO()
     Image.new("L" if grey else "RGB", (8, 8)).save(out, "JPEG", quality=QUALITY)
     with Image.open(out) as image:
-        return tuple(tuple(table) for table in image.quantization.values())
+        return tuple(tuple(table) for table in getattr(image, "quantization", {}).values())
 
 
 def _text_chunks(photo: Photo) -> PngImagePlugin.PngInfo:

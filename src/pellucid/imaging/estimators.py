@@ -51,6 +51,7 @@ def blocks(windows: np.ndarray, size: int) -> np.ndarray:
 PATCH = 16  # px
 FLATTEST = 0.1  # share of the patches
 CLIPPED = 0.02  # most share of values at the ends of the range
+LOST = 0.99  # from which share on they tell nothing: single stars, halftone, line drawings
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
     usable = variance > 1e-3
     if known is not None:
         usable &= blocks(known, PATCH).all(axis=(1, 2))
-    clear = usable & (((flat < 2) | (flat > 253)).mean(axis=1) < CLIPPED)
+    clipped = ((flat < 2) | (flat > 253)).mean(axis=1)
+    usable &= clipped < LOST
+    clear = usable & (clipped < CLIPPED)
     kept = np.flatnonzero(clear if clear.sum() >= 8 else usable)
     if len(kept) < 2:
         return Noise()
@@ -144,11 +147,11 @@ def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
 
 def impulses_of(planes: np.ndarray, known: np.ndarray | None = None) -> float:
     """Share of values, in [0, 1], that are black or white and alone: at least three of the four
-    neighbours in the channel are 40 levels away or more."""
+    neighbours in the channel are 40 levels away or more. 0 where nearly all are black or white."""
     height, width = planes.shape[2:]
-    if min(height, width) < 3:
-        return 0.0
     flat = planes.reshape(-1)
+    if min(height, width) < 3 or ((flat < 4) | (flat > 251)).mean() >= LOST:
+        return 0.0
     inside = np.zeros((height, width), bool)
     inside[1:-1, 1:-1] = True
     found = 0

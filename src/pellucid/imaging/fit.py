@@ -84,6 +84,8 @@ def _with_writable_metadata(photo: Photo, kind: Format) -> Photo:
             photo = _without(photo, field, f"{kind.name} has no place for it")
     if photo.text:
         photo = _with_writable_text(photo, kind)
+    if not photo.quantisation and not any(getattr(photo, field) for field in _NAMES):
+        return photo
     side = (_PROBE, _PROBE)
     alpha = None if photo.alpha is None else np.ones(side, np.float32)
     bare = {"exif": None, "icc": None, "xmp": None, "iptc": None, "dpi": None, "text": {}}
@@ -105,7 +107,8 @@ def _fault(probe: Photo, kind: Format) -> str | None:
     try:
         encode_fitting(probe, kind.name)
     except ImageError as error:
-        return str(error)
+        said = str(cause) if isinstance(cause := error.__cause__, ImageError) else ""
+        return f"{kind.name} cannot store it" + (f" ({said})" if said else "")
     return None
 
 
@@ -130,5 +133,5 @@ def _with_writable_text(photo: Photo, kind: Format) -> Photo:
     lost = ", ".join(repr(key) for key in list(photo.text) if key not in kept)
     lost = lost if len(lost) < 60 else lost[:57] + "..."
     return replace(photo, text=kept).with_notes(
-        f"text was left out, {kind.name} has no place: {lost}"
+        f"text was left out, for which {kind.name} has no place: {lost}"
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import struct
 
+from pellucid.errors import ImageError
+
 RESOURCE = 0x0404  # of Photoshop's image resources
 # Resources that repeat what is kept elsewhere, or show the picture before restoration: resolution,
 # thumbnails, ICC profile, digest of the IPTC data, EXIF (two), XMP
@@ -38,9 +40,9 @@ def resources(data: bytes) -> dict[int, bytes]:
 
 
 def jpeg_segment(data: bytes) -> bytes:
-    """The APP13 segment of a JPEG; ``ValueError`` if it is too long for one."""
+    """The APP13 segment of a JPEG; ``ImageError`` if it is too long for one."""
     if len(data) > MOST_IN_JPEG:
-        raise ValueError(f"IPTC data of {len(data)} bytes are too long for JPEG")
+        raise ImageError(f"{len(data)} bytes are too long")
     block = b"Photoshop 3.0\0" + _resource(data)
     return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
 

@@ -33,10 +33,11 @@ def masks_of(mask: Mask | None, what: str, size: Sequence[int], max_pixels: int 
 
     Raises:
         ImageError: a file cannot be read, or the sizes differ.
-        UsageError: nothing is marked.
+        UsageError: nothing is marked, or all is missing.
     """
     if mask is None:
         return None
+    name = f"{what} {mask}" if isinstance(mask, str | Path) else what
     if isinstance(mask, Tensor):
         marked = mask.detach().cpu().numpy() != 0
     elif isinstance(mask, np.ndarray):
@@ -50,10 +51,12 @@ def masks_of(mask: Mask | None, what: str, size: Sequence[int], max_pixels: int 
         marked = marked[None]
     if marked.shape[1:] != tuple(size[1:]) or len(marked) not in (1, size[0]):
         raise ImageError(
-            f"{what}: it is {_size(marked.shape)}, the picture {_size(size)}; both must be equal"
+            f"{name}: it is {_size(marked.shape)}, the picture {_size(size)}; both must be equal"
         )
     if not marked.any(axis=(1, 2)).all():
-        raise UsageError(f"{what}: nothing in it is white, so there is nothing to do")
+        raise UsageError(f"{name}: nothing in it is white, so there is nothing to do")
+    if what == "missing" and marked.all(axis=(1, 2)).any():
+        raise UsageError(f"{name}: all of it is white, so there is nothing to fill it from")
     return np.broadcast_to(marked, tuple(size))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pellucid.errors import ImageError
 from pellucid.imaging import (
@@ -35,8 +35,11 @@ from pellucid.imaging.sniff import check_header, sniff
 
 MAX_PIXELS = 100_000_000
 _DPI = (0.01, 1e6)  # what is no resolution of a picture
+_YCBCR = 6  # of TIFF's tag 262
+_FOR_PEOPLE = (OSError, ValueError, SyntaxError, RuntimeError)  # what libraries raise with words
+_UNCLEAR = ("libjxl", "decoder error -", "decoder object")
 _TEXT_BYTES = 1 << 26  # of a PNG's text or profile, inflated
-_pillow_limit = threading.Lock()
+_pillow_globals = threading.Lock()
 
 
 def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -78,13 +81,13 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
 def _reason(error: Exception) -> str:
     """What a library says of damaged data, where it says it to a person."""
     said = " ".join(str(error).split())
-    if isinstance(error, struct.error):
+    if isinstance(error, struct.error) or "truncated" in said.lower() or "but only got" in said:
         return "it ends early, or points beyond its end"
     if "MAX_TEXT" in said:
         return f"its text or profile takes more than {_TEXT_BYTES >> 20} MB"
-    if not said or isinstance(error, KeyError | IndexError) or "libjxl" in said:
+    if not said or not isinstance(error, _FOR_PEOPLE) or any(u in said for u in _UNCLEAR):
         return "the decoder cannot follow it"
-    return said[:120]
+    return said.removesuffix(" when reading image file")[:120]
 
 
 def from_pil(image: Image.Image) -> Photo:
@@ -206,7 +209,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
 def _open(data: bytes, max_pixels: int, format: str) -> Image.Image:
     """Decode with Pillow after looking at the size and at the number of pictures in the file."""
     wanted = ("PPM",) if format == "PNM" else (format,)
-    with _no_pillow_limit():
+    with _pillow_set():
         try:
             image = Image.open(io.BytesIO(data), formats=wanted)
         except UnidentifiedImageError as error:
@@ -214,6 +217,10 @@ def _open(data: bytes, max_pixels: int, format: str) -> Image.Image:
         formats.check_size(*image.size, max_pixels)
         if image.format not in ("MPO", "HEIF", "TIFF"):  # HEIF: a phone's views and depth maps
             _check_single(getattr(image, "n_frames", 1))
+        if format == "TIFF" and image.tag_v2.get(262) == _YCBCR:  # type: ignore[attr-defined]
+            # of which Pillow's own decoder takes the samples, if not compressed, for four a pixel
+            TiffImagePlugin.READ_LIBTIFF = True
+            image = Image.open(io.BytesIO(data), formats=wanted)
         _load(image)
     return image
 
@@ -234,15 +241,17 @@ def _check_single(count: int) -> None:
 
 
 @contextmanager
-def _no_pillow_limit() -> Iterator[None]:
+def _pillow_set() -> Iterator[None]:
     """Pillow's own limits are globals; ours replace them while a file is decoded."""
-    with _pillow_limit:
+    with _pillow_globals:
         limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        libtiff = TiffImagePlugin.READ_LIBTIFF
         Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, _TEXT_BYTES
         try:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
+            TiffImagePlugin.READ_LIBTIFF = libtiff
 
 
 def _samples(image: Image.Image) -> np.ndarray:

@@ -10,6 +10,8 @@ import re
 import struct
 from xml.etree import ElementTree
 
+from pellucid.errors import ImageError
+
 STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 MOST_IN_JPEG = 65502  # bytes of the packet in one APP1 segment, as Pillow counts
@@ -107,7 +109,7 @@ def parted(xmp: bytes) -> tuple[bytes, list[bytes]]:
     The largest properties go into the extension until the rest fits.
 
     Raises:
-        ValueError: the packet is too long and cannot be understood.
+        ImageError: the packet is too long and cannot be understood.
     """
     if len(xmp) <= MOST_IN_JPEG:
         return xmp, []
@@ -134,9 +136,9 @@ def parted(xmp: bytes) -> tuple[bytes, list[bytes]]:
         first.set(f"{{{_NOTE}}}HasExtendedXMP", guid.decode())
         packet = ElementTree.tostring(standard)
     except (ElementTree.ParseError, IndexError, UnicodeError, ValueError) as error:
-        raise ValueError(f"XMP of {len(xmp)} bytes cannot be parted ({error})") from error
+        raise ImageError(f"{len(xmp)} bytes that cannot be parted") from error
     if len(packet) > MOST_IN_JPEG:
-        raise ValueError(f"XMP of {len(xmp)} bytes cannot be parted")
+        raise ImageError(f"{len(xmp)} bytes that cannot be parted")
     parts = range(0, len(body), _PART)
     head = EXTENSION + guid
     return packet, [

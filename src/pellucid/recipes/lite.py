@@ -265,7 +265,7 @@ def lite_light() -> TrainConfig:
     return replace(
         third,
         recipe="lite_light",
-        task=replace(third.task, always_told=(), context_dropout=0.1),
+        task=replace(third.task, always_told=(), context_dropout=0.25),
         data=replace(WINDOWS, root="data/windows/light"),
         optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
         steps=3_000,

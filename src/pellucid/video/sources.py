@@ -25,7 +25,7 @@ USUAL_RATE = Fraction(25)  # frames a second where a film does not say
 log = logging.getLogger(__name__)
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """What films and animations have in common. ``size`` is (width, height) of upright frames."""
 
     path: Path
@@ -53,7 +53,8 @@ def opened(path: Path, max_pixels: int) -> Film | Animation:
         ImageError: it cannot be read, holds no picture, or its frames are too large.
     """
     if not path.is_file():
-        raise ImageError(f"{path}: there is no such file")
+        what = "is no regular file" if path.exists() else "there is no such file"
+        raise ImageError(f"{path}: {what}")
     source = Animation(path) if path.suffix.lower() in ANIMATIONS else Film(path)
     try:
         check_size(source.size[0], source.size[1], max_pixels)
@@ -129,7 +130,9 @@ class Film:
                 self.broken += 1
                 frames = []
             for frame in frames:
-                if not frame.is_corrupt:
+                if frame.is_corrupt:
+                    self.broken += 1
+                else:
                     yield frame
             if packet is None or (packet.dts is None and packet.size == 0):
                 return
@@ -154,14 +157,14 @@ class Film:
                 yield pts, item
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         for pts, frame in self.items():
             yield pts, frame.duration or 0, thumbnail(frame, width, height)
         if self.broken:
             self.notes.append(f"{self.broken} damaged pieces could not be decoded and are missing")
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         yield from self.interleaved(wanted)  # pyright: ignore[reportReturnType]
 
     def interleaved(
@@ -235,13 +238,13 @@ class Animation:
                 self.notes.append("its end is damaged and is missing")
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         for pts, duration, picture in self._pictures():
             small = picture.convert("RGB").resize((width, height), Image.Resampling.BOX)
             yield pts, duration, np.asarray(small, np.float32) / 255
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         last = max(wanted)
         for index, (pts, duration, picture) in enumerate(self._pictures()):
             if index in wanted:
