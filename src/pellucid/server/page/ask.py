@@ -17,11 +17,12 @@ from pellucid.server.uploads import IMAGE, Upload
 from pellucid.server.work import Told
 
 SAID = (Problem, PellucidError)  # errors that are shown to people
+SHOWN = 20  # seconds, enough to read one aloud
 
 
 def error(problem: Exception) -> gr.Error:
-    """The same sentence for the person at the page; it stays until it is closed."""
-    return gr.Error(str(problem), title="", duration=None)
+    """The same sentence for the person at the page; it goes, so that no later success has it."""
+    return gr.Error(str(problem), title="", duration=SHOWN, print_exception=False)
 
 
 def chosen(names: Mapping[str, Any], values: tuple[Any, ...]) -> RestoreOptions:

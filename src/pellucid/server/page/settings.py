@@ -26,7 +26,12 @@ def settings(models: Iterable[str]) -> dict[str, Component]:
                 label="What to do, in English",
                 placeholder="take the rain away but keep it dark",
             ),
-            "model": gr.Dropdown(models, value=models[0], label="Model"),
+            "model": gr.Dropdown(
+                models,
+                value=models[0],
+                label="Model",
+                info="auto: for each picture the one that covers what is wrong with it.",
+            ),
             "words": gr.CheckboxGroup(
                 list(WORDS),
                 label="What is wrong, if you know it better",
