@@ -11,14 +11,18 @@ Time is the core's own, so other processes do not count.
 import argparse
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from perceive_ablation import configured, parsed, scores
+from rich.progress import track
 
+from pellucid.evaluation import runs
+from pellucid.evaluation.protocols import protocol
 from pellucid.evaluation.report import markdown
 from pellucid.networks.guided import GuidedResUNetConfig
 from pellucid.networks.perceive_ir import PerceiveIRConfig
+from pellucid.recipes.ablation import single
 from pellucid.training.config import TrainConfig
 from pellucid.training.start import datasets, run
 
@@ -35,11 +39,18 @@ SIDE = 512  # px of the picture that is timed
 
 def config(name: str, steps: int, args: argparse.Namespace) -> TrainConfig:
     """The run of a host."""
-    plain = configured("+ SGM", args.seed, parsed(["--photos", str(args.photos)]))
-    task = replace(plain.task, network=HOSTS[name], tower="")
+    plain = single("ablation/perceive/resunet/sgm")
     out = args.out / f"{name.replace(' ', '-').replace(',', '')}-{args.seed}"
     return replace(
-        plain, task=task, init_from="", steps=steps, workers=0, batch_size=8, output=str(out)
+        plain,
+        task=replace(plain.task, network=HOSTS[name], tower=""),
+        data=replace(plain.data, root=str(args.photos / "train")),
+        seed=args.seed,
+        init_from="",
+        steps=steps,
+        workers=0,
+        batch_size=8,
+        output=str(out),
     )
 
 
@@ -62,6 +73,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     image = torch.rand(1, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    bench, held_out = protocol("pellucid-bench"), args.photos / "held_out"
+    cases = [c for c in bench.cases(held_out, ("*@0.5", "clean")) if c.index < args.limit]
     rows = [["host", "parameters", "s/MP", "s/step", "steps", "PSNR, dB", "SSIM"]]
     for name in HOSTS:
         settings = config(name, 1, args)
@@ -76,7 +89,10 @@ def main() -> None:
         steps = round(60 * args.minutes / step)
         settings = config(name, steps, args)
         run(settings)
-        found = scores(settings, ("*@0.5", "clean"), args)
+        (trained,) = runs.find([Path(settings.output)])
+        found, _ = runs.scores(
+            trained, bench, cases, held_out, track=partial(track, transient=True)
+        )
         means = [sum(sum(v) / len(v) for v in m.values()) / len(m) for m in found.values()]
         size = sum(p.numel() for p in network.parameters()) / 1e6
         shown = (f"{size:.2f} M", f"{forward * 1e6 / SIDE**2:.2f}", f"{step:.2f}", str(steps))

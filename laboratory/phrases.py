@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from laboratory.scenes import describe, scene
 from pellucid.degradations import CLASSES
+from pellucid.degradations.descriptions import DESCRIPTIONS, listed
 
 
 @dataclass(frozen=True)
@@ -26,152 +27,57 @@ class Damage:
     remedies: tuple[str, ...]
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(item.split()) for item in text.split(",") if item.strip())
-
-
-def _damage(adjectives: str, nouns: str, remedies: str) -> Damage:
-    return Damage(_list(adjectives), _list(nouns), _list(remedies))
-
-
-DAMAGE: dict[str, Damage] = {
-    "motion-blurry": _damage(
-        adjectives="""
-            motion-blurry, blurry, blurred, motion blurred, shaky, smeared, out of focus, unsharp,
-            not sharp
-        """,
-        nouns="motion blur, blur, camera shake, hand shake, motion trails, smearing, shake blur",
-        remedies="""
+_REMEDIES = {
+    "motion-blurry": """
             remove the blur, deblur the photo, deblur, make it sharp, make it sharper, sharpen the
             picture, fix the camera shake, undo the motion blur, make it less blurry
         """,
-    ),
-    "hazy": _damage(
-        adjectives="hazy, foggy, misty, smoggy, washed out by haze, covered in fog, milky",
-        nouns="haze, fog, mist, smog, smoke in the air, a veil of haze, dense fog, bad visibility",
-        remedies="""
+    "hazy": """
             remove the haze, dehaze the photo, dehaze, clear the fog, remove the fog, make the
             view clear, cut through the mist, defog the picture
         """,
-    ),
-    "jpeg-compressed": _damage(
-        adjectives="""
-            jpeg-compressed, jpeg compressed, compressed, blocky, heavily compressed, pixelated,
-            overcompressed
-        """,
-        nouns="""
-            jpeg artifacts, compression artifacts, blocking artifacts, jpeg blocks, ringing
-            artifacts, heavy compression, low jpeg quality, blockiness
-        """,
-        remedies="""
+    "jpeg-compressed": """
             remove the jpeg artifacts, remove the compression artifacts, undo the jpeg
             compression, remove the blocks, deblock the picture, fix the compression, clean up the
             jpeg
         """,
-    ),
-    "low-light": _damage(
-        adjectives="""
-            low-light, low light, dark, too dark, underexposed, dim, badly lit, poorly lit, unlit
-        """,
-        nouns="""
-            low light, darkness, underexposure, too little light, poor lighting, dim light, bad
-            exposure
-        """,
-        remedies="""
+    "low-light": """
             make it brighter, brighten the photo, brighten it, light it up, enhance the low light,
             fix the exposure, increase the brightness, lighten the dark picture, more light
         """,
-    ),
-    "noisy": _damage(
-        adjectives="noisy, grainy, full of noise, speckled, high iso, granular",
-        nouns="""
-            noise, grain, image noise, gaussian noise, sensor noise, film grain, speckles, high
-            iso noise
-        """,
-        remedies="""
+    "noisy": """
             remove the noise, denoise the photo, denoise, reduce the noise, clean the grain,
             remove the grain, get rid of the noise, make it less grainy
         """,
-    ),
-    "raindrop": _damage(
-        adjectives="""
-            raindrop, raindrop covered, water spotted, taken through a wet window, covered by
-            water drops
-        """,
-        nouns="""
-            raindrops on the lens, a raindrop on the glass, water drops on the lens, drops on the
-            window, droplets on the camera, wet glass, water droplets, drops of water on the glass
-        """,
-        remedies="""
+    "raindrop": """
             remove the raindrops from the lens, remove the water drops, wipe the drops off the
             glass, remove the droplets, clean the wet lens, take the drops away
         """,
-    ),
-    "rainy": _damage(
-        adjectives="rainy, rain streaked, taken in the rain, full of rain, stormy, pouring",
-        nouns="""
-            rain, rain streaks, heavy rain, falling rain, a rain shower, streaks of rain, a
-            downpour, drizzle
-        """,
-        remedies="""
+    "rainy": """
             remove the rain, derain the photo, derain, remove the rain streaks, take away the
             rain, make it stop raining, get rid of the rain, clear the rainy weather
         """,
-    ),
-    "shadowed": _damage(
-        adjectives="shadowed, shadowy, shaded, partly in shadow, covered by a shadow, in the shade",
-        nouns="""
-            a shadow, shadows, hard shadows, a dark shadow, cast shadows, a shadow across it,
-            shade
-        """,
-        remedies="""
+    "shadowed": """
             remove the shadow, remove the shadows, delete the shadow, lift the shadow, deshadow
             the photo, erase the cast shadow, get rid of the shade
         """,
-    ),
-    "snowy": _damage(
-        adjectives="""
-            snowy, snow covered, taken in a snowstorm, full of snowflakes, taken in falling snow
-        """,
-        nouns="""
-            snow, snowflakes, falling snow, heavy snowfall, snow flakes in the air, a blizzard,
-            snowfall
-        """,
-        remedies="""
+    "snowy": """
             remove the snow, desnow the photo, desnow, remove the snowflakes, take away the
             falling snow, get rid of the snow, make it stop snowing
         """,
-    ),
-    "uncompleted": _damage(
-        adjectives="""
-            uncompleted, incomplete, masked, partly missing, unfinished, with holes, damaged with
-            gaps
-        """,
-        nouns="""
-            missing parts, missing pixels, holes, masked areas, missing regions, gaps, scribbles
-            over it, parts cut out, a mask over it
-        """,
-        remedies="""
+    "uncompleted": """
             fill in the missing parts, inpaint the photo, inpaint, complete the picture, fill the
             holes, restore the missing pixels, repair the gaps, fill the masked areas
         """,
-    ),
-    "clean": _damage(
-        adjectives="""
-            clean, clear, sharp, undamaged, flawless, pristine, intact, unspoiled, crisp, perfect
-        """,
-        nouns="""
-            no damage, no defects, nothing wrong, no visible flaws, perfect clarity, no artifacts
-        """,
-        remedies="""
+    "clean": """
             leave it as it is, do nothing, nothing to fix, keep the photo unchanged, it is already
             clean, no restoration needed
         """,
-    ),
 }
+DAMAGE = {word: Damage(*DESCRIPTIONS[word], listed(text)) for word, text in _REMEDIES.items()}
 
 QUALITY: dict[str, tuple[str, ...]] = {
-    tier: _list(words)
+    tier: listed(words)
     for tier, words in {
         "terrible": """
             terrible, awful, horrible, very bad, worst, unusable, ruined, very poor, severely
@@ -226,11 +132,13 @@ UNSEEN = (
     "a really wonderful shot",
 )
 
-_PICTURES = _list("photo, picture, image, photograph, shot, scene, snapshot, frame")
-_DEGREES = _list(
+_PICTURES = listed("photo, picture, image, photograph, shot, scene, snapshot, frame")
+_DEGREES = listed(
     "slightly, very, extremely, a bit, badly, quite, heavily, somewhat, terribly, mildly"
 )
-_AMOUNTS = _list("a little, some, strong, heavy, severe, a lot of, light, slight, extreme, visible")
+_AMOUNTS = listed(
+    "a little, some, strong, heavy, severe, a lot of, light, slight, extreme, visible"
+)
 _REQUESTS = ("", "", "please ", "can you ", "could you ", "i want you to ", "try to ")
 _HELD_OUT = 20  # one sentence in so many is kept for validation
 

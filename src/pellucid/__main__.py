@@ -1,4 +1,4 @@
-"""``python -m pellucid``."""
+"""`python -m pellucid`."""
 
 import sys
 

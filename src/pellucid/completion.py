@@ -28,10 +28,10 @@ Holes = list[np.ndarray | None]
 def holes_of(
     missing: np.ndarray | None, answers: Sequence[Guidance], evidence: Sequence[Evidence | None]
 ) -> Holes:
-    """What is missing in each picture, bool ``(H, W)``, or None.
+    """What is missing in each picture, bool `(H, W)`, or None.
 
     Args:
-        missing: ``(B, H, W)``, told by a person; None if nothing was told.
+        missing: `(B, H, W)`, told by a person; None if nothing was told.
         answers: the diagnoses. Measured holes count only where "uncompleted" is among the words.
         evidence: what was measured in each picture, or None.
     """
@@ -44,7 +44,7 @@ def holes_of(
 
 
 def filled(batch: Tensor, holes: Holes) -> Tensor:
-    """The pictures ``(B, 3, H, W)`` with their holes filled; the given ones stay as they are."""
+    """The pictures `(B, 3, H, W)` with their holes filled; the given ones stay as they are."""
     if all(hole is None for hole in holes):
         return batch
     batch = batch.clone()

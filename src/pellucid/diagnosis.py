@@ -12,7 +12,7 @@ from pellucid.degradations import CLEAN
 from pellucid.imaging.evidence import Evidence
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
-from pellucid.support import CERTAIN, MEASURABLE, reweigh, supports
+from pellucid.support import CERTAIN, MEASURABLE, camera_noise, raised, reweigh, supports
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
@@ -22,6 +22,9 @@ SURE = 0.7  # the same of `RISKY`, once it is corrected by measurement
 # To undo these changes the light of the whole picture, or amplifies its noise. Wrongly named they
 # do the most harm.
 RISKY = frozenset({"hazy", "low-light", "motion-blurry", "shadowed"})
+
+# The soft grain of a camera's noise is named blur, if anything.
+NOISE_LOOKS_LIKE = frozenset({"motion-blurry"})
 
 
 def diagnose(
@@ -81,6 +84,9 @@ def _named(
     found = tuple(word for word in likely if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
+    elif evidence is not None and set(found) <= NOISE_LOOKS_LIKE and camera_noise(evidence):
+        words = found = ("noisy",)
+        ranked = raised(ranked, found)
     elif (set(found) ^ set(before)) & MEASURABLE:
         words = found or (CLEAN,)  # the embedding contradicts the measurement
     if (set(found) & set(kept)) or not set(wanted) <= set(found):

@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 class Engine:
     """A restoration network with its image tower, on a machine.
 
-    Pictures are float32 ``(B, 3, H, W)`` in [0, 1]; results are on the device of the pictures.
+    Pictures are float32 `(B, 3, H, W)` in [0, 1]; results are on the device of the pictures.
 
     Args:
-        network: deterministic or (with ``predicts``) diffusion.
-        semantics: image tower for a network that needs ``semantics``.
+        network: deterministic or (with `predicts`) diffusion.
+        semantics: image tower for a network that needs `semantics`.
         predicts: "epsilon" or "x0" for a diffusion network, None for a deterministic one.
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
@@ -84,7 +84,7 @@ class Engine:
 
     @property
     def is_diffusion(self) -> bool:
-        """Whether ``steps``, ``preset`` and ``seed`` mean anything."""
+        """Whether `steps`, `preset` and `seed` mean anything."""
         return self.predicts is not None
 
     def fingerprint(self) -> str:
@@ -95,7 +95,7 @@ class Engine:
         return self.network, self.semantics
 
     def completed(self, batch: Tensor, guidance: Guidance) -> Guidance:
-        """Add the vectors of the network's image tower that it needs and ``guidance`` lacks."""
+        """Add the vectors of the network's image tower that it needs and `guidance` lacks."""
         guidance = guidance.to(self.device)
         needed = "semantics" in self.network.needs and guidance.semantics is None
         if self.semantics is None or not needed:
@@ -123,9 +123,9 @@ class Engine:
 
         Args:
             batch: damaged pictures.
-            condition: from ``condition``, of the same pictures.
+            condition: from `condition`, of the same pictures.
             steps: network calls of a diffusion model, instead of the preset's.
-            preset: of a diffusion model, a name in ``diffusion.PRESETS``.
+            preset: of a diffusion model, a name in `diffusion.PRESETS`.
             seed: of a diffusion model's noise, the same for each picture.
             tile: longest side of a tile in pixels; None chooses, 0 never tiles.
             progress: is called with the share that is done, in [0, 1].
@@ -155,7 +155,7 @@ class Engine:
 
     @torch.no_grad()
     def mapped(self, batch: Tensor, condition: Any, tile: int | None = None) -> Tensor:
-        """Map the damage, ``(B, H, W)`` in [0, 1]; for networks with ``maps_damage``."""
+        """Map the damage, `(B, H, W)` in [0, 1]; for networks with `maps_damage`."""
         tiler = self._tiler(batch, tile)
         result = tiler(lambda part: self.network.damage(part.to(self.device), condition), batch)
         return result[:, 0].float().to(batch.device).clamp_(0, 1)
@@ -204,5 +204,5 @@ class Engine:
 
 
 def share_of(progress: Progress, before: float, share: float) -> Progress:
-    """Progress of a part that begins at ``before`` and is this share of the whole."""
+    """Progress of a part that begins at `before` and is this share of the whole."""
     return lambda done: progress(min(1.0, before + share * done))

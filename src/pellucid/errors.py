@@ -26,7 +26,7 @@ class UsageError(PellucidError):
 
 
 def look_up(table: Mapping[str, Row], name: str, what: str) -> Row:
-    """The row of a table, or a ``UsageError`` that names the nearest and all there are."""
+    """The row of a table, or a `UsageError` that names the nearest and all there are."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)

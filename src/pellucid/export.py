@@ -2,7 +2,7 @@
 
     network, tower = export(pellucid.load("lite", dtype="float32"), "lite.onnx")
 
-``examples/restore_onnx.py`` restores a picture with the two files, onnxruntime and numpy.
+`examples/restore_onnx.py` restores a picture with the two files, onnxruntime and numpy.
 """
 
 from __future__ import annotations
@@ -70,26 +70,26 @@ class _Seeing(nn.Module):
 def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
     """Write a model's network, and the tower that guides it, as ONNX files.
 
-    The network's graph has the inputs ``image`` ``(1, 3, H, W)`` in [0, 1], H and W multiples of
-    ``multiple``, and what guides it (``degradation``, ``content``); an image tower for semantics is
-    part of the graph. Its output ``restored`` is not clamped. That of a diffusion network has the
-    state ``x`` and the time ``t`` ``(1,)`` as well, and predicts what ``predicts`` says. The
-    tower's graph, beside it as ``NAME-tower.onnx``, turns a normalised view ``(1, 3, S, S)`` into
-    ``content`` and ``degradation`` ``(1, D)``; those of a picture's views are averaged. The
-    metadata entry ``pellucid`` of both files is JSON: licence, sha256 of the weights, opset, the
+    The network's graph has the inputs `image` `(1, 3, H, W)` in [0, 1], H and W multiples of
+    `multiple`, and what guides it (`degradation`, `content`); an image tower for semantics is
+    part of the graph. Its output `restored` is not clamped. That of a diffusion network has the
+    state `x` and the time `t` `(1,)` as well, and predicts what `predicts` says. The
+    tower's graph, beside it as `NAME-tower.onnx`, turns a normalised view `(1, 3, S, S)` into
+    `content` and `degradation` `(1, D)`; those of a picture's views are averaged. The
+    metadata entry `pellucid` of both files is JSON: licence, sha256 of the weights, opset, the
     package's largest tile and the overlap of tiles (px), multiple, words and their embeddings, the
     tower's views, size, mean and standard deviation.
 
     Args:
         restorer: of one network, in float32.
-        path: ends in ``.onnx`` or, for OpenVINO's own format, in ``.xml``.
+        path: ends in `.onnx` or, for OpenVINO's own format, in `.xml`.
 
     Returns:
         The files written.
 
     Raises:
         UsageError: the name, or a network that needs something else.
-        ModuleNotFoundError: onnx and onnxscript (the extra ``onnx``) or openvino are missing.
+        ModuleNotFoundError: onnx and onnxscript (the extra `onnx`) or openvino are missing.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -123,12 +123,12 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
 
 
 def export_tower(controller: DaCLIP, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the graph of a tower: from ``view`` to ``content`` and ``degradation``; see `export`.
+    """Write the graph of a tower: from `view` to `content` and `degradation`; see `export`.
 
     Args:
         controller: in float32, on the CPU.
-        path: ends in ``.onnx`` or ``.xml``.
-        metadata: see ``write_graph``.
+        path: ends in `.onnx` or `.xml`.
+        metadata: see `write_graph`.
     """
     side = controller.config.vision.image_size
     view, outputs = torch.rand(1, 3, side, side), ["content", "degradation"]

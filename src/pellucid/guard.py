@@ -43,9 +43,9 @@ SOFTEST = 0.35  # a restoration that would be softened further is refused
 class Verdict:
     """What becomes of a restoration.
 
-    ``picture`` is float32 ``(H, W, 3)``: ``image + strength * (restored - image)``, with the known
-    pixels of a picture with holes as they were. ``strength`` is 1 if it is kept, 0 if refused.
-    ``reason`` is one plain sentence.
+    `picture` is float32 `(H, W, 3)`: `image + strength * (restored - image)`, with the known
+    pixels of a picture with holes as they were. `strength` is 1 if it is kept, 0 if refused.
+    `reason` is one plain sentence.
     """
 
     picture: np.ndarray
@@ -58,9 +58,9 @@ class Verdict:
 class Change:
     """How a restoration changes a picture; levels of 255.
 
-    ``regions`` is the rms of the change of blocks' mean colours, ``details`` that within blocks,
-    ``light`` the mean change of luma. At least three quarters of the blocks become brighter by
-    ``lift`` or more (0: they do not).
+    `regions` is the rms of the change of blocks' mean colours, `details` that within blocks,
+    `light` the mean change of luma. At least three quarters of the blocks become brighter by
+    `lift` or more (0: they do not).
     """
 
     regions: float
@@ -70,7 +70,7 @@ class Change:
 
 
 def change_of(image: np.ndarray, restored: np.ndarray) -> Change:
-    """Measure the change between two pictures ``(H, W, 3)`` in [0, 1]."""
+    """Measure the change between two pictures `(H, W, 3)` in [0, 1]."""
     size = min(BLOCK, *image.shape[:2])
     rows, columns = image.shape[0] // size, image.shape[1] // size
     means, power = np.empty((rows, columns, 3), np.float32), 0.0
@@ -99,10 +99,10 @@ def judge(
     """Keep, soften or refuse a restoration.
 
     Args:
-        image: float32 ``(H, W, 3)`` in [0, 1].
+        image: float32 `(H, W, 3)` in [0, 1].
         restored: the same shape.
-        before: what was measured on ``image`` (``imaging.evidence.measure``).
-        after: the same of ``restored``, for its noise and its grid; may be None.
+        before: what was measured on `image` (`imaging.evidence.measure`).
+        after: the same of `restored`, for its noise and its grid; may be None.
         words: the damage that was found or told; none for a clean picture.
         probabilities: of all words, if there are such: what is not found, but possible, may
             explain a change.
@@ -148,7 +148,7 @@ def _unsupported(
     words: Sequence[str],
     probabilities: Mapping[str, float],
 ) -> tuple[float, str] | None:
-    """``(strength, reason)`` where a change is none that the words and the measurement allow."""
+    """`(strength, reason)` where a change is none that the words and the measurement allow."""
     if "uncompleted" in words and before.holes.mask is None:
         return 0.0, "A hole was filled, but the picture has no region of one even colour."
     change = change_of(image, restored)
@@ -182,7 +182,7 @@ def _shift(image: np.ndarray, evidence: Evidence) -> float:
 def _worse(
     before: Evidence, after: Evidence | None, words: Sequence[str]
 ) -> tuple[float, str] | None:
-    """``(strength, reason)`` where the restoration adds noise or a grid."""
+    """`(strength, reason)` where the restoration adds noise or a grid."""
     if after is None or before.holes.mask is not None:
         return None
     brightened = "low-light" in words or "hazy" in words or "shadowed" in words
@@ -198,7 +198,7 @@ def _worse(
 def _rated(
     quality: tuple[Mapping[str, float], Mapping[str, float]] | None,
 ) -> tuple[float, str] | None:
-    """``(strength, reason)`` where a quality perceiver finds the restoration worse."""
+    """`(strength, reason)` where a quality perceiver finds the restoration worse."""
     if quality is None:
         return None
     before, after = (row["excellent"] - row["terrible"] for row in quality)

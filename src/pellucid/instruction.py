@@ -5,7 +5,7 @@
 
 What is wanted is removed, found by the diagnosis or not; what is kept is not touched. On what is
 not named the diagnosis decides if nothing is wanted by name, or everything is. What is not about
-degradations is not guessed at: it is named in ``not_understood``.
+degradations is not guessed at: it is named in `not_understood`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEAST = "say what to remove and what to keep, such as: take the rain away but ke
 
 @dataclass(frozen=True)
 class Understood:
-    """What an instruction asks for; words are those of ``degradations.WORDS``."""
+    """What an instruction asks for; words are those of `degradations.WORDS`."""
 
     text: str
     """The instruction."""

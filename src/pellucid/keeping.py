@@ -21,7 +21,7 @@ BLACK = 1 / 255  # is added to both sides of a quotient of light
 
 
 def held(batch: Tensor, restored: Tensor, answers: Sequence[Guidance]) -> Tensor:
-    """Restorations ``(B, 3, H, W)`` of pictures without the light that their guidance forbids.
+    """Restorations `(B, 3, H, W)` of pictures without the light that their guidance forbids.
 
     One is unchanged where neither "low-light" nor "shadowed" is kept, and where one of them is
     among the words that were to be removed.
@@ -34,7 +34,7 @@ def held(batch: Tensor, restored: Tensor, answers: Sequence[Guidance]) -> Tensor
 
 
 def _light(picture: Tensor) -> Tensor:
-    """Smooth luma ``(1, H, W)`` of a picture ``(3, H, W)``."""
+    """Smooth luma `(1, H, W)` of a picture `(3, H, W)`."""
     luma = torch.einsum("c,chw->hw", torch.from_numpy(LUMA).to(picture), picture)[None, None]
     size = luma.shape[-2:]
     coarse = [max(1, round(side / REGION)) for side in size]

@@ -1,9 +1,10 @@
-"""From a model's name or a file of weights to a ``Restorer``."""
+"""From a model's name or a file of weights to a `Restorer`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from pellucid.vision_language.dinov2 import BASE
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.semantics import TowerSemantics
-from pellucid.vision_language.tokenizer import CLIP_VOCABULARY_SIZE, Tokenizer
+from pellucid.vision_language.tokenizer import CLIP_VOCABULARY, CLIP_VOCABULARY_SIZE, Tokenizer
 
 AUTO = "auto"  # the model is chosen by the degradations of the picture
 # CLIP's tokens of the ten words: classification by official weights needs no tokenizer
@@ -54,23 +55,25 @@ _OFFICIAL_TOKENS = {
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """A DA-CLIP tower with what it tells apart; see ``Restorer`` for the fields."""
+    """A DA-CLIP tower with what it tells apart; see `Restorer` for the fields."""
 
     controller: DaCLIP
     text_features: Tensor | None = None
     words: tuple[str, ...] = ()
     perceiver: QualityPerceiver | None = None
+    tokenizer: Callable[[], Tokenizer] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The parts of a ``Restorer``, under the names of its arguments."""
+    """The parts of a `Restorer`, under the names of its arguments."""
 
     network: RestorationNetwork
     controller: DaCLIP | None
     text_features: Tensor | None
     words: tuple[str, ...]
     perceiver: QualityPerceiver | None
+    tokenizer: Callable[[], Tokenizer] | None
     semantics: ImageTower | None
     predicts: Prediction | None
     sde: MeanRevertingSDE
@@ -86,24 +89,24 @@ def load(
     guard: bool | None = None,
     engine: str = "torch",
 ) -> Restorer:
-    """Load a restorer by a model's name (see ``list_models``) or from a file of weights.
+    """Load a restorer by a model's name (see `list_models`) or from a file of weights.
 
     Args:
         name_or_path: "auto": "lite", and each picture that a shipped specialist covers goes to that
             one. Shipped models need no network connection; official weights are fetched on first
             use. A file is a bundle of ours, or an official checkpoint, which is recognised by its
             keys.
-        device: see :class:`Restorer`.
-        dtype: see :class:`Restorer`.
+        device: see `Restorer`.
+        dtype: see `Restorer`.
         tower: the file of the DA-CLIP tower that guides the network of a file; if not given, the
             one in the file's metadata, for an official network its published tower beside it or in
             the cache, else that of "lite".
         semantics: for networks that need semantics, what reads the picture: a folder with DINOv2 or
             its name on the hub, or the file of a CLIP; if not given, the one in the file's
             metadata, the folder dinov2-base beside the file, or DINOv2 from the hub.
-        guard: see :class:`Restorer`; if not given, True for the models in the package and False
+        guard: see `Restorer`; if not given, True for the models in the package and False
             for others, whose results are then the network's own.
-        engine: see :class:`Engine`.
+        engine: see `Engine`.
 
     Raises:
         UsageError: unknown name, device or engine.
@@ -144,7 +147,7 @@ def restore(
 ) -> Any:
     """Restore one picture; the model stays loaded for the next call.
 
-    ``options`` and the answer are those of :meth:`Restorer.restore`.
+    `options` and the answer are those of `Restorer.restore`.
     """
     return _shared(str(model), device, dtype).restore(image, **options)
 
@@ -155,9 +158,9 @@ def load_parts(
     semantics: str | Path | None = None,
     towers: dict[Path, Tower] | None = None,
 ) -> Parts:
-    """Load the parts of a ``Restorer``; arguments and errors are those of ``load``.
+    """Load the parts of a `Restorer`; arguments and errors are those of `load`.
 
-    ``towers`` holds the towers that earlier calls have loaded.
+    `towers` holds the towers that earlier calls have loaded.
     """
     towers = {} if towers is None else towers
     path, default_tower = _paths(name_or_path)
@@ -182,11 +185,18 @@ def load_parts(
         text_features=None if guide is None else guide.text_features,
         words=() if guide is None else guide.words,
         perceiver=guide and guide.perceiver,
+        tokenizer=guide and guide.tokenizer,
         semantics=reads,
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
-        name=str(name_or_path) if default_tower else path.stem,
+        name=str(name_or_path) if default_tower else _called(path),
     )
+
+
+def _called(path: Path) -> str:
+    """Name of a network in a file; the weights of a training are called as its folder."""
+    path = path.resolve()
+    return path.parent.name if path.name == "weights.safetensors" else path.stem
 
 
 def _sde(path: Path, arguments: dict[str, Any]) -> MeanRevertingSDE:
@@ -221,15 +231,17 @@ def load_tower(path: Path) -> Tower:
         if config.embed_dim != 512:  # the "wild" tower was trained with other words
             return Tower(controller)
         words, tokens = WORDS, _official_tokens(config.text.context_length)
+        tokenizer = partial(Tokenizer.from_clip, _vocabulary(path))
     else:
         words = tuple(weights.meta.get("words", CLASSES))
         file = _tokenizer_file(path)
-        tokens = Tokenizer.from_file(file, config.text.context_length)(words)
+        tokenizer = partial(Tokenizer.from_file, file, config.text.context_length)
+        tokens = tokenizer()(words)
         if tokens.max() >= config.text.vocab_size:
             raise CheckpointError(f"{file} is not the tokenizer of {path}: it has more tokens")
     with torch.no_grad():
         features = controller.encode_text(tokens).float()
-    return Tower(controller, features, words, perceiver)
+    return Tower(controller, features, words, perceiver, tokenizer)
 
 
 def tower_file(name: str) -> str:
@@ -258,6 +270,12 @@ def _official_tokens(length: int) -> Tensor:
 def _tokenizer_file(tower: Path) -> Path:
     beside = tower.with_name("tokenizer.json")
     return beside if beside.exists() else zoo.LITE_TOKENIZER.path
+
+
+def _vocabulary(tower: Path) -> str | Path:
+    """Of CLIP, beside the tower or on the hub."""
+    beside = tower.with_name("vocab.json").exists() and tower.with_name("merges.txt").exists()
+    return tower.parent if beside else CLIP_VOCABULARY
 
 
 def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:

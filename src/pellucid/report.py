@@ -13,8 +13,8 @@ def report_of(photo: Photo, found: Restoration) -> dict[str, Any]:
     """The report of one restoration; its values can go into JSON.
 
     Args:
-        photo: the picture that was restored, with the notes of :func:`pellucid.imaging.io.fit`.
-        found: what :meth:`Restorer.run` returned for it.
+        photo: the picture that was restored, with the notes of `pellucid.imaging.io.fit`.
+        found: what `Restorer.run` returned for it.
     """
     asked = found.asked
     quality = dict(zip(("before", "after"), found.quality or (), strict=False))

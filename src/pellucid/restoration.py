@@ -22,7 +22,7 @@ class Restoration:
     """A restored picture, and what was found and done."""
 
     picture: Any
-    """As the type that was given; of a batch ``(3, H, W)``."""
+    """As the type that was given; of a batch `(3, H, W)`."""
     guidance: Guidance
     """What guided the network."""
     model: str
@@ -31,19 +31,19 @@ class Restoration:
     seconds: float
     """Wall time; of a batch the picture's share."""
     damage: np.ndarray | None = None
-    """Map of the damage, float32 ``(H, W)`` in [0, 1]; None if the model has none."""
+    """Map of the damage, float32 `(H, W)` in [0, 1]; None if the model has none."""
     decision: Decision = "kept"
     """Whether the guard kept, softened or refused the restoration; always kept without a guard."""
     reason: str = ""
     """Why, in one sentence; empty without a guard."""
     quality: tuple[dict[str, float], dict[str, float]] | None = None
-    """Shares before and after, see :meth:`Restorer.quality`; None without a perceiver."""
+    """Shares before and after, see `Restorer.quality`; None without a perceiver."""
     asked: Understood | None = None
     """What was understood of the instruction, if there was one."""
 
     @classmethod
     def untouched(cls, image: Tensor, answer: Guidance) -> Restoration:
-        """Of a picture ``(3, H, W)`` in which an instruction leaves nothing to do."""
+        """Of a picture `(3, H, W)` in which an instruction leaves nothing to do."""
         why = "the damage that was found is to stay" if answer.kept else "no damage was found"
         return cls(image, answer, "none", 0.0, reason=f"Nothing is left to do: {why}.")
 
@@ -53,7 +53,7 @@ class Restoration:
         """Keep, soften or refuse it by what was measured before and after.
 
         Args:
-            image: what was restored, ``(3, H, W)``.
+            image: what was restored, `(3, H, W)`.
             answer: its diagnosis.
             evidence: what was measured in it; None: it is kept.
             unguided: whether nothing guided the network.
@@ -75,7 +75,7 @@ class Restoration:
         return replace(self, picture=picture, decision=verdict.decision, reason=verdict.reason)
 
     def with_hole(self, hole: np.ndarray | None, seen: Guidance) -> Restoration:
-        """The restoration of a filled picture; its report names the hole, ``(H, W)``."""
+        """The restoration of a filled picture; its report names the hole, `(H, W)`."""
         if hole is None:
             return self
         guidance = replace(with_holes(self.guidance), probabilities=seen.probabilities)

@@ -12,7 +12,7 @@ the seams.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,18 +37,20 @@ from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.restoration import Restoration
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.prompts import LEVELS, QualityPerceiver
+from pellucid.vision_language.tokenizer import Tokenizer
 
 
 class Restorer(Engine):
     """A restoration network, the towers that guide it, and the machine they run on.
 
     Args:
-        network: a network of ``pellucid.networks``, deterministic or (with ``predicts``) diffusion.
+        network: a network of `pellucid.networks`, deterministic or (with `predicts`) diffusion.
         controller: the DA-CLIP tower that guides it; None for a network without guidance.
-        text_features: embeddings ``(n, D)`` of ``words`` by the controller's text tower; without
+        text_features: embeddings `(n, D)` of `words` by the controller's text tower; without
             them a diagnosis has no probabilities.
         words: the names of the degradations, one a row of ``text_features``.
         perceiver: measures how good pictures are (``vision_language.prompts``); may be None.
+        tokenizer: makes the one of the controller's text tower, which reads ``pellucid.phrases``.
         guard: correct the diagnosis by what can be measured (``imaging.evidence``), and soften or
             refuse a restoration that the measurement does not explain (``pellucid.guard``).
         others: those of ``Engine``.
@@ -62,6 +64,7 @@ class Restorer(Engine):
         words: Sequence[str] = (),
         *,
         perceiver: QualityPerceiver | None = None,
+        tokenizer: Callable[[], Tokenizer] | None = None,
         guard: bool = False,
         **others: Any,
     ):
@@ -69,7 +72,7 @@ class Restorer(Engine):
             raise UsageError(f"{len(text_features)} text features for {len(words)} words")
         super().__init__(network, **others)
         self.controller = controller
-        self.perceiver = perceiver
+        self.perceiver, self.tokenizer = perceiver, tokenizer
         self.guard = guard
         for tower in (controller, perceiver):
             if tower is not None:
@@ -78,11 +81,11 @@ class Restorer(Engine):
 
     @property
     def maps_damage(self) -> bool:
-        """Whether :meth:`damage` is possible."""
+        """Whether `damage` is possible."""
         return self.network.maps_damage
 
     def route(self, guidance: Guidance) -> Restorer:
-        """The restorer for a picture with this diagnosis: this one. A ``Router`` has several."""
+        """The restorer for a picture with this diagnosis: this one. A `Router` has several."""
         return self
 
     def _modules(self) -> tuple[torch.nn.Module | None, ...]:
@@ -96,9 +99,9 @@ class Restorer(Engine):
         words: Sequence[str] = (),
         ask: str | Understood | None = None,
     ) -> Any:
-        """Find the degradations of a picture: a ``Guidance``, or a list of them for a tensor batch.
+        """Find the degradations of a picture: a `Guidance`, or a list of them for a tensor batch.
 
-        Of an instruction, what is to be removed. Accepts and raises what :meth:`restore` does.
+        Of an instruction, what is to be removed. Accepts and raises what `restore` does.
         """
         asked = self._asked(ask, bool(words))
         self.check(words=words)
@@ -110,7 +113,7 @@ class Restorer(Engine):
     def quality(self, image: Picture, max_pixels: int = MAX_PIXELS) -> dict[str, float] | None:
         """How good one picture is: probabilities of "terrible", "mediocre" and "excellent".
 
-        None without a perceiver. Accepts what :meth:`restore` accepts and raises what it raises.
+        None without a perceiver. Accepts what `restore` accepts and raises what it raises.
         """
         return self._quality(_one(image, max_pixels, "quality"))
 
@@ -118,8 +121,8 @@ class Restorer(Engine):
         """Restore a picture and return it as the type it was given.
 
         Args:
-            image: see :meth:`run`. A tensor batch comes back as one tensor.
-            options: those of :meth:`run`, which raises the same.
+            image: see `run`. A tensor batch comes back as one tensor.
+            options: those of `run`, which raises the same.
         """
         found = self.run(image, **options)
         if isinstance(found, list):
@@ -147,33 +150,33 @@ class Restorer(Engine):
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Any:
-        """Restore a picture: a ``Restoration``, or a list of them for a tensor batch.
+        """Restore a picture: a `Restoration`, or a list of them for a tensor batch.
 
         Args:
-            image: a path or a file's bytes (the answer is a ``Photo``), a ``Photo``, a PIL image
-                (its EXIF orientation is applied), a numpy array ``(H, W)``, ``(H, W, 1..4)``
-                (uint8, uint16, or float in [0, 1]), or a float tensor in [0, 1], ``(3, H, W)`` or
-                a batch ``(B, 3, H, W)``. Tensors stay on their device; a batch is restored by
+            image: a path or a file's bytes (the answer is a `Photo`), a `Photo`, a PIL image
+                (its EXIF orientation is applied), a numpy array `(H, W)`, `(H, W, 1..4)`
+                (uint8, uint16, or float in [0, 1]), or a float tensor in [0, 1], `(3, H, W)` or
+                a batch `(B, 3, H, W)`. Tensors stay on their device; a batch is restored by
                 common network calls, each picture with its own guidance and noise. Alpha comes back
                 as it was; a grey picture comes back grey.
             steps: network calls of a diffusion model, 1 to its number of training steps, instead
                 of the preset's.
             preset: "paper" (100 calls), "balanced" (20, the default) or "fast" (5).
-            strength: 1 is the restoration, 0 the input, between them ``input + strength *
-                (restoration - input)``.
+            strength: 1 is the restoration, 0 the input, between them `input + strength *
+                (restoration - input)`.
             seed: of a diffusion model's noise; the same seed gives the same picture, on any device
                 up to rounding.
             tile: longest side of a tile in pixels; None chooses: whole pictures up to the
                 network's own size, tiles of that size above it. 0 never tiles.
-            guidance: an earlier answer of :meth:`diagnose`, to save or to change it; of a batch
+            guidance: an earlier answer of `diagnose`, to save or to change it; of a batch
                 its list.
-            words: the degradations, if you know them better: names in ``Restorer.words``, which
+            words: the degradations, if you know them better: names in `Restorer.words`, which
                 guide in place of what the controller finds.
             ask: an instruction, such as "take the rain away but keep it dark", instead of words;
-                ``instruction`` tells what it does.
+                `instruction` tells what it does.
             mask: restore only where it is white, and fade within 16 px around it; see
-                ``imaging.masks.masks_of`` for what it may be. The diagnosis is of the whole.
-            region: the same with a rectangle ``(x, y, width, height)`` in pixels.
+                `imaging.masks.masks_of` for what it may be. The diagnosis is of the whole.
+            region: the same with a rectangle `(x, y, width, height)` in pixels.
             missing: white where the picture has holes; they are filled from their surroundings
                 first. Without other damage all other pixels come back exactly.
             damage: also map the damage, if the model can.
@@ -264,12 +267,12 @@ class Restorer(Engine):
         guidance: Guidance | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> np.ndarray:
-        """Where one picture is damaged: float32 ``(H, W)`` in [0, 1], 1 = surely.
+        """Where one picture is damaged: float32 `(H, W)` in [0, 1], 1 = surely.
 
-        The arguments are those of :meth:`run`, which raises the same.
+        The arguments are those of `run`, which raises the same.
 
         Raises:
-            UsageError: the network has no such map (``maps_damage``).
+            UsageError: the network has no such map (`maps_damage`).
         """
         picture = _one(image, max_pixels, "map of the damage")
         guidance = guidance or self._diagnose(picture, (), self._measured(picture, None))[0]
@@ -290,13 +293,16 @@ class Restorer(Engine):
         words: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        """``UsageError`` if :meth:`run` would refuse these arguments."""
+        """`UsageError` if `run` would refuse these arguments."""
         if isinstance(words, str):
             raise UsageError(f"words must be a list such as [{words!r}], not a text")
         for word in words:
             if word not in self.words:
                 known = ", ".join(self.words) or "none"
-                raise UsageError(f"the model {self.name} does not know {word!r}; known: {known}")
+                raise UsageError(
+                    f"the model {self.name} does not know {word!r}; known: {known}; words of your "
+                    "own are for --ask and `pellucid diagnose --words`"
+                )
         if not 0 <= strength <= 1:
             raise UsageError(f"strength {strength} is not in [0, 1]")
         if tile is not None and tile < 0:

@@ -18,8 +18,8 @@ class Router(Restorer):
     Args:
         specialists: restorers by the degradations that each is the better one for; the first that
             covers all that were found restores the picture. This restorer takes the others.
-        default: name of the model that this restorer's own network is; ``name`` if not given.
-        parts: those of ``Restorer``.
+        default: name of the model that this restorer's own network is; `name` if not given.
+        parts: those of `Restorer`.
     """
 
     def __init__(

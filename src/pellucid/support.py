@@ -82,6 +82,16 @@ _CURVES = {
 MEASURABLE = frozenset(_CURVES)  # words of which `supports` has an opinion
 
 
+def camera_noise(found: Evidence) -> bool:
+    """Whether there is coarse noise whose colours hardly depend on each other.
+
+    At the edges and in the texture of a scene colours change together, or against each other. What
+    a camera's own processing leaves of its noise is too coarse to be told from texture by its
+    frequencies, but it is mostly independent in red, green and blue.
+    """
+    return -0.2 < found.noise.common < 0.68 and 1.8 < found.noise.sigma < 10
+
+
 def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str, float]:
     """A tower's probabilities corrected by what is measured, most probable first, of sum 1.
 
@@ -109,7 +119,7 @@ def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str,
         weights[CLEAN] += lost
     result = _normalised(weights)
     if measured:
-        result = _raised(result, measured)
+        result = raised(result, measured)
     return dict(sorted(result.items(), key=lambda row: -row[1]))
 
 
@@ -120,7 +130,7 @@ def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
     return {word: weight / total for word, weight in weights.items()}
 
 
-def _raised(shares: Mapping[str, float], measured: Sequence[str]) -> dict[str, float]:
+def raised(shares: Mapping[str, float], measured: Sequence[str]) -> dict[str, float]:
     """Give each measured word its part of ``MEASURED`` or more, at the expense of the others."""
     least = MEASURED / len(measured)
     raised = {word: max(shares[word], least) for word in measured}

@@ -155,6 +155,17 @@ LITE_DETAIL = ModelEntry(
     recipe="lite_detail",
     covers=("noisy", "jpeg-compressed", "motion-blurry"),
 )
+LITE_OVERLAY = ModelEntry(
+    "lite-overlay",
+    "rain, snow and drops; works offline",
+    ShippedFile(
+        "lite-overlay.safetensors",
+        sha256="ee7be414f32dd5d49a046e7ae2ebeb04a1a7cfd6a86f90af20783536ca1b4b4d",
+    ),
+    LITE_CLIP,
+    recipe="lite_overlay",
+    covers=("rainy", "snowy", "raindrop"),
+)
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
@@ -164,7 +175,6 @@ LITE_WEATHER = ModelEntry(
     ),
     LITE_CLIP,
     recipe="weather_lite",
-    covers=("snowy",),  # `lite` does less harm to light rain, and clears more haze
 )
 
 MODELS = {
@@ -181,6 +191,7 @@ MODELS = {
             recipe="lite",
         ),
         LITE_DETAIL,
+        LITE_OVERLAY,
         ModelEntry(
             "lite-sde",
             "small, samples with the mean-reverting SDE; works offline",

@@ -23,6 +23,8 @@ from .pictures import files, picture
         (["restore", "a.png", "--steps", "5"], "one pass"),
         (["restore", "a.png", "--tile", "-5"], "tile"),
         (["restore", "a.png", "--words", "hazy,hail"], "does not know 'hail'"),
+        (["restore", "a.png", "--words", "film grain"], "pellucid diagnose --words"),
+        (["diagnose", "a.png", "--words", "fog,"], "a phrase is empty"),
         (["restore", "a.png", "--words", "hazy,,noisy"], "has an empty word"),
         (["restore", "a.png", "--words", ""], "has an empty word"),
         (["restore", "a.png", "--seed", "-1"], "seed -1 is not in 0..2**63 - 1"),
@@ -105,6 +107,22 @@ def test_diagnose_shows_bars_or_json(folder, run):
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["ok"] for row in rows] == [True, True, False]
     assert sum(rows[0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_diagnose_takes_phrases_of_one_s_own(folder, run):
+    picture("a.png")
+    status, out, _ = run("diagnose", "a.png", "--words", "rain streaks, fog,fog")
+    rows = [line for line in out.splitlines() if "%" in line]
+    assert status == 0 and "motion-blurry  " not in out
+    assert sum("fog" in row for row in rows) == sum("rain streaks" in row for row in rows) == 1
+    status, out, err = run("diagnose", "a.png", "--json", "--words", "fog,lens cap")
+    row = json.loads(out)
+    assert set(row["probabilities"]) == set(CLASSES) and list(row["phrases"]) == ["fog", "lens cap"]
+    fog = row["phrases"]["fog"]
+    mixed = sum(share * row["probabilities"][word] for word, share in fog["means"].items())
+    assert fog["probability"] == pytest.approx(mixed) and fog["nearest"] == "fog"
+    unclear = [text for text, phrase in row["phrases"].items() if not phrase["understood"]]
+    assert all(f'"{text}" is not surely one of the degradations' in err for text in unclear)
 
 
 def test_models_lists_origin_and_licence(run):

@@ -6,14 +6,14 @@ import pytest
 from torch import nn
 
 from data.making import dataset, picture, save
-from pellucid.cli import COMMANDS, main, reproduce
+from pellucid.cli import COMMANDS, main, reproduce, train
 from pellucid.cli.evaluate import Evaluate
 from pellucid.cli.parse import parse as parse_flags
-from pellucid.cli.reproduce import TABLES, training_operations
-from pellucid.cli.train import parse as parse_training
+from pellucid.cli.report import Report
 from pellucid.data.benchmarks import BENCHMARKS
 from pellucid.networks import table
-from pellucid.recipes import RECIPES
+from pellucid.recipes import ablation, papers, recipe
+from pellucid.recipes.papers import TABLES, training_operations
 
 
 def argvs(row):
@@ -23,7 +23,15 @@ def argvs(row):
 
 @cache
 def trained(flags):
-    return parse_training(flags)[0]
+    """The runs of a command; of an ablation, those of its last variant and of one seed."""
+    method = flags[0].removeprefix(ablation.PREFIX)
+    if method in ablation.METHODS:
+        flags += ("--seeds", "0", "--variants", ablation.METHODS[method][1][-1])
+    done = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "_run", lambda config, resume: done.append(config) or True)
+        assert train.main(flags) == 0
+    return done
 
 
 def test_every_planned_command_can_be_parsed():
@@ -31,13 +39,15 @@ def test_every_planned_command_can_be_parsed():
         assert row.official or (row.train and row.evaluate)
         for command, *flags in argvs(row):
             if command == "train":
-                config = trained(tuple(flags))
-                assert config.recipe in row.recipes and config.data.root
-            elif command == "evaluate":
-                assert str(parse_flags(Evaluate, flags, "evaluate", "").data).startswith("D")
+                for config in trained(tuple(flags)):
+                    assert config.data.root
+                    assert config.recipe in row.recipes or config.recipe.endswith("/start")
+            elif command in ("evaluate", "report"):
+                kind = Evaluate if command == "evaluate" else Report
+                assert str(parse_flags(kind, flags, command, "").data).startswith("D")
             else:
                 assert command in COMMANDS
-    assert all(name in RECIPES for row in TABLES.values() for name in row.recipes)
+    assert all(recipe(name).recipe == name for row in TABLES.values() for name in row.recipes)
 
 
 def test_what_a_training_leaves_is_what_is_measured():
@@ -47,15 +57,17 @@ def test_what_a_training_leaves_is_what_is_measured():
         for command, *flags in argvs(row):
             used = [f for f in flags if f.startswith("runs/") and f.endswith("weights.safetensors")]
             assert {f.removesuffix("/weights.safetensors") for f in used} <= made, row.name
+            if command == "report":
+                assert flags[0] in {output.rpartition("/")[0] for output in made}
             if command == "train":
-                made.add(trained(tuple(flags)).output)
+                made |= {config.output for config in trained(tuple(flags))}
 
 
 def test_a_dry_run_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch, capsys):
     for name in ("Snow100K-S", "Snow100K-L", "Outdoor-Rain-Test1", "RainDrop-a"):
         monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], count=1))
     row = TABLES["weather"]
-    monkeypatch.setattr(reproduce, "training_operations", lambda name: 3.6e17)
+    monkeypatch.setattr(papers, "training_operations", lambda name: 3.6e17)
     data, weights = tmp_path / "data", tmp_path / "w"
     for i, name in enumerate(("0_rain", "im_0001_s80_a04", "city")):
         for side in ("input", "gt"):
@@ -74,6 +86,19 @@ def test_a_dry_run_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch,
     assert main(["reproduce"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in TABLES)
+
+
+def test_an_ablation_of_small_networks_needs_photographs_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(papers, "training_operations", lambda name: 1.8e17)
+    save(tmp_path / "train/a.png", picture(0))
+    argv = ["reproduce", "perceive-unseen", "--data", str(tmp_path), "--dry-run"]
+    assert main(argv) == 1
+    text = capsys.readouterr().out
+    assert f"there    {tmp_path}/train: 1 clean photographs" in text
+    assert f"MISSING  {tmp_path}/held_out: 0 clean photographs" in text
+    assert "about 12 GPU hours" in text  # six variants, two seeds, an hour each
+    save(tmp_path / "held_out/a.png", picture(0))
+    assert main(argv) == 0
 
 
 def test_a_complete_plan_is_run_in_turn_until_a_step_fails(tmp_path, monkeypatch, capsys):

@@ -31,6 +31,19 @@ def test_damage_depends_on_seed_word_and_name_alone(tmp_path):
     assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
+def test_copies_differ_in_their_damage_and_the_first_is_the_one_made_alone(tmp_path):
+    clean = photos(tmp_path / "clean")
+    assert write_pairs(clean, tmp_path / "a", ["noisy"], window=24, copies=2) == {"noisy": 6}
+    write_pairs(clean, tmp_path / "b", ["noisy"], window=24)
+    first, second, alone = (
+        read_pixels(tmp_path / name)
+        for name in ("a/noisy/LQ/1.png", "a/noisy/LQ/1-2.png", "b/noisy/LQ/1.png")
+    )
+    assert np.array_equal(first, alone) and not np.array_equal(first, second)
+    with pytest.raises(UsageError, match="0 copies"):
+        write_pairs(clean, tmp_path / "c", ["noisy"], copies=0)
+
+
 def test_severity_is_a_range(tmp_path):
     flat = np.full((64, 64, 3), 128, np.uint8)
     for i in range(6):

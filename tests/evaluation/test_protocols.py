@@ -11,7 +11,7 @@ from PIL import Image
 from pellucid.data.benchmarks import BENCHMARKS
 from pellucid.errors import ImageError, UsageError
 from pellucid.evaluation.metrics import MetricSettings
-from pellucid.evaluation.noise import NumpyNoise, TorchNoise
+from pellucid.evaluation.protocol_noise import NumpyNoise, TorchNoise
 from pellucid.evaluation.protocols import PROTOCOLS, protocol
 
 SIZES = ((37, 50), (50, 37), (33, 48))  # not multiples of 16

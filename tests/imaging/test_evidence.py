@@ -5,10 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from pellucid.imaging.evidence import Evidence, measure, quality_of
 from pellucid.imaging.regions import label
-from pellucid.support import reweigh, supports
+from pellucid.support import camera_noise, reweigh, supports
 
 RNG = np.random.default_rng(7)
 
@@ -87,6 +88,18 @@ def test_noise_blurred_over_a_pixel_has_the_correlation_of_its_kernel():
     assert noise.lag == pytest.approx(0.5, abs=0.06)
     assert noise.sigma == pytest.approx(20, rel=0.12)
     assert noise.fine < 0.6 * noise.sigma
+
+
+def test_coarse_noise_is_a_cameras_where_its_colours_are_independent():
+    rng = np.random.default_rng(5)
+    grain = np.stack([ndimage.gaussian_filter(rng.normal(size=(192, 256)), 1) for _ in range(3)])
+    grain = 3 * grain.transpose(1, 2, 0) / grain.std()
+    found = measure(levels(0.5 + grain / 255))
+    assert supports(found, "noisy") < 0.6  # its frequencies alone say little
+    assert camera_noise(found)
+    grey = np.broadcast_to(grain[..., :1], grain.shape)
+    assert not camera_noise(measure(levels(0.5 + grey / 255)))
+    assert not camera_noise(measure(scene()))
 
 
 def test_noise_that_grows_with_the_light_is_larger_in_the_bright_half():

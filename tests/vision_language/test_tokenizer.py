@@ -1,11 +1,17 @@
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
+import tiny
 from golden.fill import GOLDEN
+from pellucid.checkpoints.bundle import save_bundle
 from pellucid.errors import CheckpointError
+from pellucid.loading import load_tower
+from pellucid.vision_language.clip import TextConfig
+from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import LITE_TOKENIZER
 
@@ -25,7 +31,7 @@ OFFICIAL = {
 
 
 @pytest.fixture(scope="module")
-def clip_words(tmp_path_factory):
+def clip_folder(tmp_path_factory):
     """CLIP's vocabulary: the pieces of the ten words with the official ids, others made up."""
     folder = tmp_path_factory.mktemp("clip")
     vocabulary = json.loads((GOLDEN / "clip_words/vocab.json").read_text(encoding="utf-8"))
@@ -33,7 +39,12 @@ def clip_words(tmp_path_factory):
     vocabulary |= {f"other {i}": i for i in others}
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     shutil.copy(GOLDEN / "clip_words/merges.txt", folder)
-    return Tokenizer.from_clip(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip_words(clip_folder):
+    return Tokenizer.from_clip(clip_folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,17 @@ def test_clip_ids_are_those_of_the_official_tokenizer(clip_words):
     for row, ids in zip(tokens.tolist(), OFFICIAL.values(), strict=True):
         expected = [49406, *ids, 49407]
         assert row == expected + [0] * (77 - len(expected))
+
+
+def test_an_official_tower_reads_with_the_vocabulary_beside_it(clip_folder):
+    text = TextConfig(context_length=77, vocab_size=49408, width=8, heads=1, layers=1)
+    config = replace(tiny.CLIP, embed_dim=512, text=text)
+    meta = {"kind": "daclip", "config": asdict(config)}
+    save_bundle(clip_folder / "daclip.safetensors", DaCLIP(config).state_dict(), meta)
+    tower = load_tower(clip_folder / "daclip.safetensors")
+    with torch.no_grad():
+        features = tower.controller.encode_text(tower.tokenizer()(list(OFFICIAL)))
+    torch.testing.assert_close(features, tower.text_features)
 
 
 def test_case_spaces_and_html_do_not_matter(clip_words):

@@ -52,13 +52,13 @@ class Part:
 
     @staticmethod
     def unpacked(row: dict[str, Any]) -> Part:
-        """The part that :meth:`packed` made a row of."""
+        """The part that `packed` made a row of."""
         names, outputs = json.loads(zlib.decompress(row["names"]).decode("utf-8", "surrogatepass"))
         return Part(str(row["id"]), tuple(names), tuple(outputs))
 
 
 def source_of(uri: str) -> Source:
-    """What a folder, a shard, or a pattern of shards such as ``x/{000..099}.tar`` holds.
+    """What a folder, a shard, or a pattern of shards such as `x/{000..099}.tar` holds.
 
     A folder holds shards if there is a .tar or .parquet file below it, else pictures.
 

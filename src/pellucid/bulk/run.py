@@ -199,7 +199,7 @@ def _answers(
     retry: bool,
     ledger: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Give the parts to actors; yields what :class:`Worker` answers."""
+    """Give the parts to actors; yields what `Worker` answers."""
     import ray
     import ray.data
     from ray.exceptions import RayError

@@ -52,7 +52,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def check_archive(path: str | PathLike) -> None:
-    """``CheckpointError`` for an archive that would take far more memory than its length."""
+    """`CheckpointError` for an archive that would take far more memory than its length."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     length = sum(entry.compress_size for entry in entries)
@@ -65,9 +65,9 @@ def check_archive(path: str | PathLike) -> None:
 
 
 def check_meta(meta: Mapping[str, Any], tensors: int) -> None:
-    """``CheckpointError`` for metadata of the wrong types, or sizes that make no network.
+    """`CheckpointError` for metadata of the wrong types, or sizes that make no network.
 
-    ``tensors`` is how many there are in the file: no part of a network is without one.
+    `tensors` is how many there are in the file: no part of a network is without one.
     """
     for name, types in _TYPES.items():
         if name in meta and not isinstance(meta[name], types):

@@ -30,7 +30,7 @@ COMMANDS = {
     "restore": Command("pellucid.cli.restore:main", "restore pictures"),
     "bulk": Command("pellucid.cli.bulk:main", "restore very many pictures, on many machines"),
     "diagnose": Command("pellucid.cli.diagnose:main", "find the degradations of pictures"),
-    "serve": Command("pellucid.cli.serve:main", "an HTTP API"),
+    "serve": Command("pellucid.cli.serve:main", "a page for the browser, an HTTP API"),
     "evaluate": Command("pellucid.cli.evaluate:main", "score models by a published protocol"),
     "report": Command("pellucid.cli.report:main", "compare trained runs"),
     "gate": Command("pellucid.cli.gate:main", "test quality prompts"),
@@ -48,7 +48,7 @@ EXTRAS = {"accelerate": "train", "tensorboard": "train", "matplotlib": "eval", "
 EXTRAS |= {"ray": "bulk", "pyarrow": "bulk", "aiohttp": "bulk"}
 EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "av": "video"}
 EXTRAS |= dict.fromkeys(
-    ("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "uvicorn"), "web"
+    ("fastapi", "fastapi_offline", "gradio", "prometheus_client", "pydantic", "uvicorn"), "web"
 )
 HELP = """\
 usage: pellucid COMMAND [ARGUMENTS]
@@ -63,7 +63,7 @@ examples:
   pellucid restore holiday/ -o restored/            a folder, its tree mirrored
   pellucid restore 'scans/*.tif' --compare          with before/after pictures beside the results
   pellucid diagnose photo.jpg                       find its degradations
-  pellucid serve                                    an HTTP API
+  pellucid serve --open                             a page in the browser, an HTTP API
   pellucid evaluate lite --data photographs/        measure its quality
   pellucid restore --help                           everything that can be set
   pellucid --install-completion                     commands and options completed by the shell

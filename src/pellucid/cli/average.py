@@ -1,4 +1,4 @@
-"""``pellucid average``: weighted mean of the weights of several runs."""
+"""`pellucid average`: weighted mean of the weights of several runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="SHARE...", help_beh
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``pellucid average ARGV`` and return its exit status."""
+    """Run `pellucid average ARGV` and return its exit status."""
     return tyro.cli(run, prog="pellucid average", args=argv)
 
 

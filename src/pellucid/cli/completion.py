@@ -26,6 +26,7 @@ OPTIONS = {  # what a command's options are made of; the others are completed by
     "convert": "Convert",
     "export": "Export",
     "doctor": "Doctor",
+    "serve": "Serve",
 }
 
 

@@ -1,4 +1,4 @@
-"""``pellucid convert``: turn an official checkpoint into safetensors, which hold no code."""
+"""`pellucid convert`: turn an official checkpoint into safetensors, which hold no code."""
 
 from __future__ import annotations
 

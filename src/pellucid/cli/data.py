@@ -1,4 +1,4 @@
-"""``pellucid data``: check, caption and make training data."""
+"""`pellucid data`: check, caption and make training data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behav
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``pellucid data ARGV`` and return its exit status: 1 if problems were found, else 0.
+    """Run `pellucid data ARGV` and return its exit status: 1 if problems were found, else 0.
 
     Raises:
         PellucidError: as the functions called; SystemExit with status 2 for a wrong command line.
@@ -150,6 +150,7 @@ def generate(
     severity: tuple[float, ...] = (0.5,),
     seed: int = 0,
     window: Side = None,
+    copies: int = 1,
 ) -> int:
     """Write damaged copies of clean pictures as OUT/<word>/{LQ,GT}.
 
@@ -162,6 +163,7 @@ def generate(
         severity: One number in [0, 1], or the lowest and the highest.
         seed: Another seed gives other damage.
         window: Cut a random square of so many px from each picture; all of it if not given.
+        copies: Pairs of each picture, each with other damage and another window.
     """
     from pellucid.data.write_pairs import write_pairs
     from pellucid.degradations import WORDS
@@ -172,7 +174,7 @@ def generate(
         raise UsageError("--severity takes one number, or the lowest and the highest")
     with _progress("pairs") as progress:
         span = severity[0], severity[-1]
-        counts = write_pairs(clean, out, words or WORDS, span, seed, window, progress)
+        counts = write_pairs(clean, out, words or WORDS, span, seed, window, progress, copies)
     for word, count in counts.items():
         print(f"{out / word}: {count} pairs")
     return 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -20,7 +20,16 @@ EXAMPLES = """
 examples:
   pellucid diagnose photo.jpg
   pellucid diagnose holiday/ --json | jq -r 'select(.words == ["hazy"]) | .input'
+  pellucid diagnose photo.jpg --words "rain streaks,film grain,fog"
+  pellucid diagnose holiday/ --words "film grain" --json | jq '.phrases["film grain"].probability'
+--words: English, a few words each. The model knows ten degradations; what a phrase means of them is
+read by its text tower and printed. One that means none of them surely is marked with a question
+mark: its probability says little. `pellucid restore` takes such words by --ask.
 """
+if TYPE_CHECKING:
+    from pellucid.phrases import Phrase
+    from pellucid.restorer import Restorer
+
 BAR = 24  # characters
 
 
@@ -32,6 +41,8 @@ class Diagnose:
     """Files, folders, patterns such as '*.jpg', or - for standard input."""
     model: Annotated[str, arg(aliases=["-m"], metavar="NAME|FILE")] = "auto"
     """A name from `pellucid models`, or a file of weights."""
+    words: Annotated[str | None, arg(metavar="PHRASE[,PHRASE]", help_behavior_hint="")] = None
+    """Words of your own instead of the ten: how probable is each, such as "film grain,fog"?"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     max_pixels: int = 100_000_000
@@ -48,12 +59,14 @@ def main(argv: Sequence[str]) -> int:
     found = find(args.inputs)
 
     import_little(args.model, "torch", None)
+    from pellucid.diagnosis import DETECTED
     from pellucid.imaging.io import read
     from pellucid.loading import load
 
     restorer = load(args.model, args.device, "float32")
     if restorer.text_features is None:
         raise UsageError(f"the model {args.model} does not tell degradations apart; try lite")
+    phrases = _phrases(args.words, restorer)
     failed = False
     for source, _ in found:
         name = STREAM if source is None else str(source)
@@ -70,10 +83,50 @@ def main(argv: Sequence[str]) -> int:
         if args.json:
             row = {"input": name, "ok": True, "words": list(answer.words)}
             row |= {"probabilities": answer.probabilities}
+            if phrases:
+                row["phrases"] = {p.text: _record(p, answer.probabilities) for p in phrases}
             print(json.dumps(row | ({"quality": quality} if quality else {})), flush=True)
+        elif phrases:
+            shares = {p.text: p.probability(answer.probabilities) for p in phrases}
+            ranked = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+            bold = [text for text, share in shares.items() if share >= DETECTED]
+            _show(name, ranked, bold, quality, {p.text: _meaning(p) for p in phrases})
         else:
             _show(name, answer.probabilities, answer.words, quality, brief=len(found) > 1)
     return int(failed)
+
+
+def _phrases(words: str | None, restorer: Restorer) -> list[Phrase]:
+    """What the phrases of the command line mean; those that mean nothing surely are said."""
+    if words is None:
+        return []
+    from pellucid.phrases import read
+
+    phrases = read(
+        list(dict.fromkeys(" ".join(text.split()) for text in words.split(","))), restorer
+    )
+    for phrase in phrases:
+        if not phrase.understood:
+            print(
+                f'pellucid: "{phrase.text}" is not surely one of the degradations that '
+                f"{restorer.name} knows; it is most like {phrase.nearest} ({phrase.word})",
+                file=sys.stderr,
+            )
+    return phrases
+
+
+def _meaning(phrase: Phrase) -> str:
+    return phrase.word + ("" if phrase.understood else "?")
+
+
+def _record(phrase: Phrase, probabilities: dict[str, float]) -> dict[str, object]:
+    """One phrase for JSON."""
+    return {
+        "probability": phrase.probability(probabilities),
+        "means": phrase.means,
+        "understood": phrase.understood,
+        "nearest": phrase.nearest,
+    }
 
 
 def _show(
@@ -81,9 +134,10 @@ def _show(
     shares: dict[str, float],
     words: Sequence[str],
     quality: dict[str, float] | None,
-    brief: bool,
+    meanings: Mapping[str, str] | None = None,
+    brief: bool = False,
 ) -> None:
-    """Table of words with bars; of several pictures only the probable words."""
+    """Table of words or phrases with bars, and what phrases mean; in brief, the probable ones."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -95,7 +149,8 @@ def _show(
             break
         style = "bold" if word in words else "dim"
         bar = full * round(BAR * share) or least
-        table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", style=style)
+        meaning = meanings[word] if meanings else ""
+        table.add_row(word, bar.ljust(BAR), f"{share:6.1%}", meaning, style=style)
     if quality:
         level = max(quality, key=lambda level: quality[level])
         table.add_row("quality", level, f"{quality[level]:6.1%}")

@@ -1,4 +1,4 @@
-"""``pellucid doctor``: check this installation."""
+"""`pellucid doctor`: check this installation."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from pellucid.errors import UsageError
 if TYPE_CHECKING:
     from pellucid.evaluation.cases import Case
     from pellucid.evaluation.run import Evaluated
-    from pellucid.evaluation.scoring import Source
+    from pellucid.evaluation.scoring import ResultSource
 
 EXAMPLES = """
 examples:
@@ -180,7 +180,7 @@ def _refuse_leaks(cases: Sequence[Case], folders: Sequence[Path], force: bool) -
     say(what)
 
 
-def _sources(args: Evaluate, columns: int) -> list[Source]:
+def _sources(args: Evaluate, columns: int) -> list[ResultSource]:
     from pellucid.evaluation.scoring import FolderSource, ModelSource
     from pellucid.loading import load
 
@@ -190,7 +190,7 @@ def _sources(args: Evaluate, columns: int) -> list[Source]:
         raise UsageError(
             "--preset is for diffusion models such as lite-sde; these work in one pass"
         )
-    sources: list[Source] = [
+    sources: list[ResultSource] = [
         ModelSource(r, preset=args.preset if r.is_diffusion else None) for r in restorers
     ]
     sources += [FolderSource(folder, columns) for folder in args.restored]

@@ -11,7 +11,7 @@ from pellucid.errors import UsageError
 if TYPE_CHECKING:
     from pellucid.cli.evaluate import Evaluate
     from pellucid.evaluation.cases import Case
-    from pellucid.evaluation.scoring import Source, Track
+    from pellucid.evaluation.scoring import ResultSource, Track
 
 AS_IT_LIES = "restored"  # the one way of another tool's results
 
@@ -51,7 +51,7 @@ def evaluate_sets(args: Evaluate, cases: Sequence[Case], track: Track) -> int:
     return FAILED if failures else OK
 
 
-def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, Source]]:
+def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, ResultSource]]:
     """By name of the model, or of the folder of results, and by way."""
     from pellucid.evaluation.folder_scores import WAYS, SetSource
     from pellucid.evaluation.scoring import FolderSource

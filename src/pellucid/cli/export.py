@@ -1,4 +1,4 @@
-"""``pellucid export``: write a model as ONNX graphs."""
+"""`pellucid export`: write a model as ONNX graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid fetch-metrics``: download the weights of LPIPS, FID and NIQE."""
+"""`pellucid fetch-metrics`: download the weights of LPIPS, FID and NIQE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid gate``: test quality prompts."""
+"""`pellucid gate`: test quality prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid models``: the table of weights."""
+"""`pellucid models`: the table of weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid report``: trained runs side by side, as a table with intervals."""
+"""`pellucid report`: trained runs side by side, as a table with intervals."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ examples:
   pellucid report runs/ablation/perceive/resunet                  every run in the folder
   pellucid report runs/a-0 runs/a-1 runs/b-0 runs/b-1 --base a    runs called NAME-SEED
   pellucid report runs/ablation/perceive/nafnet-without-snowy --columns snowy@0.5 --format csv
+  pellucid report runs/own --curves curves.png                    loss and PSNR over the steps
 A report that was stopped continues: scores and restored pictures are kept in each run's folder.
 """
 
@@ -48,6 +49,9 @@ class Report:
     """How the table is printed on standard output."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR", help_behavior_hint="")] = None
     """Where scores and pictures go, if not into the runs' folders."""
+    curves: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Score nothing: draw the loss and the PSNR of the runs over their steps, finished or not, to
+    this picture."""
     quiet: QuietFlag = False
     """No progress bar."""
 
@@ -68,6 +72,12 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.evaluation import report, runs
     from pellucid.evaluation.protocols import protocol
 
+    if args.curves is not None:
+        from pellucid.evaluation.curves import draw_curves
+
+        draw_curves({str(run): run for run in args.runs}, args.curves)
+        print(args.curves)
+        return 0
     found = runs.find(args.runs)
     photos = args.data or Path(found[0].photos)
     if not str(photos) or photos == Path("."):

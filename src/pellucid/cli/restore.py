@@ -193,7 +193,9 @@ def main(argv: Sequence[str]) -> int:
     if asked:
         restorer.check(words=[*asked.wanted, *asked.kept])
     if args.map and not restorer.maps_damage:
-        raise UsageError(f"the model {restorer.name} has no map of the damage (--map)")
+        raise UsageError(
+            f"the model {restorer.name} has no map of the damage (--map); lite-weather has"
+        )
     with Status(len(jobs), args.quiet) as status:
         for job in jobs:
             try:

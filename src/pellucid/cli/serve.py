@@ -1,8 +1,9 @@
-"""``pellucid serve``: an HTTP API on this machine."""
+"""``pellucid serve``: a page for the browser and an HTTP API on this machine."""
 
 from __future__ import annotations
 
 import sys
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from pellucid.errors import UsageError
 
 EXAMPLES = """
 examples:
-  pellucid serve                                     on this machine, port 7860
+  pellucid serve --open                              on this machine, shown in the browser
   pellucid serve --port 8000 --model lite            another port and model
   pellucid serve --host 0.0.0.0 --auth anna:secret   for other machines, with a password
   curl -F image=@photo.jpg localhost:7860/api/restore -o clean.jpg
@@ -26,7 +27,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass
 class Serve:
-    """Serve an HTTP API: post photographs, see what is wrong with them, get them restored."""
+    """Serve a page for the browser and an HTTP API: drop or post photographs, get them restored."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Any but this machine's own needs --auth or --no-auth."""
@@ -52,6 +53,8 @@ class Serve:
     """What clients must give (HTTP basic authentication)."""
     no_auth: Flag = False
     """Let everybody who reaches another --host use the server."""
+    open: Flag = False
+    """Show the page in the browser."""
     quiet: QuietFlag = False
     """Print errors only."""
 
@@ -81,6 +84,8 @@ def main(argv: Sequence[str]) -> int:
     def started() -> None:
         if not args.quiet:
             print(f"Pellucid is at {address} (Ctrl-C stops it)", file=sys.stderr)
+        if args.open:
+            webbrowser.open(address)
 
     run(create(settings), taken, started)
     return 0

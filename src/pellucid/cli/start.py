@@ -20,7 +20,7 @@ def collect_rarely() -> None:
 def import_little(model: str, engine: str, semantics: str | None) -> None:
     """Leave out what PyTorch imports for compilers only, a fifth of its import's time.
 
-    Those are the shapes of results, in Python (``torch._meta_registrations``): compilers, exporters
+    Those are the shapes of results, in Python (`torch._meta_registrations`): compilers, exporters
     and the device "meta" ask for them. A model in the package needs none of these.
 
     Args:

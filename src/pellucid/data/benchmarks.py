@@ -132,12 +132,12 @@ def _aioir(folder: str) -> Place:
 
 
 def _universal(word: str) -> Place:
-    """DA-CLIP's tree, ``datasets/universal``."""
+    """DA-CLIP's tree, `datasets/universal`."""
     return Place(f"val/{word}/{GT}", f"val/{word}/{LQ}")
 
 
 def _weather(name: str) -> Place:
-    """TransWeather's tree, its folder ``data``; the name of the set in it is ours."""
+    """TransWeather's tree, its folder `data`; the name of the set in it is ours."""
     return Place(f"test/{name}/gt", f"test/{name}/input")
 
 

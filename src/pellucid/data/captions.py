@@ -22,7 +22,7 @@ Captioner = Callable[[Sequence[np.ndarray]], list[str]]
 
 
 class BlipCaptioner:
-    """Caption uint8 pictures ``(H, W, 3)`` by greedy decoding.
+    """Caption uint8 pictures `(H, W, 3)` by greedy decoding.
 
     Args:
         model: a name on the Hugging Face hub or a local folder (config, weights, tokenizer).
@@ -75,12 +75,12 @@ def write_captions(
     batch: int = 8,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Path:
-    """Caption the clean pictures of ``root/<type>/{LQ,GT}`` and list the damaged ones with them.
+    """Caption the clean pictures of `root/<type>/{LQ,GT}` and list the damaged ones with them.
 
     Args:
         root: folder in the official layout.
         captioner: pictures -> captions; see `BlipCaptioner`.
-        table: the CSV, default ``root/captions.csv``; existing rows are kept.
+        table: the CSV, default `root/captions.csv`; existing rows are kept.
         batch: pictures captioned, and rows written, at once.
         progress: called with the share that is done, in [0, 1], after each batch.
 

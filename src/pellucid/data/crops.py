@@ -21,7 +21,7 @@ class Samples(Protocol):
 
 
 def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Extend ``(H, W, C)`` to at least ``(height, width)`` by reflection to the right and below.
+    """Extend `(H, W, C)` to at least `(height, width)` by reflection to the right and below.
 
     The edge itself is not repeated; a much smaller picture is reflected several times.
     """
@@ -35,14 +35,14 @@ def filled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def random_window(
     height: int, width: int, side: int, rng: np.random.Generator
 ) -> tuple[slice, slice]:
-    """Rows and columns of a random square of ``side`` px, or of the whole where it is smaller."""
+    """Rows and columns of a random square of `side` px, or of the whole where it is smaller."""
     top = int(rng.integers(max(0, height - side) + 1))
     left = int(rng.integers(max(0, width - side) + 1))
     return slice(top, top + side), slice(left, left + side)
 
 
 def turned(picture: np.ndarray, turn: int) -> np.ndarray:
-    """One of the square's eight symmetries; bits of ``turn``: left-right, up-down, transposed."""
+    """One of the square's eight symmetries; bits of `turn`: left-right, up-down, transposed."""
     if turn & 1:
         picture = picture[:, ::-1]
     if turn & 2:
@@ -51,7 +51,7 @@ def turned(picture: np.ndarray, turn: int) -> np.ndarray:
 
 
 def as_tensor(picture: np.ndarray) -> Tensor:
-    """Float32 ``(3, H, W)`` in [0, 1] of float ``(H, W, 3)`` in [0, 1] or of uint8."""
+    """Float32 `(3, H, W)` in [0, 1] of float `(H, W, 3)` in [0, 1] or of uint8."""
     pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
 

@@ -28,7 +28,7 @@ class Pair:
 
 
 def pictures(folder: str | Path) -> list[Path]:
-    """All picture files below ``folder``, sorted by path; hidden files and folders are left out."""
+    """All picture files below `folder`, sorted by path; hidden files and folders are left out."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
@@ -43,7 +43,7 @@ def stable_name(path: Path, folder: Path) -> str:
 
 
 def read_pixels(path: str | Path) -> np.ndarray:
-    """Upright uint8 ``(H, W, 3)`` of a picture file; grey becomes three channels, alpha is dropped.
+    """Upright uint8 `(H, W, 3)` of a picture file; grey becomes three channels, alpha is dropped.
 
     Raises:
         ImageError: the file cannot be read.
@@ -52,7 +52,7 @@ def read_pixels(path: str | Path) -> np.ndarray:
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Damaged and clean uint8 ``(H, W, 3)``; `ImageError` if unreadable or of unequal size."""
+    """Damaged and clean uint8 `(H, W, 3)`; `ImageError` if unreadable or of unequal size."""
     gt = read_pixels(pair.gt)
     lq = gt if pair.lq == pair.gt else read_pixels(pair.lq)
     if trimmed(gt.shape[:2], lq.shape[:2], pair.border):

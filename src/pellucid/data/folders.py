@@ -157,7 +157,7 @@ class CaptionedPairs(Dataset):
 
     Args:
         table: the CSV of `captions`: paths of damaged pictures (relative to the CSV's folder or
-            absolute) in ``<type>/LQ``, their clean ones in ``<type>/GT``.
+            absolute) in `<type>/LQ`, their clean ones in `<type>/GT`.
         size: side of CLIP's input in px.
         seed: another seed gives other samples throughout.
         scale: share of the picture's area that is kept by the random resized crop (aspect 3/4 ..
@@ -227,6 +227,6 @@ def resized_crop_box(
 
 
 def view(picture: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
-    """The box of a uint8 picture as a square of ``size`` px (bicubic, antialiased)."""
+    """The box of a uint8 picture as a square of `size` px (bicubic, antialiased)."""
     image = Image.fromarray(picture)
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))

@@ -48,7 +48,7 @@ class RandomPlan:
 class TurnPlan:
     """Degradations for training a classifier: classes in turn, random severity.
 
-    With windows shown to all of them (`GeneratedPairs`, ``twins``), the samples of a batch differ
+    With windows shown to all of them (`GeneratedPairs`, `twins`), the samples of a batch differ
     in the damage alone, so a classifier learns weak degradations such as raindrops sooner.
     """
 

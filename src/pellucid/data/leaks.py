@@ -85,7 +85,7 @@ def find_leaks(truths: Sequence[Path], train: Sequence[Path], threads: int = 4) 
 
 
 def signs(path: Path) -> np.ndarray:
-    """The hash of a picture file: float32 ``(255,)`` of -1 and 1.
+    """The hash of a picture file: float32 `(255,)` of -1 and 1.
 
     Raises:
         ImageError: the file cannot be read.

@@ -21,11 +21,11 @@ from pellucid.errors import PellucidError, UsageError
 
 
 class CleanPhotos(Sequence):
-    """The photographs below a folder: read-only uint8 ``(H, W, 3)``, in the order of `files`.
+    """The photographs below a folder: read-only uint8 `(H, W, 3)`, in the order of `files`.
 
     Args:
         folder: all picture files below it are taken.
-        cache: folder of the decoded pixels (3 bytes each); default ``.<name>.cache`` beside
+        cache: folder of the decoded pixels (3 bytes each); default `.<name>.cache` beside
             `folder`.
 
     Raises:

@@ -167,7 +167,7 @@ class ShardedPairs(Dataset):
     a lane is fetched while this one is used.
 
     Args:
-        root: folder of shards, or a pattern such as ``s3://bucket/x/pairs-{00000..00099}.tar``.
+        root: folder of shards, or a pattern such as `s3://bucket/x/pairs-{00000..00099}.tar`.
         crop: side of the window in px.
         seed: another seed gives other samples throughout.
         words: types to take, as often as each other; empty = all that a shard has.

@@ -1,4 +1,4 @@
-"""The official table of captions: ``filepath<TAB>title``, the title "caption: degradation"."""
+"""The official table of captions: `filepath<TAB>title`, the title "caption: degradation"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = ("filepath", "title")
 def read_captions(table: str | Path) -> list[tuple[str, str, str]]:
     """Rows as (path as written, caption, degradation).
 
-    The title is cut at the last ``": "``, so a caption may hold one; the official reader fails on
+    The title is cut at the last `": "`, so a caption may hold one; the official reader fails on
     it.
 
     Raises:

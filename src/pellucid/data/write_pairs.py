@@ -1,10 +1,11 @@
-"""Write damaged copies of clean photographs in the official layout ``<type>/{LQ,GT}``."""
+"""Write damaged copies of clean photographs in the official layout `<type>/{LQ,GT}`."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ def write_pairs(
     seed: int = 0,
     window: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    copies: int = 1,
 ) -> dict[str, int]:
-    """Write ``out/<word>/{LQ,GT}/<name>.png``, 8 bit, for every picture below `clean` and word.
+    """Write `out/<word>/{LQ,GT}/<name>.png`, 8 bit, for every picture below `clean` and word.
 
     A chain is named "rainy+noisy" and applied in that order. What is drawn for a picture depends on
     the seed, the word and the picture's name alone, so more pictures or words leave the rest as it
@@ -43,12 +45,15 @@ def write_pairs(
         window: side in px of the random square that is cut from each picture, another one for each
             word; None = whole pictures.
         progress: called with the share that is done, in [0, 1], after each pair.
+        copies: pairs of each picture and word, each with other damage and another window; the
+            second is called `<name>-2`.
 
     Returns:
         Number of pairs by word.
 
     Raises:
-        UsageError: an unknown word, a severity out of range, or two pictures of one name.
+        UsageError: an unknown word, a severity or a number of copies out of range, or two pictures
+            of one name.
         ImageError: a picture cannot be read, or a file exists already.
     """
     chains = {word: word.split("+") for word in words}
@@ -59,6 +64,8 @@ def write_pairs(
     low, high = severity
     if not 0 <= low <= high <= 1:
         raise UsageError(f"severity {low} to {high} is not a range within [0, 1]")
+    if copies < 1:
+        raise UsageError(f"{copies} copies: at least one of each picture is needed")
     clean, out = Path(clean), Path(out)
     names: dict[str, Path] = {}
     for path in pictures(clean):
@@ -70,10 +77,11 @@ def write_pairs(
         raise UsageError(f"{clean}: there are no pictures in this folder")
     if not chains:
         raise UsageError("no degradation given")
-    done, total = 0, len(names) * len(chains)
-    for name, path in names.items():
+    done, total = 0, len(names) * len(chains) * copies
+    for first, path in names.items():
         whole = replace(io.read(path), bit_depth=8)
-        for word, links in chains.items():
+        called = (first, *(f"{first}-{copy}" for copy in range(2, copies + 1)))
+        for name, (word, links) in product(called, chains.items()):
             rng = np.random.default_rng((seed, zlib.crc32(f"{word}/{name}".encode())))
             ours = word not in PUBLIC_SETS
             steps = [(link, float(rng.uniform(low, high))) for link in links] if ours else []
@@ -93,4 +101,4 @@ def write_pairs(
             io.write(photo, out / word / GT / f"{name}.png")
             done += 1
             progress(done / total)
-    return dict.fromkeys(chains, len(names))
+    return dict.fromkeys(chains, len(names) * copies)

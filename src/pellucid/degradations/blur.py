@@ -1,6 +1,6 @@
-"""Blur (``motion-blurry``): the official kind is camera shake, linear light along a random path.
+"""Blur (`motion-blurry`): the official kind is camera shake, linear light along a random path.
 
-``FORMS`` hold every blur: shake, straight motion, defocus, Gaussian, means of frames, moving
+`FORMS` hold every blur: shake, straight motion, defocus, Gaussian, means of frames, moving
 objects. Half of them carry a little grain, as every sensor gives.
 """
 
@@ -52,7 +52,7 @@ def _fine(path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def motion_blurry(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Blur along one shake of ``32 * severity`` px extent, in linear light (display gamma 2.2)."""
+    """Blur along one shake of `32 * severity` px extent, in linear light (display gamma 2.2)."""
     x, y = shake(rng)
     length = MAX_LENGTH * severity * rng.uniform(0.7, 1.0)
     kernel = splat(x * length, y * length)
@@ -61,7 +61,7 @@ def motion_blurry(image: np.ndarray, severity: float, rng: np.random.Generator) 
 
 
 def jolted(rng: np.random.Generator, steps: int = 192) -> tuple[np.ndarray, np.ndarray]:
-    """A rough trajectory as of a hand, scaled like ``shake``'s (Boracchi and Foi, TIP 2012).
+    """A rough trajectory as of a hand, scaled like `shake`'s (Boracchi and Foi, TIP 2012).
 
     As in DeblurGAN's code: inertia, a pull to the centre, Gaussian jerks and sudden turns; the
     speed is constant.
@@ -83,7 +83,7 @@ def jolted(rng: np.random.Generator, steps: int = 192) -> tuple[np.ndarray, np.n
 
 
 def kernel_of_path(rng: np.random.Generator, length: float) -> np.ndarray:
-    """A shake of ``length`` px extent, smooth or jolted, as a kernel of sum 1."""
+    """A shake of `length` px extent, smooth or jolted, as a kernel of sum 1."""
     x, y = shake(rng) if rng.random() < 0.5 else jolted(rng)
     return splat(x * length, y * length)
 

@@ -18,7 +18,7 @@ OLD = ("noisy", "uncompleted")  # the words of an old photograph
 class Sample:
     """A damaged picture, its ground truth, and the words of the dominant damage in order.
 
-    ``lq`` and ``gt`` are ``(H, W, 3)`` float32 in [0, 1] on the 256 levels of a file.
+    `lq` and `gt` are `(H, W, 3)` float32 in [0, 1] on the 256 levels of a file.
     """
 
     lq: np.ndarray
@@ -36,17 +36,17 @@ def photograph(
     nuisance: bool = True,
     margin: int = 0,
 ) -> Sample:
-    """Photograph ``scene``, ``(H, W, 3)`` float32 sRGB in [0, 1].
+    """Photograph `scene`, `(H, W, 3)` float32 sRGB in [0, 1].
 
     The scene is varied; then nothing happens, one degradation, or two or three in physical order
     (light, air, lens, exposure, sensor, file, damage to the picture); then the file is varied.
-    Everything is a function of ``rng``.
+    Everything is a function of `rng`.
 
     Args:
         scene: a clean photograph or a window of it.
         rng: source of all randomness.
         weights: chances of the degradations relative to each other; those left out never happen.
-        clean: share of samples without a degradation; their words are ``("clean",)``.
+        clean: share of samples without a degradation; their words are `("clean",)`.
         chains: share with two or three.
         old: share of old photographs.
         nuisance: vary scene and file; without, a clean sample is the scene itself.
@@ -75,7 +75,7 @@ def draw_words(
     clean: float = 1 / 9,
     chains: float = 0.2,
 ) -> tuple[str, ...]:
-    """Draw the words of one sample, in physical order; see ``photograph``."""
+    """Draw the words of one sample, in physical order; see `photograph`."""
     names = [word for word in PHYSICAL_ORDER if weights.get(word, 0) > 0]
     unknown = set(weights) - set(PHYSICAL_ORDER)
     if unknown:

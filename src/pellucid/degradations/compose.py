@@ -11,10 +11,10 @@ from .table import CLASSES, CLEAN, PHYSICAL_ORDER, TABLE
 
 
 def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Degrade ``(H, W, 3)`` float32 RGB in [0, 1]; the result has the same shape, type and range.
+    """Degrade `(H, W, 3)` float32 RGB in [0, 1]; the result has the same shape, type and range.
 
-    Raises ``ValueError`` for an unknown word or a severity outside [0, 1], and ``UsageError`` for
-    an array of another type. ``clean`` returns the image as it is.
+    Raises `ValueError` for an unknown word or a severity outside [0, 1], and `UsageError` for
+    an array of another type. `clean` returns the image as it is.
     """
     if not (isinstance(image, np.ndarray) and image.dtype == np.float32 and image.ndim == 3):
         given = getattr(image, "dtype", type(image).__name__)
@@ -32,7 +32,7 @@ def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Genera
 def chain(
     image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
 ) -> np.ndarray:
-    """Apply ``(word, severity)`` steps one after the other, in the order given."""
+    """Apply `(word, severity)` steps one after the other, in the order given."""
     for word, severity in steps:
         image = degrade(image, word, severity, rng)
     return image
@@ -46,7 +46,7 @@ def sample(
 ) -> list[tuple[str, float]]:
     """Draw steps for one training sample: nothing, one degradation, or two in physical order.
 
-    ``clean`` and ``double`` are probabilities. Severity is uniform in [0.02, 1] for one
+    `clean` and `double` are probabilities. Severity is uniform in [0.02, 1] for one
     degradation, so light damage is as frequent as heavy, and in [0.02, 0.7] for each of two. Words
     are drawn with equal chances.
     """
@@ -63,9 +63,9 @@ def sample(
 def weather(
     image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply ``(word, severity)`` steps of ``WEATHER`` as ``chain`` does; also say where they are.
+    """Apply `(word, severity)` steps of `WEATHER` as `chain` does; also say where they are.
 
-    The map ``(H, W)`` in [0, 1] is the share of the light that the weather put in the scene's place
+    The map `(H, W)` in [0, 1] is the share of the light that the weather put in the scene's place
     (z of snow, M of drops, 1 - t of haze) or, for streaks, added to it; of several steps what none
     of them left alone.
     """

@@ -1,6 +1,6 @@
 """What several degradations share: convolution, motion kernels, smooth random fields.
 
-Arrays are float32, ``(H, W)`` or ``(H, W, C)``. Every function draws the same number of random
+Arrays are float32, `(H, W)` or `(H, W, C)`. Every function draws the same number of random
 values whatever the severity, so that one seed gives one scene and severity only scales it.
 """
 
@@ -18,12 +18,12 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R BT.601) of ``(H, W, 3)``, as ``(H, W, 1)``."""
+    """Luma (ITU-R BT.601) of `(H, W, 3)`, as `(H, W, 1)`."""
     return (image @ LUMA)[..., None]
 
 
 def size(image: np.ndarray) -> tuple[int, int]:
-    """Height and width of ``(H, W)`` or ``(H, W, C)``."""
+    """Height and width of `(H, W)` or `(H, W, C)`."""
     height, width = image.shape[:2]
     return height, width
 
@@ -34,7 +34,7 @@ def levels(image: np.ndarray) -> np.ndarray:
 
 
 def resize(image: np.ndarray, h: int, w: int, method: Image.Resampling) -> np.ndarray:
-    """Resample ``(H, W, C)`` float32 to ``(h, w, C)``; filters with lobes may leave the range."""
+    """Resample `(H, W, C)` float32 to `(h, w, C)`; filters with lobes may leave the range."""
     channels = [
         Image.fromarray(np.ascontiguousarray(image[..., c])).resize((w, h), method)
         for c in range(image.shape[2])
@@ -43,7 +43,7 @@ def resize(image: np.ndarray, h: int, w: int, method: Image.Resampling) -> np.nd
 
 
 def soften(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of ``(H, W[, C])`` with ``sigma`` px, in two passes, mirrored at the border."""
+    """Gaussian blur of `(H, W[, C])` with `sigma` px, in two passes, mirrored at the border."""
     radius = max(1, int(np.ceil(3 * sigma)))
     line = np.exp(-0.5 * (np.arange(radius + 1) / max(sigma, 1e-3)) ** 2)
     line = (line / (line[0] + 2 * line[1:].sum())).astype(np.float32)
@@ -59,7 +59,7 @@ def soften(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Convolve each channel of ``(H, W[, C])`` with ``(k, l)``, reflecting at the border (FFT)."""
+    """Convolve each channel of `(H, W[, C])` with `(k, l)`, reflecting at the border (FFT)."""
     ph, pw = kernel.shape[0] // 2, kernel.shape[1] // 2
     h, w = image.shape[:2]
     mode = "reflect" if h > ph and w > pw else "symmetric"
@@ -103,7 +103,7 @@ def disc_kernel(radius: float) -> np.ndarray:
 
 
 def line_kernel(length: float, angle: float) -> np.ndarray:
-    """Straight motion of ``length`` px at ``angle`` degrees (0 = horizontal), sum 1."""
+    """Straight motion of `length` px at `angle` degrees (0 = horizontal), sum 1."""
     half = max(0.0, (length - 1) / 2)
     t = np.linspace(-half, half, max(2, int(4 * length)))
     radians = np.deg2rad(angle)
@@ -124,7 +124,7 @@ def splat(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def smooth_field(rng: np.random.Generator, h: int, w: int, cells: float) -> np.ndarray:
-    """Smooth noise ``(h, w)`` in [0, 1] with about ``cells`` bumps along the longer side."""
+    """Smooth noise `(h, w)` in [0, 1] with about `cells` bumps along the longer side."""
     longer = max(h, w)
     gh, gw = max(2, round(cells * h / longer) + 2), max(2, round(cells * w / longer) + 2)
     coarse = Image.fromarray(rng.random((gh, gw), dtype=np.float32))

@@ -1,7 +1,7 @@
-"""Haze (``hazy``): the atmospheric scattering model, I = J t + A (1 - t), t = exp(-beta d).
+"""Haze (`hazy`): the atmospheric scattering model, I = J t + A (1 - t), t = exp(-beta d).
 
 `hazy` has a severity and `reside` the ranges of a benchmark; `FORMS` are for training, each
-``(H, W, 3)`` float32 RGB in [0, 1] to the same, from hardly visible to heavy.
+`(H, W, 3)` float32 RGB in [0, 1] to the same, from hardly visible to heavy.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ MAX_BETA = 3.0
 
 
 def depth(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """A stated substitute for a depth map, ``(h, w)`` in (0, 1]: a tilted plane times smooth
+    """A stated substitute for a depth map, `(h, w)` in (0, 1]: a tilted plane times smooth
     relief.
 
     Photographs carry no depth here; a ramp that recedes towards the top with 40 % relief stands for
@@ -34,7 +34,7 @@ def hazy(
     """Veil of airlight A in [0.7, 1] (slightly tinted) with beta = 3 * severity (1.5 at medium, in
     RESIDE's range).
 
-    Also returns 1 - t, ``(H, W)`` in [0, 1].
+    Also returns 1 - t, `(H, W)` in [0, 1].
     """
     h, w = image.shape[:2]
     airlight = rng.uniform(0.7, 1.0) + rng.uniform(-0.04, 0.04, 3)
@@ -47,7 +47,7 @@ def hazy(
 def reside(
     image: np.ndarray, depth: np.ndarray, rng: np.random.Generator, outdoor: bool = False
 ) -> np.ndarray:
-    """Haze as in RESIDE, over a depth map ``(H, W)``; ``(H, W, 3)`` in [0, 1] to the same.
+    """Haze as in RESIDE, over a depth map `(H, W)`; `(H, W, 3)` in [0, 1] to the same.
 
     Airlight is grey. Indoors depth is in metres, A in [0.7, 1], beta in [0.6, 1.8]; outdoors both
     are drawn from RESIDE's lists (5 x 7 = 35 pictures a scene) for the depth of its OTS. The ranges
@@ -154,14 +154,14 @@ def at_night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def veiled(image: np.ndarray, t: np.ndarray, airlight: np.ndarray) -> np.ndarray:
-    """I = J t + A (1 - t); ``t`` is ``(H, W)`` or ``(H, W, 3)``, the airlight a colour or a
+    """I = J t + A (1 - t); `t` is `(H, W)` or `(H, W, 3)`, the airlight a colour or a
     picture."""
     t = t[..., None] if t.ndim == 2 else t
     return bounded(image * t + airlight * (1 - t))
 
 
 def some_depth(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Depth ``(H, W)`` in (0, 1]: even, a ramp with relief, or a ramp with objects before it.
+    """Depth `(H, W)` in (0, 1]: even, a ramp with relief, or a ramp with objects before it.
 
     Half of the objects have outlines of the picture (a level of its blurred luma), so that the
     veil changes where the scene does; the others have none. A window of a large photograph sees

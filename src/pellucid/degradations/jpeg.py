@@ -1,6 +1,6 @@
-"""JPEG compression (``jpeg-compressed``). Official DA-CLIP definition: quality 10.
+"""JPEG compression (`jpeg-compressed`). Official DA-CLIP definition: quality 10.
 
-``FORMS`` are files as they are found: of any subsampling, saved twice, cut, resized, or WebP.
+`FORMS` are files as they are found: of any subsampling, saved twice, cut, resized, or WebP.
 """
 
 import io
@@ -32,9 +32,9 @@ def quality(severity: float) -> int:
 def compress(
     image: np.ndarray, q: int, rng: np.random.Generator | None = None, kind: str = "JPEG"
 ) -> np.ndarray:
-    """Encode ``(H, W, 3)`` in [0, 1] at quality ``q`` and decode.
+    """Encode `(H, W, 3)` in [0, 1] at quality `q` and decode.
 
-    4:2:0, as the usual encoders do; with ``rng``, a random subsampling. ``kind`` may be "WEBP".
+    4:2:0, as the usual encoders do; with `rng`, a random subsampling. `kind` may be "WEBP".
     """
     buffer = io.BytesIO()
     subsampling = 2 if rng is None else int(rng.choice(SUBSAMPLINGS))
@@ -45,7 +45,7 @@ def compress(
 
 
 def jpeg_compressed(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Compress at ``quality(severity)``; nothing is random, ``rng`` is not used."""
+    """Compress at `quality(severity)`; nothing is random, `rng` is not used."""
     return compress(image, quality(severity))
 
 

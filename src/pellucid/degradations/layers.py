@@ -1,6 +1,6 @@
 """What the weather and scene forms share: noise layers, scattered stamps, soft edges.
 
-Fields are float32 ``(H, W)``; lengths and sizes are in px. Nothing here has a border effect: what
+Fields are float32 `(H, W)`; lengths and sizes are in px. Nothing here has a border effect: what
 reaches over the border of a window is made on a larger canvas and cut.
 """
 
@@ -11,7 +11,7 @@ from .fields import _fast_length
 
 
 def plasma(rng: np.random.Generator, h: int, w: int, roughness: float) -> np.ndarray:
-    """Fractal noise ``(h, w)`` in [0, 1], its spectrum falling as f^-roughness (2 = clouds).
+    """Fractal noise `(h, w)` in [0, 1], its spectrum falling as f^-roughness (2 = clouds).
 
     It is cut from a periodic field a half larger, so that opposite borders differ.
     """
@@ -29,7 +29,7 @@ def plasma(rng: np.random.Generator, h: int, w: int, roughness: float) -> np.nda
 
 
 def grains(rng: np.random.Generator, h: int, w: int, size: float) -> np.ndarray:
-    """Normal noise ``(h, w)`` with grains of ``size`` px (1 = white), mean 0, deviation 1."""
+    """Normal noise `(h, w)` with grains of `size` px (1 = white), mean 0, deviation 1."""
     if size <= 1:
         return rng.standard_normal((h, w), dtype=np.float32)
     tall, wide = int(np.ceil(h / size)) + 3, int(np.ceil(w / size)) + 3
@@ -41,16 +41,16 @@ def grains(rng: np.random.Generator, h: int, w: int, size: float) -> np.ndarray:
 
 
 def top_share(field: np.ndarray, share: float, edge: float = 0.5) -> np.ndarray:
-    """Values in [0, 1] that rise above 0 on the highest ``share`` of the field.
+    """Values in [0, 1] that rise above 0 on the highest `share` of the field.
 
-    ``edge``: over how many deviations of the field they rise to 1 (0 = a hard mask).
+    `edge`: over how many deviations of the field they rise to 1 (0 = a hard mask).
     """
     level = np.quantile(field[::2, ::2], 1 - share)
     return np.clip((field - level) / max(edge * field.std(), 1e-6), 0, 1)
 
 
 def valid(field: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Convolve where the kernel lies wholly inside: ``(H - k + 1, W - l + 1)``."""
+    """Convolve where the kernel lies wholly inside: `(H - k + 1, W - l + 1)`."""
     size = tuple(_fast_length(n) for n in field.shape)
     spectrum = np.fft.rfft2(field, size) * np.fft.rfft2(kernel, size)
     out = np.fft.irfft2(spectrum, size).astype(np.float32)
@@ -58,16 +58,16 @@ def valid(field: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def drawn_out(rng, h: int, w: int, size: float, share: float, kernel: np.ndarray) -> np.ndarray:
-    """The highest ``share`` of noise with grains of ``size`` px, moved along ``kernel``."""
+    """The highest `share` of noise with grains of `size` px, moved along `kernel`."""
     kh, kw = kernel.shape
     noise = grains(rng, h + kh - 1, w + kw - 1, size)
     return np.maximum(valid(top_share(noise, share), kernel / kernel.sum()), 0)
 
 
 def scatter(rng, h: int, w: int, stamp: np.ndarray, share: float, low: float = 0.3) -> np.ndarray:
-    """Copies of ``stamp`` at random places, of heights in [low, 1]; where they overlap they add up.
+    """Copies of `stamp` at random places, of heights in [low, 1]; where they overlap they add up.
 
-    ``share``: the part of the area that they would cover side by side. At least one is drawn.
+    `share`: the part of the area that they would cover side by side. At least one is drawn.
     """
     kh, kw = stamp.shape
     tall, wide = h + kh - 1, w + kw - 1
@@ -85,9 +85,9 @@ def scatter(rng, h: int, w: int, stamp: np.ndarray, share: float, low: float = 0
 
 
 def streak(length: float, angle: float, width: float, taper: float) -> np.ndarray:
-    """A bright line, highest value 1: ``angle`` in degrees, anticlockwise from the horizontal.
+    """A bright line, highest value 1: `angle` in degrees, anticlockwise from the horizontal.
 
-    ``taper``: the part of its half length over which it fades out (0 = blunt ends, 1 = a spindle).
+    `taper`: the part of its half length over which it fades out (0 = blunt ends, 1 = a spindle).
     """
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     half = length / 2
@@ -100,7 +100,7 @@ def streak(length: float, angle: float, width: float, taper: float) -> np.ndarra
 
 
 def tint(rng: np.random.Generator, low: float, high: float, spread: float) -> np.ndarray:
-    """A nearly grey colour ``(3,)``: a level in [low, high], each channel off by up to spread."""
+    """A nearly grey colour `(3,)`: a level in [low, high], each channel off by up to spread."""
     colour = rng.uniform(low, high) + rng.uniform(-spread, spread, 3)
     return np.clip(colour, 0, 1).astype(np.float32)
 

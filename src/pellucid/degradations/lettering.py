@@ -12,12 +12,12 @@ _LETTERS = np.array(
 
 @lru_cache(maxsize=128)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font at ``size`` px."""
+    """Pillow's own font at `size` px."""
     return ImageFont.load_default(max(4, size))
 
 
 def random_text(rng: np.random.Generator, length: int) -> str:
-    """Words of random letters, ``length`` characters in all."""
+    """Words of random letters, `length` characters in all."""
     letters = rng.choice(_LETTERS, max(1, length))
     letters[rng.random(len(letters)) < 0.17] = " "
     return "".join(letters)

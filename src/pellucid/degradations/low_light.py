@@ -1,7 +1,7 @@
-"""Under-exposure (``low-light``): fewer photons in linear light, shot and read noise, the display
+"""Under-exposure (`low-light`): fewer photons in linear light, shot and read noise, the display
 gamma.
 
-``FORMS`` range from a flat and slightly dark camera default to night, with and without noise.
+`FORMS` range from a flat and slightly dark camera default to night, with and without noise.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ MAX_STOPS = 6.0
 
 
 def low_light(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Expose ``6 * severity`` stops less, with noise of variance ``a x + b`` in linear light."""
+    """Expose `6 * severity` stops less, with noise of variance `a x + b` in linear light."""
     stops = MAX_STOPS * severity * rng.uniform(0.85, 1.0)
     shot = 10 ** rng.uniform(-4.5, -3.5)  # noise variance per unit of linear signal
     read = 10 ** rng.uniform(-3.6, -2.8)  # standard deviation in linear units
@@ -42,7 +42,7 @@ def _cast(rng: np.random.Generator, most: float) -> np.ndarray:
 
 
 def _grainy(image: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
-    """Noise of sRGB values, sigma 0.5 to 12 of 255, in a ``share`` of the cases.
+    """Noise of sRGB values, sigma 0.5 to 12 of 255, in a `share` of the cases.
 
     It grows with the root of the value; a third of it is common to the colours.
     """
@@ -135,7 +135,7 @@ def night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def dark_file(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As ``under_exposed`` by 2 to 5 stops, stored in 8 bits and lifted again by a part of it.
+    """As `under_exposed` by 2 to 5 stops, stored in 8 bits and lifted again by a part of it.
 
     What an editor leaves: noise and steps of the few levels, on a picture that is half as dark.
     """

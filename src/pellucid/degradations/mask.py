@@ -1,9 +1,9 @@
-"""Missing regions (``uncompleted``): white-filled, as in DA-CLIP (``LQ = m J + (1 - m)``).
+"""Missing regions (`uncompleted`): white-filled, as in DA-CLIP (`LQ = m J + (1 - m)`).
 
 The official test uses 100 RePaint masks of 256 x 256 that keep 50 to 97 % (70 % on average); here
 free-form strokes are drawn until the wanted share is covered.
 
-``FORMS`` are holes of many shapes filled with any even colour. Their edges are hard: a pixel is
+`FORMS` are holes of many shapes filled with any even colour. Their edges are hard: a pixel is
 either exactly the colour or exactly the picture.
 """
 
@@ -17,9 +17,9 @@ MAX_COVER = 0.5
 
 
 def strokes(rng: np.random.Generator, h: int, w: int, cover: float) -> np.ndarray:
-    """Boolean ``(h, w)``, True where missing: strokes of one brush size until ``cover`` is reached.
+    """Boolean `(h, w)`, True where missing: strokes of one brush size until `cover` is reached.
 
-    The strokes are the same for one ``rng`` state, so a larger cover contains a smaller one.
+    The strokes are the same for one `rng` state, so a larger cover contains a smaller one.
     """
     canvas = Image.new("L", (w, h))
     draw = ImageDraw.Draw(canvas)
@@ -48,7 +48,7 @@ def strokes(rng: np.random.Generator, h: int, w: int, cover: float) -> np.ndarra
 
 
 def uncompleted(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Fill strokes that cover ``severity / 2`` of the image with white (a quarter at medium)."""
+    """Fill strokes that cover `severity / 2` of the image with white (a quarter at medium)."""
     missing = strokes(rng, *size(image), MAX_COVER * severity)
     return np.where(missing[..., None], np.float32(1), image)
 
@@ -70,19 +70,19 @@ def _colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def fill(image: np.ndarray, missing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put one even colour where ``missing`` ``(H, W)`` is True; the rest is untouched."""
+    """Put one even colour where `missing` `(H, W)` is True; the rest is untouched."""
     return np.where(missing[..., None], _colour(rng), image).astype(np.float32, copy=False)
 
 
 def _size(rng: np.random.Generator, h: int, w: int, least: float, most: float) -> float:
-    """A length from ``least`` px to ``most`` of the shorter side, log-uniform."""
+    """A length from `least` px to `most` of the shorter side, log-uniform."""
     return log_uniform(rng, least, max(most * min(h, w), least))
 
 
 def _brushed(
     rng: np.random.Generator, h: int, w: int, brush: float, cover: float, reach: float
 ) -> np.ndarray:
-    """Bent strokes of ``brush`` px, ``reach`` px a piece, that cover about ``cover``."""
+    """Bent strokes of `brush` px, `reach` px a piece, that cover about `cover`."""
     canvas = Image.new("L", (w, h))
     draw = ImageDraw.Draw(canvas)
     wanted = max(1.0, -np.log(1 - cover) * h * w / (brush * (reach + brush)))

@@ -1,6 +1,6 @@
-"""Noise (``noisy``). Official DA-CLIP definition: Gaussian, sigma 50, clipped.
+"""Noise (`noisy`). Official DA-CLIP definition: Gaussian, sigma 50, clipped.
 
-``FORMS`` are noise after other models; each draws its own strength.
+`FORMS` are noise after other models; each draws its own strength.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ MAX_SIGMA = 50.0  # of 255, the official test strength; severity 0.5 is the comm
 
 
 def noisy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise of standard deviation ``50 * severity`` (of 255) and clip.
+    """Add Gaussian noise of standard deviation `50 * severity` (of 255) and clip.
 
     The official script also truncates to 8 bit; rounding is left to whoever stores the image.
     """
@@ -24,7 +24,7 @@ def noisy(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
 def field(
     rng: np.random.Generator, h: int, w: int, channels: int = 3, softness: float = 0
 ) -> np.ndarray:
-    """Noise ``(h, w, channels)`` of variance 1, correlated over ``softness`` px (sigma)."""
+    """Noise `(h, w, channels)` of variance 1, correlated over `softness` px (sigma)."""
     noise = rng.standard_normal((h, w, channels), dtype=np.float32)
     if softness:
         noise = soften(noise, softness)
@@ -33,7 +33,7 @@ def field(
 
 
 def sigma(rng: np.random.Generator, least: float = 2, most: float = 75) -> np.float32:
-    """A standard deviation of ``least`` to ``most`` levels of 255, uniform in its square root."""
+    """A standard deviation of `least` to `most` levels of 255, uniform in its square root."""
     return np.float32(rng.uniform(least**0.5, most**0.5) ** 2 / 255)
 
 

@@ -1,7 +1,7 @@
 """What happens to every picture, damaged or not.
 
-``vary_scene`` changes the scene or the photograph of it: the ground truth has it, too.
-``vary_file`` is what a sensor and a file do to a good picture: slight grain, JPEG, rescaling,
+`vary_scene` changes the scene or the photograph of it: the ground truth has it, too.
+`vary_file` is what a sensor and a file do to a good picture: slight grain, JPEG, rescaling,
 softness. The restorer may take it away, and a picture with no more than that is called clean.
 """
 
@@ -212,7 +212,7 @@ SCENE: tuple[tuple[Change, float], ...] = (
 
 
 def vary_scene(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change the scene ``(H, W, 3)`` in [0, 1] by each of ``SCENE`` with its probability."""
+    """Change the scene `(H, W, 3)` in [0, 1] by each of `SCENE` with its probability."""
     return _each(image, rng, SCENE)
 
 
@@ -261,7 +261,7 @@ FILE: tuple[tuple[Change, float], ...] = (
 
 
 def vary_file(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change the picture ``(H, W, 3)`` in [0, 1] by each of ``FILE`` with its probability."""
+    """Change the picture `(H, W, 3)` in [0, 1] by each of `FILE` with its probability."""
     return _each(image, rng, FILE)
 
 

@@ -14,7 +14,7 @@ from .layers import bounded, grains, plasma, tint, top_share
 
 
 def old_photo(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Age ``(H, W, 3)`` float32 RGB in [0, 1] to the same: each damage with its own probability,
+    """Age `(H, W, 3)` float32 RGB in [0, 1] to the same: each damage with its own probability,
     at least one, in the order of a print's life."""
     drawn = rng.random(len(CHAIN)) < [p for p, _ in CHAIN]
     drawn[rng.integers(len(CHAIN))] = True
@@ -130,7 +130,7 @@ def dusty(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def drawn(h: int, w: int, paths: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Lines through points ``(n, 2)`` as an anti-aliased mask ``(h, w)`` in [0, 1]."""
+    """Lines through points `(n, 2)` as an anti-aliased mask `(h, w)` in [0, 1]."""
     canvas = Image.new("L", (2 * w, 2 * h))
     draw = ImageDraw.Draw(canvas)
     for path in paths:

@@ -37,10 +37,10 @@ def outdoor_rain(
     inverse_depth: np.ndarray | None = None,
     split: Literal["train", "val"] = "train",
 ) -> HeavyRain:
-    """Draw heavy rain over ``(H, W, 3)`` float32 RGB in [0, 1]; the sharp picture is the truth.
+    """Draw heavy rain over `(H, W, 3)` float32 RGB in [0, 1]; the sharp picture is the truth.
 
-    The published pictures have 720 x 480 px, and lengths are in px. With ``inverse_depth``,
-    ``(H, W)`` in [0, 1], 1 = near, the veil is the published one. Without, `haze.depth`
+    The published pictures have 720 x 480 px, and lengths are in px. With `inverse_depth`,
+    `(H, W)` in [0, 1], 1 = near, the veil is the published one. Without, `haze.depth`
     stands for it, stretched over the published range (ours).
     """
     h, w = image.shape[:2]
@@ -57,12 +57,12 @@ def outdoor_rain(
 
 
 def rain100(image: np.ndarray, rng: np.random.Generator, heavy: bool = False) -> np.ndarray:
-    """Streaks without a veil: one direction of faint ones, or ``heavy``, two to five directions.
+    """Streaks without a veil: one direction of faint ones, or `heavy`, two to five directions.
 
     Their brightness is such that photographs end about as far from the truth as those of Rain100L
     and Rain100H are commonly said to be, 27 and 13 dB.
 
-    Maps ``(H, W, 3)`` float32 RGB in [0, 1] to the same.
+    Maps `(H, W, 3)` float32 RGB in [0, 1] to the same.
     """
     h, w = image.shape[:2]
     if heavy:
@@ -78,13 +78,13 @@ def rain100(image: np.ndarray, rng: np.random.Generator, heavy: bool = False) ->
 
 
 def distance(inverse_depth: np.ndarray) -> np.ndarray:
-    """The generator's distance ``(H, W)`` in (0, 1] from inverse depth in [0, 1]."""
+    """The generator's distance `(H, W)` in (0, 1] from inverse depth in [0, 1]."""
     d = 1 / (inverse_depth.astype(np.float32) + 0.1)
     return blur(d / d.max(), 5.0)
 
 
 def recession(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """A stated substitute for the distance, ``(h, w)``, from NEAREST to 1."""
+    """A stated substitute for the distance, `(h, w)`, from NEAREST to 1."""
     d = depth(rng, h, w)
     return NEAREST + (1 - NEAREST) * (d - d.min()) / max(np.ptp(d), 1e-6)
 

@@ -1,9 +1,9 @@
-"""Rain streaks (``rainy``): thresholded noise drawn out by motion, added to the scene.
+"""Rain streaks (`rainy`): thresholded noise drawn out by motion, added to the scene.
 
 The streak layers follow the published generator of Outdoor-Rain (HeavyRainRemoval, datagen),
 without its veil: sums of one to three layers of nearly one direction, as Rain100L/H have them.
 
-`rainy` has a severity; `FORMS` are for training, each ``(H, W, 3)`` float32 RGB in [0, 1] to the
+`rainy` has a severity; `FORMS` are for training, each `(H, W, 3)` float32 RGB in [0, 1] to the
 same, from hardly visible to heavy.
 """
 
@@ -20,9 +20,9 @@ LAYERS = 3
 def rainy(
     image: np.ndarray, severity: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add streaks of up to three layers; their brightness grows with ``severity``.
+    """Add streaks of up to three layers; their brightness grows with `severity`.
 
-    Also returns the light added, ``(H, W)`` cut to [0, 1].
+    Also returns the light added, `(H, W)` cut to [0, 1].
     """
     h, w = image.shape[:2]
     angle = rng.uniform(60, 120)
@@ -44,9 +44,9 @@ def length_of_streaks(rng: np.random.Generator) -> int:
 def rain_layer(
     rng: np.random.Generator, h: int, w: int, length: int, angle: float, dry_outside: bool = True
 ) -> np.ndarray:
-    """Streaks ``(h, w)`` >= 0: thresholded noise, enlarged, drawn out over ``length`` px.
+    """Streaks `(h, w)` >= 0: thresholded noise, enlarged, drawn out over `length` px.
 
-    ``dry_outside``: nothing comes in over the border, as published; or the border is a mirror, so
+    `dry_outside`: nothing comes in over the border, as published; or the border is a mirror, so
     that small windows have as much rain as large pictures.
     """
     mean = -4 * (0.2 + 0.05 * rng.random())
@@ -69,9 +69,9 @@ def rain_layer(
 
 
 def motion_filter(length: float, angle: float) -> np.ndarray:
-    """MATLAB's motion kernel: 1 - the distance to a line of ``length`` - 1 px, at least 0, sum 1.
+    """MATLAB's motion kernel: 1 - the distance to a line of `length` - 1 px, at least 0, sum 1.
 
-    ``angle`` is in degrees, anticlockwise from the horizontal.
+    `angle` is in degrees, anticlockwise from the horizontal.
     """
     half = (max(length, 1) - 1) / 2
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
@@ -172,14 +172,14 @@ def lit_streaks(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def direction(rng: np.random.Generator, spread: float = 25) -> float:
-    """An angle in degrees, 90 = straight down, seldom further than ``spread`` from it."""
+    """An angle in degrees, 90 = straight down, seldom further than `spread` from it."""
     return float(np.clip(90 + spread * rng.standard_normal(), 15, 165))
 
 
 def clear_streaks(
     rng: np.random.Generator, h: int, w: int, angle: float, share: float
 ) -> np.ndarray:
-    """Single streaks ``(h, w)`` >= 0 of one direction, length and width, with some spread."""
+    """Single streaks `(h, w)` >= 0 of one direction, length and width, with some spread."""
     length, width = log_uniform(rng, 6, 150), log_uniform(rng, 0.6, 4)
     length, width = max(length, 4 * width), min(width, 0.5 + length / 8)
     taper, kinds = rng.uniform(0, 1), rng.integers(1, 4)
@@ -210,7 +210,7 @@ def contrasted(layer: np.ndarray) -> np.ndarray:
 
 
 def lay(image: np.ndarray, layer: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lay a light layer ``(H, W, 1)`` in [0, 1] over the scene: added, screened, the brighter of
+    """Lay a light layer `(H, W, 1)` in [0, 1] over the scene: added, screened, the brighter of
     both, or as an even grey."""
     kind = rng.integers(4)
     if kind == 0:

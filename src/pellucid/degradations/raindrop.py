@@ -1,10 +1,10 @@
-"""Drops on the lens (``raindrop``): I = (1 - M) J + R (Qian et al.), each drop showing the scene
+"""Drops on the lens (`raindrop`): I = (1 - M) J + R (Qian et al.), each drop showing the scene
 refracted.
 
 A drop is a small wide-angle lens: it shows a much larger part of the scene, upside down and out of
 focus, a little brighter in the middle and darker at its rim.
 
-`raindrop` has a severity; `FORMS` are for training, each ``(H, W, 3)`` float32 RGB in [0, 1] to the
+`raindrop` has a severity; `FORMS` are for training, each `(H, W, 3)` float32 RGB in [0, 1] to the
 same, from hardly visible to heavy. They draw a height map of the water and bend the light by its
 slope.
 """
@@ -23,9 +23,9 @@ REFERENCE = 256  # px along the shorter side; more drops on longer images
 def raindrop(
     image: np.ndarray, severity: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Put up to 40 drops (per 256 x 256 px) on the lens; their number grows with ``severity``.
+    """Put up to 40 drops (per 256 x 256 px) on the lens; their number grows with `severity`.
 
-    Also returns M, ``(H, W)`` in [0, 1].
+    Also returns M, `(H, W)` in [0, 1].
     """
     h, w = image.shape[:2]
     area = h * w / REFERENCE**2
@@ -64,7 +64,7 @@ def raindrop(
 
 
 class Water(NamedTuple):
-    """Water on the glass, ``(H, W)`` each."""
+    """Water on the glass, `(H, W)` each."""
 
     height: np.ndarray  # px; a drop of radius r is r / 2 (1 - d^2) high, d from 0 to 1 at the rim
     mask: np.ndarray  # in [0, 1], exactly 0 outside
@@ -184,9 +184,9 @@ def drops(
     radius: float | None = None,
     running: bool = False,
 ) -> Water:
-    """Lay drops that cover about ``share`` of the glass, at least 1, at most 60.
+    """Lay drops that cover about `share` of the glass, at least 1, at most 60.
 
-    Some consist of circles that ran into one another; ``running`` ones leave a trail above them.
+    Some consist of circles that ran into one another; `running` ones leave a trail above them.
     """
     radius = some_radius(rng, h, w) if radius is None else radius
     share = share / (4 if running else 1.3)
@@ -215,7 +215,7 @@ def drops(
 
 
 def add_drop(height, mask, rim, cy, cx, r, stretch, ragged) -> None:
-    """Add one cap of radius ``r`` px, ``stretch`` times as tall as wide, its rim out of round."""
+    """Add one cap of radius `r` px, `stretch` times as tall as wide, its rim out of round."""
     h, w = height.shape
     reach = 1.4 * r * max(stretch, 1) + 2
     top, bottom = max(0, int(cy - reach)), min(h, int(cy + reach) + 1)
@@ -258,7 +258,7 @@ def refracted(image: np.ndarray, water: Water, rng: np.random.Generator) -> np.n
 
 
 def folded(position: np.ndarray, n: int) -> np.ndarray:
-    """Whole positions inside ``[0, n)``, mirrored at the borders."""
+    """Whole positions inside `[0, n)`, mirrored at the borders."""
     period = max(2 * (n - 1), 1)
     at = np.abs(np.rint(position).astype(int)) % period
     return np.minimum(at, period - at) if n > 1 else np.zeros_like(at)

@@ -48,7 +48,7 @@ class Camera:
         return cls(matrix.astype(np.float32), gains.astype(np.float32))
 
     def unprocess(self, image: np.ndarray) -> np.ndarray:
-        """sRGB ``(H, W, 3)`` in [0, 1] to linear camera values; saturated colours may be < 0."""
+        """sRGB `(H, W, 3)` in [0, 1] to linear camera values; saturated colours may be < 0."""
         toned = 0.5 - np.sin(np.arcsin(1 - 2 * np.clip(image, 0, 1)) / 3)  # inverse of 3x2 - 2x3
         return (np.maximum(toned, 1e-8) ** np.float32(GAMMA)) @ self.matrix.T / self.gains
 
@@ -73,7 +73,7 @@ def noise_levels(rng: np.random.Generator, least: float, most: float) -> tuple[f
 def sensor_noise(
     raw: np.ndarray, shot: float, read: float, rng: np.random.Generator, mosaic: bool = True
 ) -> np.ndarray:
-    """Noise ``(H, W, 3)`` of variance ``shot * raw + read``; with ``mosaic``, one value a pixel of
+    """Noise `(H, W, 3)` of variance `shot * raw + read`; with `mosaic`, one value a pixel of
     a Bayer grid, demosaicked bilinearly."""
     noise = rng.standard_normal(raw.shape, dtype=np.float32)
     noise *= np.sqrt(np.float32(shot) * np.maximum(raw, 0) + np.float32(read))
@@ -81,9 +81,9 @@ def sensor_noise(
 
 
 def demosaic(image: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Keep of each pixel of ``(H, W, 3)`` what a Bayer sensor measures; interpolate it bilinearly.
+    """Keep of each pixel of `(H, W, 3)` what a Bayer sensor measures; interpolate it bilinearly.
 
-    Red is measured where row and column differ from ``start`` (two of 0, 1) by even numbers.
+    Red is measured where row and column differ from `start` (two of 0, 1) by even numbers.
     """
     h, w = image.shape[:2]
     row = (np.arange(h)[:, None] + start[0]) % 2 == 0

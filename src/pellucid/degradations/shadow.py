@@ -1,6 +1,6 @@
-"""Cast shadows (``shadowed``): soft polygons or blobs in which only the bluish skylight is left.
+"""Cast shadows (`shadowed`): soft polygons or blobs in which only the bluish skylight is left.
 
-`shadowed` has a severity; `FORMS` are for training, each ``(H, W, 3)`` float32 RGB in [0, 1] to the
+`shadowed` has a severity; `FORMS` are for training, each `(H, W, 3)` float32 RGB in [0, 1] to the
 same. In linear light a shadow multiplies the scene: I = J (1 - M (1 - k)), k the light that is left
 in the umbra, a colour.
 """
@@ -13,7 +13,7 @@ from .layers import bounded, plasma, scatter, top_share
 
 
 def shadow_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """Penumbra-edged mask ``(h, w)`` in [0, 1] covering between a quarter and two thirds of the
+    """Penumbra-edged mask `(h, w)` in [0, 1] covering between a quarter and two thirds of the
     frame."""
     side = min(h, w)
     softness = side * rng.uniform(0.008, 0.04)
@@ -35,7 +35,7 @@ def shadow_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def shadowed(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Darken the mask in linear light to ``1 - 0.92 severity`` (medium: about half), bluer as it
+    """Darken the mask in linear light to `1 - 0.92 severity` (medium: about half), bluer as it
     gets darker."""
     h, w = image.shape[:2]
     mask = shadow_mask(rng, h, w)[..., None]
@@ -107,19 +107,19 @@ def relit(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shaded(image: np.ndarray, mask: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Leave the share ``left`` ``(3,)`` of the linear light where ``mask`` ``(H, W)`` is 1."""
+    """Leave the share `left` `(3,)` of the linear light where `mask` `(H, W)` is 1."""
     light = 1 - mask[..., None] * (1 - left.astype(np.float32))
     return bounded(image * light ** np.float32(1 / GAMMA))
 
 
 def umbra(rng: np.random.Generator, low: float = 0.1) -> np.ndarray:
-    """The linear light left in the umbra, ``(3,)``: [low, 0.92], with slightly more blue."""
+    """The linear light left in the umbra, `(3,)`: [low, 0.92], with slightly more blue."""
     blue = rng.uniform(-0.02, 0.18) * np.array([-1.0, -0.2, 1.0])
     return np.clip(rng.uniform(low, 0.92) * (1 + blue), 0.03, 1)
 
 
 def some_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """A hard mask ``(h, w)`` of any shape that covers 5 to 90 % of the frame."""
+    """A hard mask `(h, w)` of any shape that covers 5 to 90 % of the frame."""
     for _ in range(4):
         mask = SHAPES[rng.integers(len(SHAPES))](rng, h, w)
         if 0.05 <= mask.mean() <= 0.9:
@@ -128,7 +128,7 @@ def some_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def across(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-    """A ramp ``(h, w)`` from 0 to 1 in any direction."""
+    """A ramp `(h, w)` from 0 to 1 in any direction."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)
     ramp = np.cos(angle) * x + np.sin(angle) * y

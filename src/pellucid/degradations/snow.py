@@ -1,4 +1,4 @@
-"""Falling snow (``snowy``): I = a z + J (1 - z), the composition of Snow100K (DesnowNet).
+"""Falling snow (`snowy`): I = a z + J (1 - z), the composition of Snow100K (DesnowNet).
 
 Flakes of three sizes (small, medium, large, as in Snow100K-L), each blurred by its distance and by
 one wind.
@@ -32,10 +32,10 @@ KERNELS_PER_SIZE = 2
 def snowy(
     image: np.ndarray, severity: float, rng: np.random.Generator, sizes: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cover the image with flakes; their number grows with ``severity`` (the same flakes stay).
+    """Cover the image with flakes; their number grows with `severity` (the same flakes stay).
 
-    ``sizes``: 1 = small flakes alone, as in Snow100K-S; 2 = small and medium, as in its M; 3 = all.
-    Also returns z, ``(H, W)`` in [0, 1].
+    `sizes`: 1 = small flakes alone, as in Snow100K-S; 2 = small and medium, as in its M; 3 = all.
+    Also returns z, `(H, W)` in [0, 1].
     """
     h, w = image.shape[:2]
     wind = rng.uniform(45, 135)
@@ -142,9 +142,9 @@ def flakes(
     radii: tuple[float, float],
     defocus: float = 0.3,
 ) -> np.ndarray:
-    """Cover ``(h, w)`` in [0, 1] by flakes of three radii in ``radii`` px, moved by one wind.
+    """Cover `(h, w)` in [0, 1] by flakes of three radii in `radii` px, moved by one wind.
 
-    ``defocus``: blur in units of the radius; 0.3 leaves a soft edge, 1 a faint patch.
+    `defocus`: blur in units of the radius; 0.3 leaves a soft edge, 1 a faint patch.
     """
     wind, drift = rng.uniform(0, 180), log_uniform(rng, 0.3, 3)
     clear = np.ones((h, w), np.float32)

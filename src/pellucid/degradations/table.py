@@ -1,6 +1,6 @@
 """The table of degradations: their functions and forms by word, and their order in a camera.
 
-An image is ``(H, W, 3)`` float32 sRGB in [0, 1], at least 16 px a side; the result is the same. A
+An image is `(H, W, 3)` float32 sRGB in [0, 1], at least 16 px a side; the result is the same. A
 form draws its own strength, from hardly visible to heavy. Those named more often are drawn more
 often.
 """
@@ -38,10 +38,10 @@ class Row(NamedTuple):
     """A degradation."""
 
     degrade: Callable[[np.ndarray, float, np.random.Generator], Any]
-    """``degrade(image, severity, rng)``, after DA-CLIP's code: the image, or with ``maps`` the
-    image and where it is damaged, ``(H, W)`` in [0, 1]."""
+    """`degrade(image, severity, rng)`, after DA-CLIP's code: the image, or with `maps` the
+    image and where it is damaged, `(H, W)` in [0, 1]."""
     forms: tuple[Form, ...]
-    """Functions ``form(image, rng)`` that training draws from."""
+    """Functions `form(image, rng)` that training draws from."""
     maps: bool = False
 
 

@@ -32,7 +32,7 @@ _KERNELS = {
 
 
 def wild(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Degrade ``(H, W, 3)`` in [0, 1]; returns the image on 8-bit levels and the words of what was
+    """Degrade `(H, W, 3)` in [0, 1]; returns the image on 8-bit levels and the words of what was
     done."""
     h, w = image.shape[:2]
     found: set[str] = set()
@@ -137,15 +137,15 @@ def _mixed_kernel(rng: np.random.Generator, size: int, sigma: tuple[float, float
 
 
 def gaussian_kernel_like(size: int) -> np.ndarray:
-    """A broad Gaussian window of odd ``size``, so that a random kernel fades out at its border."""
+    """A broad Gaussian window of odd `size`, so that a random kernel fades out at its border."""
     line = np.exp(-0.5 * (np.linspace(-2, 2, size)) ** 2)
     return np.outer(line, line)
 
 
 def sinc_kernel(cutoff: float, size: int) -> np.ndarray:
-    """Ideal circular low-pass with ``cutoff`` in radians per px, sum 1: it leaves ringing at edges.
+    """Ideal circular low-pass with `cutoff` in radians per px, sum 1: it leaves ringing at edges.
 
-    The exact kernel is ``cutoff J1(cutoff r) / (2 pi r)``; it is taken here as the transform of the
+    The exact kernel is `cutoff J1(cutoff r) / (2 pi r)`; it is taken here as the transform of the
     sampled disc.
     """
     n = 8 * size

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.data.files import read_pixels, trimmed
 from pellucid.errors import ImageError
-from pellucid.evaluation.noise import Noisy
+from pellucid.evaluation.protocol_noise import Noisy
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ class Branches(nn.Module):
 
 
 class Inception(nn.Module):
-    """Inception-v3 of 2015 up to its last pooling: pictures ``(B, 3, H, W)`` in [0, 1] to features
-    ``(B, 2048)``.
+    """Inception-v3 of 2015 up to its last pooling: pictures `(B, 3, H, W)` in [0, 1] to features
+    `(B, 2048)`.
 
     Pictures are resized to 299 px, bilinear without anti-aliasing, as by pytorch-fid.
     """
@@ -125,13 +125,13 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of the Gaussians with the means and covariances of two sets.
 
     The trace of the root of the covariances' product is the sum of the singular values of
-    ``A @ B.T`` (A and B centred, divided by the root of n - 1): no matrix root, hence none of the
+    `A @ B.T` (A and B centred, divided by the root of n - 1): no matrix root, hence none of the
     regularisation and complex numbers that it needs where there are fewer pictures than features.
 
     Args:
-        a: features ``(n, D)``, n > 1; needs as many pictures as one can get: with few the distance
+        a: features `(n, D)`, n > 1; needs as many pictures as one can get: with few the distance
             is too large, and comparable only at the same number.
-        b: features ``(m, D)``, likewise.
+        b: features `(m, D)`, likewise.
     """
     means, factors = [], []
     for features in (a.double(), b.double()):

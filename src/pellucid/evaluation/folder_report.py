@@ -18,7 +18,7 @@ from pellucid.evaluation.folder_scores import (
     run,
     summarise,
 )
-from pellucid.evaluation.scoring import Source, Track
+from pellucid.evaluation.scoring import ResultSource, Track
 from pellucid.evaluation.statistics import LEVEL
 
 LEGEND = f"""\
@@ -33,7 +33,7 @@ RIGHT = ("right", "within_two")
 
 def evaluate(
     name: str,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, ResultSource],
     cases: Sequence[Case],
     subset: Mapping[str, Any],
     data: Path,

@@ -26,7 +26,7 @@ from pellucid.errors import PellucidError, UsageError
 from pellucid.evaluation.cases import Case
 from pellucid.evaluation.protocols import PROTOCOLS, SETS
 from pellucid.evaluation.report import Rows, by_column
-from pellucid.evaluation.scoring import Answer, ModelSource, Outcome, Source, Track, score
+from pellucid.evaluation.scoring import Answer, ModelSource, Outcome, ResultSource, Track, score
 from pellucid.evaluation.statistics import estimate
 from pellucid.imaging.io import Photo, read
 from pellucid.networks.contract import Guidance
@@ -133,7 +133,7 @@ def chosen(folder: str | Path, columns: Sequence[str], limit: int | None) -> lis
 
 
 def run(
-    sources: Mapping[str, Source],
+    sources: Mapping[str, ResultSource],
     cases: Sequence[Case],
     out: Path,
     about: dict[str, Any],

@@ -17,10 +17,10 @@ SMALLEST = 32  # px; below it the last features of either network are empty
 
 
 class LPIPS(nn.Module):
-    """Distance of pictures ``(B, 3, H, W)`` in [0, 1]: ``(B,)``, 0 for equal ones.
+    """Distance of pictures `(B, 3, H, W)` in [0, 1]: `(B,)`, 0 for equal ones.
 
-    Layers are named as torchvision names its own: ``features.0.weight`` ...; ``heads.0`` to
-    ``heads.4`` hold the official linear weights ``(1, C, 1, 1)``.
+    Layers are named as torchvision names its own: `features.0.weight` ...; `heads.0` to
+    `heads.4` hold the official linear weights `(1, C, 1, 1)`.
     """
 
     mean: Tensor

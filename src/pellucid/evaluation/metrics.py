@@ -81,7 +81,7 @@ def ssim(restored: Tensor, truth: Tensor, settings: MetricSettings) -> Tensor:
 
 
 def luma(picture: Tensor) -> Tensor:
-    """ITU-R BT.601 luma ``(B, 1, H, W)`` in 16..235, not rounded, of RGB in [0, 1]."""
+    """ITU-R BT.601 luma `(B, 1, H, W)` in 16..235, not rounded, of RGB in [0, 1]."""
     weights = picture.new_tensor(_Y)[:, None, None]
     return 16 + (weights * picture).sum(dim=1, keepdim=True)
 

@@ -14,22 +14,22 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def niqe(picture: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """NIQE of pictures ``(B, 3, H, W)`` in [0, 1], float64 ``(B,)``; as in the authors' release.
+    """NIQE of pictures `(B, 3, H, W)` in [0, 1], float64 `(B,)`; as in the authors' release.
 
     Their 8-bit studio-range luma, rounded, is cut into whole blocks of 96 x 96 px. A picture with
     fewer than two blocks has no covariance, hence no NIQE: nan. Few blocks make a noisy score.
 
     Args:
         picture: the pictures.
-        mean: of the 36 features of pristine photographs, ``(36,)``.
-        covariance: likewise, ``(36, 36)``.
+        mean: of the 36 features of pristine photographs, `(36,)`.
+        covariance: likewise, `(36, 36)`.
     """
     levels = luma((picture.double().clamp(0, 1) * 255).round() / 255).round()
     return torch.stack([_niqe(y, mean.double(), covariance.double()) for y in levels])
 
 
 def _niqe(y: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Of one luma ``(1, H, W)`` in 16..235."""
+    """Of one luma `(1, H, W)` in 16..235."""
     rows, columns = (n // BLOCK for n in y.shape[-2:])
     if rows * columns < 2:
         return torch.tensor(torch.nan, dtype=torch.float64)
@@ -71,7 +71,7 @@ def _normalised(y: Tensor) -> Tensor:
 
 
 def _features(normalised: Tensor, side: int) -> Tensor:
-    """18 features of each block of `side`, ``(n, 18)``: shapes and widths of distributions."""
+    """18 features of each block of `side`, `(n, 18)`: shapes and widths of distributions."""
     blocks = F.unfold(normalised, side, stride=side)[0].T.unflatten(1, (side, side))
     shape, left, right = _asymmetric(blocks)
     found = [shape, (left + right) / 2]

@@ -20,7 +20,7 @@ from pellucid.errors import UsageError, look_up
 from pellucid.evaluation.bench import bench_cases
 from pellucid.evaluation.cases import Case, cropped
 from pellucid.evaluation.metrics import MetricSettings
-from pellucid.evaluation.noise import Noisy, NumpyNoise, ProtocolNoise, TorchNoise
+from pellucid.evaluation.protocol_noise import Noisy, NumpyNoise, ProtocolNoise, TorchNoise
 from pellucid.evaluation.sets import set_cases
 
 NATIVE = "native"  # own pairs
@@ -80,7 +80,7 @@ class Protocol:
     def cases(self, root: str | Path, patterns: Sequence[str] = ()) -> list[Case]:
         """All cases below a folder, column by column, in the protocol's order.
 
-        Any of them may be loaded, in any order: see `pellucid.evaluation.noise`.
+        Any of them may be loaded, in any order: see `pellucid.evaluation.protocol_noise`.
 
         Args:
             root: the folder.

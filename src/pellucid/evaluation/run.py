@@ -17,7 +17,7 @@ from pellucid.evaluation.fid import frechet_distance
 from pellucid.evaluation.perceptual import Perceptual
 from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.report import Rows, Scored
-from pellucid.evaluation.scoring import Source, Track, score
+from pellucid.evaluation.scoring import ResultSource, Track, score
 
 
 class Evaluated(NamedTuple):
@@ -56,7 +56,7 @@ class Evaluation:
         self.folder = out / protocol.name
         self._truths: dict[tuple[str, str], Tensor] = {}  # features, which all sources share
 
-    def run(self, source: Source) -> Evaluated:
+    def run(self, source: ResultSource) -> Evaluated:
         """Score a source and write `images.csv`, `summary.{json,md}`, `sheet.png`, `gain.png`.
 
         Raises:

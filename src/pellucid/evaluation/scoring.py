@@ -37,7 +37,7 @@ class Answer(NamedTuple):
     probabilities: dict[str, float] | None = None  # of the words of damage, most probable first
 
 
-class Source(Protocol):
+class ResultSource(Protocol):
     """Where restored pictures come from."""
 
     name: str
@@ -100,7 +100,7 @@ class Outcome(NamedTuple):
 def score(
     cases: Sequence[Case],
     settings: Sequence[MetricSettings],
-    source: Source,
+    source: ResultSource,
     folder: Path,
     about: dict[str, Any],
     extra: dict[str, Metric] | None = None,
@@ -188,7 +188,7 @@ def _begin(folder: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
 def _row(
     case: Case,
     settings: Sequence[MetricSettings],
-    source: Source,
+    source: ResultSource,
     folder: Path,
     extra: dict[str, Metric],
 ) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""Sets of damaged pictures as they lie in a folder: ``SET/lq/NAME`` and, where the truth is known,
-``SET/gt/NAME``; the suffixes may differ. ``SET/mask/NAME`` is white where a picture has holes.
+"""Sets of damaged pictures as they lie in a folder: `SET/lq/NAME` and, where the truth is known,
+`SET/gt/NAME`; the suffixes may differ. `SET/mask/NAME` is white where a picture has holes.
 
 What is truly wrong with a picture, in the words of `pellucid.degradations`, is the first of these
 that says so:
 
-1. its ``words``, a list, in the folder's ``manifest.json``: ``{"SET": [{"name": "000.png", "words":
-   ["rainy"], ...}, ...]}``;
-2. its ``kind``, a text, there, if it begins with a name of `layouts.KINDS`;
+1. its `words`, a list, in the folder's `manifest.json`: `{"SET": [{"name": "000.png", "words":
+   ["rainy"], ...}, ...]}`;
+2. its `kind`, a text, there, if it begins with a name of `layouts.KINDS`;
 3. the name of the set, if it begins with a name of `layouts.KINDS`.
 
 Otherwise the words are not known (mixed damage, old photographs): the picture is restored, and
@@ -33,7 +33,7 @@ def set_cases(root: Path) -> Iterator[Case]:
     """The pictures of all sets below a folder, set by set, by name.
 
     Raises:
-        UsageError: no set is there, a picture lacks its truth, or ``manifest.json`` is wrong.
+        UsageError: no set is there, a picture lacks its truth, or `manifest.json` is wrong.
     """
     sets = {one.name: one for one in find_sets(root) if one.inputs}
     if not sets:

@@ -15,9 +15,9 @@ LONGEST = 1600  # of either half; larger pictures are shown smaller
 def side_by_side(
     before: Photo, after: Photo, labels: tuple[str, str] = ("before", "after")
 ) -> Photo:
-    """A picture ``2 W + divider`` wide with both, labelled; transparent parts are shown on white.
+    """A picture `2 W + divider` wide with both, labelled; transparent parts are shown on white.
 
-    The colour profile is that of ``after``.
+    The colour profile is that of `after`.
     """
     halves = [_shown(photo) for photo in (before, after)]
     width, height = halves[0].size

@@ -1,4 +1,4 @@
-"""Arrays, tensors and Pillow images to :class:`Photo` and back: what comes in goes out."""
+"""Arrays, tensors and Pillow images to `Photo` and back: what comes in goes out."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Picture = str | Path | bytes | Photo | Image.Image | np.ndarray | Tensor
 
 
 def opened(image: Picture, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, Photo | None]:
-    """Float32 RGB ``(B, 3, H, W)`` in [0, 1] of a picture, and its photo unless it is a tensor.
+    """Float32 RGB `(B, 3, H, W)` in [0, 1] of a picture, and its photo unless it is a tensor.
 
     Args:
         image: a path, a file's bytes, a photo, a PIL image, an array or a tensor; see
-            :meth:`pellucid.restorer.Restorer.run`.
+            `pellucid.restorer.Restorer.run`.
         max_pixels: largest picture that is read.
 
     Raises:
@@ -46,12 +46,12 @@ def opened(image: Picture, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, Photo 
 
 
 def pixels_of(picture: Tensor) -> np.ndarray:
-    """Float32 ``(H, W, 3)`` of a tensor ``(3, H, W)``."""
+    """Float32 `(H, W, 3)` of a tensor `(3, H, W)`."""
     return np.ascontiguousarray(picture.float().permute(1, 2, 0).cpu().numpy())
 
 
 def as_batch(image: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` float32 on the same device, of a float tensor that or ``(3, H, W)``.
+    """`(B, 3, H, W)` float32 on the same device, of a float tensor that or `(3, H, W)`.
 
     Raises:
         UsageError: another type, shape or range; says which it is.
@@ -67,7 +67,7 @@ def as_batch(image: Tensor) -> Tensor:
 
 
 def from_array(image: np.ndarray) -> Photo:
-    """A photo of an array ``(H, W)`` or ``(H, W, 1..4)``, uint8, uint16 or float in [0, 1].
+    """A photo of an array `(H, W)` or `(H, W, 1..4)`, uint8, uint16 or float in [0, 1].
 
     Raises:
         UsageError: another type, shape or range; says which it is.
@@ -105,7 +105,7 @@ def _check(values: np.ndarray | Tensor, is_float: bool = True) -> None:
 
 
 def like_given(given: Any, photo: Photo) -> Any:
-    """The restored photo as the type that :class:`Restorer` was given."""
+    """The restored photo as the type that `Restorer` was given."""
     if isinstance(given, np.ndarray):
         if np.issubdtype(given.dtype, np.floating):
             return _float_samples(photo).reshape(given.shape).astype(given.dtype)
@@ -123,7 +123,7 @@ def _float_samples(photo: Photo) -> np.ndarray:
 
 
 def _pillow(photo: Photo) -> Image.Image:
-    """Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey, with the metadata in ``info``."""
+    """Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey, with the metadata in `info`."""
     deep = photo.bit_depth == 16 and photo.grey and photo.alpha is None
     image = to_pil(photo.samples(16 if deep else 8))
     metadata = {"exif": photo.exif, "icc_profile": photo.icc, "dpi": photo.dpi, "xmp": photo.xmp}

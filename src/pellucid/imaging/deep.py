@@ -1,6 +1,6 @@
 """More than 8 bits a channel where Pillow and its plugins have 8.
 
-HEIC goes by ``pillow_heif``; AVIF, JPEG XL and JPEG 2000 by ``imagecodecs``, which is optional.
+HEIC goes by `pillow_heif`; AVIF, JPEG XL and JPEG 2000 by `imagecodecs`, which is optional.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SYCC = b"\0\0\0\x0fcolr\x01\0\0\0\0\0\x12"  # JPEG 2000 in YCbCr, which only Pi
 
 
 def bits_of(data: bytes, format: str) -> int:
-    """Bits a channel that a file of ``format`` says it has; 8 where Pillow reads all there are."""
+    """Bits a channel that a file of `format` says it has; 8 where Pillow reads all there are."""
     if format == "AVIF":
         return avif.bits(data)
     if format == "JXL":
@@ -29,13 +29,13 @@ def bits_of(data: bytes, format: str) -> int:
 
 
 def writable_bits(format: str) -> int:
-    """The most bits a channel that can be written here in ``format``."""
+    """The most bits a channel that can be written here in `format`."""
     missing = format in _BY_CODECS and not _codecs()
     return 8 if missing else BY_NAME[format].bits
 
 
 def samples(data: bytes, format: str) -> tuple[np.ndarray, int] | None:
-    """Samples uint16 ``(H, W, C)`` in 0..65535, and their bits; None: 8 bits, or no package for it.
+    """Samples uint16 `(H, W, C)` in 0..65535, and their bits; None: 8 bits, or no package for it.
 
     The orientation that a file names beside the samples is not applied (JPEG XL applies its own).
     """
@@ -63,7 +63,7 @@ def samples(data: bytes, format: str) -> tuple[np.ndarray, int] | None:
 
 
 def note(data: bytes, format: str) -> tuple[str, ...]:
-    """What is lost where :func:`samples` answers None."""
+    """What is lost where `samples` answers None."""
     bits = bits_of(data, format)
     if bits <= 8:
         return ()
@@ -74,9 +74,9 @@ def note(data: bytes, format: str) -> tuple[str, ...]:
 def encode(
     samples: np.ndarray, bits: int, format: str, quality: int, blocks: Mapping[str, bytes]
 ) -> bytes:
-    """A HEIC or AVIF file of samples uint16 ``(H, W, C)`` in 0..2^bits - 1.
+    """A HEIC or AVIF file of samples uint16 `(H, W, C)` in 0..2^bits - 1.
 
-    ``blocks`` are exif, xmp and icc_profile.
+    `blocks` are exif, xmp and icc_profile.
     """
     if format == "HEIF":
         return _encode_heif(samples, bits, quality, blocks)

@@ -19,9 +19,9 @@ QUALITY = 95
 
 
 def encode_fitting(photo: Photo, format: str, quality: int | None = None) -> bytes:
-    """A file in ``format`` with all that ``photo`` holds, which must fit into it.
+    """A file in `format` with all that `photo` holds, which must fit into it.
 
-    ``quality`` as for :func:`pellucid.imaging.writer.encode`.
+    `quality` as for `pellucid.imaging.writer.encode`.
 
     Raises:
         ImageError: it cannot be encoded, for whatever reason.
@@ -76,7 +76,7 @@ def _save(samples: np.ndarray, format: str, options: dict[str, object]) -> bytes
 
 
 def to_pil(samples: np.ndarray) -> Image.Image:
-    """A Pillow image of uint8 samples ``(H, W, C)``: mode L, LA, RGB or RGBA by C."""
+    """A Pillow image of uint8 samples `(H, W, C)`: mode L, LA, RGB or RGBA by C."""
     return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
 
 

@@ -30,7 +30,7 @@ class Evidence:
     impulses: float = 0.0
     """Share of values that are single black or white ones, in [0, 1]."""
     holes: Holes = field(default_factory=Holes)
-    """See `holes.Holes`; ``holes.mask`` is ``(H, W)`` or None."""
+    """See `holes.Holes`; `holes.mask` is `(H, W)` or None."""
     grid: Grid = field(default_factory=Grid)
     """The 8 x 8 grid in the pixels; see `estimators.Grid`."""
     file_quality: int | None = None
@@ -51,14 +51,14 @@ class Evidence:
 
 
 def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = None) -> Evidence:
-    """Measure a picture, ``(H, W, 3)`` float32 in [0, 1].
+    """Measure a picture, `(H, W, 3)` float32 in [0, 1].
 
     Holes and tones are those of the whole picture; the rest is measured on nine windows of 192 px
     where it is larger than these.
 
     Args:
         image: RGB, as a file's levels divided by 255; what lies between them is rounded.
-        quantisation: the tables of the JPEG file that it was read from (``Photo.quantisation``).
+        quantisation: the tables of the JPEG file that it was read from (`Photo.quantisation`).
     """
     image = np.asarray(image, np.float32)
     if image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -101,7 +101,7 @@ def _padded(image: np.ndarray) -> np.ndarray:
 
 
 def _windows(image: np.ndarray) -> np.ndarray:
-    """``(n, h, w, ...)``: the whole picture, or nine windows spread over it."""
+    """`(n, h, w, ...)`: the whole picture, or nine windows spread over it."""
     height, width = image.shape[:2]
     if height * width <= (WINDOWS * WINDOW) ** 2:
         return image[None]

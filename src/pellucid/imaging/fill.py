@@ -22,11 +22,11 @@ def fill(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Fill the missing pixels of a picture; all others come back exactly.
 
     Args:
-        image: float32 ``(H, W, 3)`` in [0, 1]; missing pixels may hold anything.
-        missing: bool ``(H, W)``, True where nothing is known.
+        image: float32 `(H, W, 3)` in [0, 1]; missing pixels may hold anything.
+        missing: bool `(H, W)`, True where nothing is known.
 
     Returns:
-        float32 ``(H, W, 3)`` in [0, 1]; grey where no pixel is known at all.
+        float32 `(H, W, 3)` in [0, 1]; grey where no pixel is known at all.
 
     Raises:
         ValueError: the shapes differ.
@@ -54,7 +54,7 @@ def _around(missing: np.ndarray, margin: int) -> tuple[slice, slice]:
 
 
 def _spread(image: np.ndarray, missing: np.ndarray) -> None:
-    """Write a membrane into the missing pixels of ``(H, W, 3)``, which are 0."""
+    """Write a membrane into the missing pixels of `(H, W, 3)`, which are 0."""
     if min(missing.shape) > 1 and missing.any():
         coarse, none = _halved(image, missing)
         _spread(coarse, none)
@@ -106,7 +106,7 @@ def _relax(image: np.ndarray, missing: np.ndarray) -> None:
 
 
 def _bend(image: np.ndarray, missing: np.ndarray) -> None:
-    """Bend the membrane in ``(H, W, 3)`` into a thin plate, tile by tile."""
+    """Bend the membrane in `(H, W, 3)` into a thin plate, tile by tile."""
     membrane = image.copy()
     for top in range(0, missing.shape[0], TILE):
         for left in range(0, missing.shape[1], TILE):
@@ -120,7 +120,7 @@ def _bend(image: np.ndarray, missing: np.ndarray) -> None:
 
 
 def _plate(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Conjugate gradients from ``(h, w, 3)`` towards the bilaplacian 0 where it is missing."""
+    """Conjugate gradients from `(h, w, 3)` towards the bilaplacian 0 where it is missing."""
     free = missing[..., None].astype(np.float32)
     residual = -free * _laplacian(_laplacian(image))
     result, direction = image.copy(), residual.copy()
@@ -140,12 +140,12 @@ def _plate(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products of the three channels, ``(3,)``."""
+    """Inner products of the three channels, `(3,)`."""
     return np.einsum("hwc,hwc->c", a, b)
 
 
 def _laplacian(values: np.ndarray) -> np.ndarray:
-    """Of ``(h, w, 3)``, which goes on beyond its sides as it ends there."""
+    """Of `(h, w, 3)`, which goes on beyond its sides as it ends there."""
     result = np.zeros_like(values)
     for axis in (0, 1):
         ahead, behind = (

@@ -36,7 +36,7 @@ OTHER_SUFFIXES = RAW_SUFFIXES | {
 class Format:
     """What one format can hold, and what reads it.
 
-    ``name`` is Pillow's name; ``plugin`` is a module that registers the format with Pillow when it
+    `name` is Pillow's name; `plugin` is a module that registers the format with Pillow when it
     is imported.
     """
 
@@ -51,7 +51,7 @@ class Format:
     longest: int | None = None  # side in pixels that can be written
 
     def load_plugin(self) -> None:
-        """Make Pillow know the format; ``ImageError`` says what to install if it cannot."""
+        """Make Pillow know the format; `ImageError` says what to install if it cannot."""
         if self.plugin is not None:
             try:
                 module = importlib.import_module(self.plugin)
@@ -102,7 +102,7 @@ def unreadable() -> str:
 
 
 def output_format(path: str | Path) -> Format:
-    """The format to write, from the suffix of ``path``; ``ImageError`` if it cannot be written."""
+    """The format to write, from the suffix of `path`; `ImageError` if it cannot be written."""
     found = format_of(path)
     if found is None or not found.writable:
         suffix = Path(path).suffix
@@ -129,7 +129,7 @@ def result_names(names: Sequence[AnyPath], suffix: str | None) -> list[AnyPath]:
 
 
 def result_name(name: AnyPath, suffix: str | None) -> AnyPath:
-    """Name of one result; see :func:`result_names`."""
+    """Name of one result; see `result_names`."""
     if suffix is not None:
         return name.with_suffix(suffix)
     return name if name.suffix.lower() in WRITABLE_SUFFIXES else name.with_suffix(".png")
@@ -140,7 +140,7 @@ def _millions(pixels: int) -> str:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """``ImageError`` if a picture is larger than is allowed."""
+    """`ImageError` if a picture is larger than is allowed."""
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} is {_millions(width * height)} megapixels, above the limit of "

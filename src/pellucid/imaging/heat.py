@@ -13,7 +13,7 @@ STOPS = np.array([[0.0, 0.0, 0.0], [0.75, 0.1, 0.2], [1.0, 0.6, 0.1], [1.0, 1.0,
 
 
 def heat(photo: Photo, where: np.ndarray) -> Photo:
-    """Show ``where``, ``(H, W)`` in [0, 1], in colours on the grey and darkened photograph.
+    """Show `where`, `(H, W)` in [0, 1], in colours on the grey and darkened photograph.
 
     The answer is an opaque RGB picture of the same size.
     """

@@ -37,8 +37,8 @@ TINTS = 32  # least number of colours beside holes; drawings and halftones have 
 class Holes:
     """Regions of exactly even colour with a border that no lens makes.
 
-    ``mask`` is bool ``(H, W)``, True where nothing is known; None without holes. ``share`` is of
-    the picture, in [0, 1]; ``count`` of 8-connected regions; ``sharpness`` in [0, 1] is 1 minus the
+    `mask` is bool `(H, W)`, True where nothing is known; None without holes. `share` is of
+    the picture, in [0, 1]; `count` of 8-connected regions; `sharpness` in [0, 1] is 1 minus the
     continuation behind the border (0.5 and less: an edge in a picture).
     """
 
@@ -49,7 +49,7 @@ class Holes:
 
 
 def find_holes(codes: np.ndarray) -> Holes:
-    """Holes of a picture, by the codes ``(H, W)`` of `codes_of`."""
+    """Holes of a picture, by the codes `(H, W)` of `codes_of`."""
     found = {}
     for colour in _frequent(codes):
         holes = _of_colour(codes, colour)
@@ -67,7 +67,7 @@ def find_holes(codes: np.ndarray) -> Holes:
 
 
 def codes_of(image: np.ndarray) -> np.ndarray:
-    """``(H, W, 3)`` in [0, 1] to one uint32 a pixel: its levels red + 256 green + 65536 blue."""
+    """`(H, W, 3)` in [0, 1] to one uint32 a pixel: its levels red + 256 green + 65536 blue."""
     four = np.zeros((*image.shape[:-1], 4), np.uint8)
     for top in range(0, len(image), STRIP):  # little memory beside the picture
         four[top : top + STRIP, :, :3] = image[top : top + STRIP] * np.float32(255) + np.float32(
@@ -77,12 +77,12 @@ def codes_of(image: np.ndarray) -> np.ndarray:
 
 
 def _levels(codes: np.ndarray) -> np.ndarray:
-    """Codes ``(n,)`` to levels, int16 ``(n, 3)``."""
+    """Codes `(n,)` to levels, int16 `(n, 3)`."""
     return codes.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].astype(np.int16)
 
 
 def _frequent(codes: np.ndarray) -> list[int]:
-    """The colours that cover ``LEAST_SHARE`` of the picture, most frequent first."""
+    """The colours that cover `LEAST_SHARE` of the picture, most frequent first."""
     step = max(1, codes.size // 32768) | 1  # odd: half of it is odd rows or columns
     values, counts = np.unique(codes.ravel()[::step], return_counts=True)
     order = np.argsort(-counts)[:COLOURS]
@@ -194,7 +194,7 @@ def _lattice(codes: np.ndarray, mask: np.ndarray, value: np.ndarray) -> Holes | 
 
 
 def _are_few(codes: np.ndarray) -> bool:
-    """Whether the colours ``(n,)`` are those of a drawing."""
+    """Whether the colours `(n,)` are those of a drawing."""
     seen = codes[:: max(1, len(codes) // 4096)]
     return len(np.unique(seen)) < min(TINTS, len(seen) / 4)
 

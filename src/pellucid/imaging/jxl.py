@@ -39,7 +39,7 @@ class _Bits:
 
 
 def read_header(data: bytes) -> Header:
-    """What the header says; ``ImageError`` if it is damaged."""
+    """What the header says; `ImageError` if it is damaged."""
     codestream = data if data[:2] == b"\xff\x0a" else _codestream(data)
     if codestream[:2] != b"\xff\x0a":
         raise ImageError("damaged JPEG XL file: no picture in it")

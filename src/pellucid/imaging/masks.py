@@ -20,15 +20,15 @@ FEATHER = 8  # px around what is restored, over which the restoration fades into
 
 
 def masks_of(mask: Mask | None, what: str, size: Sequence[int], max_pixels: int = MAX_PIXELS):
-    """A mask for each picture of a batch: bool ``(B, H, W)``, True where it is white; or None.
+    """A mask for each picture of a batch: bool `(B, H, W)`, True where it is white; or None.
 
     Args:
         mask: a picture of the same size as the others, upright as they are (its EXIF orientation
             is applied): a file, a photo or a PIL image, white where more than half bright; an array
-            or a tensor ``(H, W)``, bool, or a number that is not 0. One is for all pictures;
-            ``(B, H, W)`` is one for each.
+            or a tensor `(H, W)`, bool, or a number that is not 0. One is for all pictures;
+            `(B, H, W)` is one for each.
         what: what messages call it, "mask" or "missing".
-        size: ``(B, H, W)`` of the pictures.
+        size: `(B, H, W)` of the pictures.
         max_pixels: largest picture that is read.
 
     Raises:
@@ -61,7 +61,7 @@ def masks_of(mask: Mask | None, what: str, size: Sequence[int], max_pixels: int 
 
 
 def region_of(region: Sequence[int] | None, size: Sequence[int]) -> np.ndarray | None:
-    """The rectangle ``(x, y, width, height)`` in pixels as a mask, bool ``(B, H, W)``; or None.
+    """The rectangle `(x, y, width, height)` in pixels as a mask, bool `(B, H, W)`; or None.
 
     Raises:
         UsageError: it is no rectangle.
@@ -82,7 +82,7 @@ def region_of(region: Sequence[int] | None, size: Sequence[int]) -> np.ndarray |
 
 
 def feathered(marked: np.ndarray) -> Tensor:
-    """1 in what is marked, ``(H, W)``, and from there to 0 at a distance of ``2 FEATHER`` px."""
+    """1 in what is marked, `(H, W)`, and from there to 0 at a distance of `2 FEATHER` px."""
     plane = torch.from_numpy(np.ascontiguousarray(marked, np.float32))[None, None]
     side = 2 * FEATHER + 1
     wide = F.max_pool2d(plane, side, 1, FEATHER)

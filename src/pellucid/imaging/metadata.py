@@ -37,7 +37,7 @@ _SHORT, _LONG = 3, 4
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror ``(H, W, ...)`` as the EXIF orientation 1..8 asks (any other: as it is)."""
+    """Turn and mirror `(H, W, ...)` as the EXIF orientation 1..8 asks (any other: as it is)."""
     match orientation:
         case 2:
             array = array[:, ::-1]
@@ -119,7 +119,7 @@ def with_size(exif: bytes, width: int, height: int) -> bytes:
 
 
 def _header(exif: bytes) -> tuple[str, int]:
-    """Byte order, for ``struct``, and the offset of the first directory."""
+    """Byte order, for `struct`, and the offset of the first directory."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         raise ValueError("no TIFF header")
@@ -134,7 +134,7 @@ def _entries(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, in
 
 
 def number(value: Any, default: int = 0) -> int:
-    """A tag's value as an integer, whatever type the file gave it; ``default`` if it is none."""
+    """A tag's value as an integer, whatever type the file gave it; `default` if it is none."""
     first: Any = value[0] if isinstance(value, tuple) and value else value
     try:
         return int(first)

@@ -11,7 +11,7 @@ STEP = 1.5 / 255  # R, G and B of lossy formats differ by one step of 8 bits, fr
 
 
 def is_neutral(picture: Tensor) -> bool:
-    """Whether all pixels of a picture ``(3, H, W)`` in [0, 1] are grey.
+    """Whether all pixels of a picture `(3, H, W)` in [0, 1] are grey.
 
     R, G and B may differ by one step of 8 bits: lossy formats that store luma and chroma round so.
     """
@@ -20,7 +20,7 @@ def is_neutral(picture: Tensor) -> bool:
 
 
 def keep_neutral(before: Tensor, after: Tensor) -> Tensor:
-    """``after``, a restoration of ``before`` (both ``(3, H, W)``), grey if ``before`` is grey.
+    """`after`, a restoration of `before` (both `(3, H, W)`), grey if `before` is grey.
 
     Grey values are the luma.
     """

@@ -13,10 +13,10 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pil
 class Photo:
     """An upright RGB picture and its file's properties.
 
-    ``pixels`` is float32 ``(H, W, 3)`` in [0, 1], in the file's own colour space (``icc`` tells
-    which; no profile means sRGB). A grey picture has three equal channels and ``grey=True``, and is
-    written back as grey. ``alpha`` is float32 ``(H, W)`` in [0, 1] or None, and is never changed.
-    The orientation tag has been applied to the pixels and says "upright" in ``exif``. ``notes`` are
+    `pixels` is float32 `(H, W, 3)` in [0, 1], in the file's own colour space (`icc` tells
+    which; no profile means sRGB). A grey picture has three equal channels and `grey=True`, and is
+    written back as grey. `alpha` is float32 `(H, W)` in [0, 1] or None, and is never changed.
+    The orientation tag has been applied to the pixels and says "upright" in `exif`. `notes` are
     sentences on what of the file could not be kept as it was.
     """
 
@@ -56,11 +56,11 @@ class Photo:
 
     @property
     def luma(self) -> np.ndarray:
-        """``(H, W)``: the grey values of the picture."""
+        """`(H, W)`: the grey values of the picture."""
         return self.pixels @ LUMA
 
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
-        """The same photograph with other pixels, float32 ``(H, W, 3)`` in [0, 1]."""
+        """The same photograph with other pixels, float32 `(H, W, 3)` in [0, 1]."""
         return replace(self, pixels=pixels)
 
     def with_notes(self, *notes: str) -> "Photo":
@@ -68,7 +68,7 @@ class Photo:
         return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
 
     def samples(self, bits: int) -> np.ndarray:
-        """Integers as a file stores them: ``(H, W, C)``, uint8 for 8 ``bits``, uint16 for more.
+        """Integers as a file stores them: `(H, W, C)`, uint8 for 8 `bits`, uint16 for more.
 
         C is 1 for grey and 3 for colour, one more with alpha.
         """
@@ -86,7 +86,7 @@ def to_integers(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def from_samples(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """``(pixels, alpha, grey)`` from integers ``(H, W, C)`` as :meth:`Photo.samples` gives them."""
+    """`(pixels, alpha, grey)` from integers `(H, W, C)` as `Photo.samples` gives them."""
     scale = np.float32(1 / np.iinfo(samples.dtype).max)
     count = samples.shape[2]
     grey = count < 3

@@ -1,7 +1,7 @@
 """PNG with 16 bits a channel, bit-exact; Pillow reads and writes all but plain grey as 8 bits.
 
 Source: the PNG specification, third edition, sections 7 to 11. Metadata chunks are left to Pillow:
-:func:`encode` puts the samples into a file that Pillow wrote with all the metadata and one pixel.
+`encode` puts the samples into a file that Pillow wrote with all the metadata and one pixel.
 """
 
 import struct
@@ -33,7 +33,7 @@ def is_deep(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """Samples uint16 ``(H, W, C)``: grey, grey+alpha, RGB or RGBA; ``ImageError`` if damaged.
+    """Samples uint16 `(H, W, C)`: grey, grey+alpha, RGB or RGBA; `ImageError` if damaged.
 
     A transparent colour (tRNS) becomes an alpha channel.
     """
@@ -70,7 +70,7 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def encode(samples: np.ndarray, template: bytes, level: int = 4) -> bytes:
-    """A PNG file of uint16 samples ``(H, W, C)``, its other chunks from the file ``template``."""
+    """A PNG file of uint16 samples `(H, W, C)`, its other chunks from the file `template`."""
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
     out, pending = [SIGNATURE], True
@@ -107,7 +107,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _inflate(packed: bytes, size: int) -> np.ndarray:
-    """Exactly ``size`` bytes, never more, however much the stream would give."""
+    """Exactly `size` bytes, never more, however much the stream would give."""
     try:
         raw = zlib.decompressobj().decompress(packed, size)
     except zlib.error as error:
@@ -118,7 +118,7 @@ def _inflate(packed: bytes, size: int) -> np.ndarray:
 
 
 def _unfilter(lines: np.ndarray, pixel: int) -> np.ndarray:
-    """Undo the filters of ``lines`` ``(H, 1 + W * pixel)``; the result is ``(H, W, pixel)`` bytes.
+    """Undo the filters of `lines` `(H, 1 + W * pixel)`; the result is `(H, W, pixel)` bytes.
 
     A pixel depends on its left, upper and upper left neighbours, so those on one rising diagonal do
     not depend on each other: the loop runs over the H + W diagonals. In a row-major array with one
@@ -152,7 +152,7 @@ def _unfilter(lines: np.ndarray, pixel: int) -> np.ndarray:
 
 
 def _paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    """The neighbour (int16) nearest to ``left + up - corner``; ties go left, then up."""
+    """The neighbour (int16) nearest to `left + up - corner`; ties go left, then up."""
     from_left, from_up = up - corner, left - corner
     from_corner = np.abs(from_left + from_up)
     from_left, from_up = np.abs(from_left), np.abs(from_up)

@@ -48,7 +48,7 @@ def srgb(values: np.ndarray) -> np.ndarray:
 
 
 def power(exponent: float) -> Curve:
-    """The curve ``light = value ** exponent``."""
+    """The curve `light = value ** exponent`."""
     return lambda values: values**exponent
 
 
@@ -65,7 +65,7 @@ def space(icc: bytes) -> str | None:
 
 
 def matrix(primaries: Primaries) -> np.ndarray:
-    """``(3, 3)`` from linear RGB to XYZ relative to D50 (columns are the colorants)."""
+    """`(3, 3)` from linear RGB to XYZ relative to D50 (columns are the colorants)."""
     white, *colours = (np.array([x, y, 1 - x - y]) / y for x, y in _pairs(primaries))
     columns = np.stack(colours, axis=1)
     columns = columns * np.linalg.solve(columns, white)
@@ -99,7 +99,7 @@ def grey_profile(icc: bytes) -> bytes | None:
 def from_numbers(primaries: int, transfer: int) -> bytes | None:
     """The profile of H.273's numbers; None for sRGB and what is shown as such.
 
-    PQ and HLG are to be converted by :func:`to_standard_range` first; their profile is that of the
+    PQ and HLG are to be converted by `to_standard_range` first; their profile is that of the
     result.
     """
     curve = CURVES.get(transfer, srgb)
@@ -108,7 +108,7 @@ def from_numbers(primaries: int, transfer: int) -> bytes | None:
 
 
 def to_standard_range(pixels: np.ndarray, transfer: int) -> np.ndarray:
-    """Values ``(H, W, 3)`` in PQ or HLG to sRGB's curve, in the same primaries.
+    """Values `(H, W, 3)` in PQ or HLG to sRGB's curve, in the same primaries.
 
     Reference white is 203 cd/m2. Light above three quarters of it is compressed, by the brightest
     channel so that hues stay.

@@ -43,11 +43,11 @@ _pillow_globals = threading.Lock()
 
 
 def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read a photograph from a path or a file's bytes; ``ImageError`` says what is wrong.
+    """Read a photograph from a path or a file's bytes; `ImageError` says what is wrong.
 
     - JPEG, PNG, WebP, TIFF and BigTIFF, BMP, AVIF, JPEG 2000, PNM, TGA, PCX, SGI, QOI and
-      single-picture GIF; HEIC and JPEG XL with ``pellucid[formats]``.
-    - Up to 16 bits a channel are kept (PNG; grey TIFF; with ``pellucid[formats]`` colour TIFF,
+      single-picture GIF; HEIC and JPEG XL with `pellucid[formats]`.
+    - Up to 16 bits a channel are kept (PNG; grey TIFF; with `pellucid[formats]` colour TIFF,
       HEIC, AVIF, JPEG XL and JPEG 2000).
     - The EXIF orientation is applied and its tag set to "upright". Grey, 1-bit and palette pictures
       become RGB.
@@ -55,8 +55,8 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
       HEIC, Adobe RGB in the EXIF of a JPEG) get one. PQ and HLG become standard range.
     - CMYK becomes sRGB, by its embedded profile where there is one (the profile is not kept), else
       by Pillow's formula.
-    - What the answer does not hold of the file is said in its ``notes``.
-    - Refused: animations and multi-page files, camera raw, more than ``max_pixels`` pixels, damaged
+    - What the answer does not hold of the file is said in its `notes`.
+    - Refused: animations and multi-page files, camera raw, more than `max_pixels` pixels, damaged
       or truncated data, samples of more than 16 bits or in floating point, and what is no regular
       file.
     """
@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
 
 
 def from_pil(image: Image.Image) -> Photo:
-    """A :class:`Photo` from a Pillow image and its metadata; the same rules as :func:`read`."""
+    """A `Photo` from a Pillow image and its metadata; the same rules as `read`."""
     _load(image)
     notes = []
     exif, orientation = None, None
@@ -255,7 +255,7 @@ def _pillow_set() -> Iterator[None]:
 
 
 def _samples(image: Image.Image) -> np.ndarray:
-    """``(H, W, C)`` uint8 or uint16, C = 1..4."""
+    """`(H, W, C)` uint8 or uint16, C = 1..4."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         samples = np.asarray(image).astype(np.uint16)
     elif image.mode in ("I", "F"):
@@ -278,7 +278,7 @@ def _target_mode(image: Image.Image) -> str:
 
 
 def _turn(image: Image.Image) -> int:
-    """The orientation that :func:`from_pil` applied."""
+    """The orientation that `from_pil` applied."""
     exif = image.info.get("exif")
     turn = metadata.split_orientation(exif)[1] if isinstance(exif, bytes) else None
     return turn or metadata.number(image.getexif().get(metadata.ORIENTATION), 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def row_runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last pixel of every horizontal run of True, as flat indices into ``(H, W)``."""
+    """First and last pixel of every horizontal run of True, as flat indices into `(H, W)`."""
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     padded[:, 1:-1] = mask
     steps = np.diff(padded, axis=1).ravel()
@@ -17,10 +17,10 @@ def row_runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the 8-connected regions of ``(H, W)``.
+    """Number the 8-connected regions of `(H, W)`.
 
-    Returns int32 labels ``(H, W)``, from 1, 0 outside, and the pixels of every label
-    ``(regions + 1,)``, with 0 for label 0.
+    Returns int32 labels `(H, W)`, from 1, 0 outside, and the pixels of every label
+    `(regions + 1,)`, with 0 for label 0.
     """
     height, width = mask.shape
     first, last = row_runs(mask)

@@ -20,7 +20,7 @@ _BOXES = 1 << 20  # bytes from the beginning in which boxes are searched
 
 
 class Colours(NamedTuple):
-    """``icc`` describes the pixels, None means sRGB; ``hdr`` is PQ or HLG (H.273) or None."""
+    """`icc` describes the pixels, None means sRGB; `hdr` is PQ or HLG (H.273) or None."""
 
     icc: bytes | None = None
     hdr: int | None = None
@@ -28,7 +28,7 @@ class Colours(NamedTuple):
 
 
 def colours(data: bytes, format: str, info: Mapping[Any, Any]) -> Colours:
-    """What a file of ``format`` says, ``info`` being what Pillow found in it.
+    """What a file of `format` says, `info` being what Pillow found in it.
 
     Numbers (cICP, nclx) say more than a profile where they name PQ or HLG; in PNG always.
     """

@@ -14,7 +14,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 def sniff(data: bytes, suffix: str = "") -> Format | None:
     """The format of a file's content, from its first bytes (None: not one of ours).
 
-    TGA files need not say what they are: those count whose name has its ``suffix``.
+    TGA files need not say what they are: those count whose name has its `suffix`.
     """
     head = data[:32]
     for magic, name in (
@@ -55,7 +55,7 @@ def sniff(data: bytes, suffix: str = "") -> Format | None:
 
 
 def check_header(data: bytes, format: str, max_pixels: int) -> None:
-    """``ImageError`` for what would take too long or too much memory.
+    """`ImageError` for what would take too long or too much memory.
 
     Only what Pillow would not tell before decoding; the reader looks at its size, too.
     """

@@ -1,6 +1,6 @@
 """TIFF as Pillow cannot do it: 16 bits a channel in colour, and all metadata with any depth.
 
-16-bit colour is read by ``tifffile`` (an optional package); everything is written here: strips
+16-bit colour is read by `tifffile` (an optional package); everything is written here: strips
 compressed with zlib (TIFF 6.0 and Adobe's Photoshop technical notes), all the tags of Pillow's
 directory writer.
 """
@@ -95,7 +95,7 @@ def count_pages(data: bytes) -> int:
 
 
 def check_ordinary(data: bytes, tags: Image.Exif) -> None:
-    """``ImageError`` for floating-point samples, and for a camera's raw file.
+    """`ImageError` for floating-point samples, and for a camera's raw file.
 
     Of the latter Pillow would read only the preview.
     """
@@ -108,7 +108,7 @@ def check_ordinary(data: bytes, tags: Image.Exif) -> None:
 
 
 def size(tags: Image.Exif) -> tuple[int, int]:
-    """``(width, height)`` as stored, before any turning."""
+    """`(width, height)` as stored, before any turning."""
     return number(tags.get(_WIDTH)), number(tags.get(_HEIGHT))
 
 
@@ -125,7 +125,7 @@ def is_deep_colour(tags: Image.Exif) -> bool:
 
 
 def decode_deep(data: bytes, tags: Image.Exif) -> np.ndarray:
-    """Samples uint16 ``(H, W, C)``, C = 1..4, of a TIFF for which :func:`is_deep_colour` holds.
+    """Samples uint16 `(H, W, C)`, C = 1..4, of a TIFF for which `is_deep_colour` holds.
 
     Premultiplied alpha is divided out; channels beyond colour and alpha are left out (Pillow does
     the same).
@@ -196,7 +196,7 @@ def encode(
     iptc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
-    """A TIFF file of uint8 or uint16 samples ``(H, W, C)``, C = 1..4; even C ends with alpha."""
+    """A TIFF file of uint8 or uint16 samples `(H, W, C)`, C = 1..4; even C ends with alpha."""
     height, width, channels = samples.shape
     rows = max(1, _STRIP_BYTES // (width * channels * samples.itemsize))
     native = np.ascontiguousarray(samples)

@@ -1,6 +1,6 @@
 """Large pictures in overlapping tiles, blended so that no seam can be seen.
 
-Along each axis two neighbouring tiles share ``2 * margin + ramp`` pixels: a margin at either tile's
+Along each axis two neighbouring tiles share `2 * margin + ramp` pixels: a margin at either tile's
 edge counts for nothing there, because a network lacks the surroundings it would need, and between
 the margins the weights cross over as a raised cosine (Hann). Weights sum to one by construction,
 so the result is added up tile by tile and nothing has to be divided. With a margin of at least a
@@ -35,20 +35,20 @@ class Tile:
 
     @property
     def weights(self) -> Tensor:
-        """``(h, w)``; over all tiles of a plan they sum to one at every pixel."""
+        """`(h, w)`; over all tiles of a plan they sum to one at every pixel."""
         return self.row_weights[:, None] * self.column_weights
 
     def crop(self, image: Tensor) -> Tensor:
-        """The tile of ``(..., H, W)``."""
+        """The tile of `(..., H, W)`."""
         return image[..., self.rows, self.columns]
 
 
 def plan(height: int, width: int, tile: int, overlap: int, multiple: int) -> list[Tile]:
-    """Tiles that cover a picture padded to ``multiple``, row by row.
+    """Tiles that cover a picture padded to `multiple`, row by row.
 
     Args:
         height, width: size of the picture in pixels, unpadded.
-        tile: longest side of a tile; rounded up to ``multiple``. Tiles are shrunk evenly to fit.
+        tile: longest side of a tile; rounded up to `multiple`. Tiles are shrunk evenly to fit.
         overlap: the receptive field of the network, both sides together; half of it is the margin.
             If the tile is too small for it, what fits is taken: neighbours never share more than
             half a tile.
@@ -56,7 +56,7 @@ def plan(height: int, width: int, tile: int, overlap: int, multiple: int) -> lis
             works at lower resolutions sees the same grid in all of them.
 
     Raises:
-        UsageError: a number is not positive (``overlap`` may be 0).
+        UsageError: a number is not positive (`overlap` may be 0).
     """
     if min(height, width, tile, multiple) < 1 or overlap < 0:
         raise UsageError(f"cannot tile {width} x {height} by {tile} with overlap {overlap}")
@@ -88,7 +88,7 @@ def _axis(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int
 
 
 def _ramp_down(shared: int, ramp: int) -> Tensor:
-    """From 1 to 0 over ``shared`` pixels: flat, then half a period of cosine, then flat."""
+    """From 1 to 0 over `shared` pixels: flat, then half a period of cosine, then flat."""
     ramp = min(ramp, shared)
     start = (shared - ramp) / 2
     position = (torch.arange(shared, dtype=torch.float64) + 0.5 - start) / max(1, ramp)
@@ -101,7 +101,7 @@ def round_up(value: int, multiple: int) -> int:
 
 
 def pad_to(image: Tensor, height: int, width: int) -> Tensor:
-    """Continue ``(B, C, H, W)`` to the right and below by reflection, as often as it takes."""
+    """Continue `(B, C, H, W)` to the right and below by reflection, as often as it takes."""
     bottom, right = height - image.shape[-2], width - image.shape[-1]
     if not (bottom or right):
         return image
@@ -121,7 +121,7 @@ class Tiler:
     """Calls a function on tiles of a picture, and on smaller ones once memory runs out.
 
     The smaller size stays for the following pictures: one instance serves all the steps of a
-    diffusion model. ``tile`` None means the whole picture at once.
+    diffusion model. `tile` None means the whole picture at once.
     """
 
     def __init__(self, tile: int | None, overlap: int, multiple: int, smallest: int = SMALLEST):
@@ -134,9 +134,9 @@ class Tiler:
         *images: Tensor,
         progress: Callable[[float], None] | None = None,
     ) -> Tensor:
-        """``function`` of pictures ``(B, C, H, W)`` of one size, tile by tile; see :func:`tiled`.
+        """`function` of pictures `(B, C, H, W)` of one size, tile by tile; see `tiled`.
 
-        ``progress`` is told the share that is done, in (0, 1], after every tile.
+        `progress` is told the share that is done, in (0, 1], after every tile.
         """
         while True:
             try:
@@ -188,18 +188,18 @@ def tiled(
     overlap: int,
     multiple: int,
 ) -> Tensor:
-    """``function(image)``, computed on overlapping tiles and blended; float32 ``(B, C', H, W)``.
+    """`function(image)`, computed on overlapping tiles and blended; float32 `(B, C', H, W)`.
 
     One tile at a time is computed and added up, so beside the picture and the result only a tile
     is in memory. When memory runs out the tiles are halved, down to 128 pixels.
 
     Args:
-        function: from ``(B, C, h, w)`` to ``(B, C', h, w)``; h and w are multiples of ``multiple``
+        function: from `(B, C, h, w)` to `(B, C', h, w)`; h and w are multiples of `multiple`
             (except for a picture that fits into one tile: that is passed as it is).
-        image: ``(B, C, H, W)``.
+        image: `(B, C, H, W)`.
         tile: longest side of a tile in pixels; None for the whole picture.
-        overlap: see :func:`plan`; a network has it as ``net.overlap``.
-        multiple: see :func:`plan`; a network has it as ``net.multiple``.
+        overlap: see `plan`; a network has it as `net.overlap`.
+        multiple: see `plan`; a network has it as `net.multiple`.
 
     Raises:
         PellucidError: there is too little memory for the smallest tile.

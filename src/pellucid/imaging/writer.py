@@ -25,13 +25,13 @@ _STALE = 3600  # seconds after which nobody writes an unfinished file any more
 def write(
     photo: Photo, path: str | Path, quality: int | None = None, overwrite: bool = False
 ) -> Path:
-    """Write ``photo`` in the format of the suffix; return the path, or raise ``ImageError``.
+    """Write `photo` in the format of the suffix; return the path, or raise `ImageError`.
 
     The file appears complete or not at all: it is written under a temporary name in the same folder
-    and renamed. The file that the photograph was read from is never replaced, ``overwrite`` or not,
+    and renamed. The file that the photograph was read from is never replaced, `overwrite` or not,
     nor anything else without it.
 
-    ``quality`` (1..100) is for JPEG, WebP, AVIF, HEIC and JPEG XL; see :func:`encode`.
+    `quality` (1..100) is for JPEG, WebP, AVIF, HEIC and JPEG XL; see `encode`.
     """
     if not isinstance(photo, Photo):
         raise UsageError(
@@ -52,20 +52,20 @@ def write(
 
 
 def encode(photo: Photo, format: str, quality: int | None = None) -> bytes:
-    """The bytes of a file in ``format`` (Pillow's name).
+    """The bytes of a file in `format` (Pillow's name).
 
     EXIF, XMP, IPTC, ICC profile, text and resolution go along wherever the format has a place for
     them (BMP: resolution only); where there is none for the profile, the colours are converted to
-    sRGB. PNG and TIFF keep 16 bits, HEIC 10; other formats get 8. See :func:`fit`, which says what
+    sRGB. PNG and TIFF keep 16 bits, HEIC 10; other formats get 8. See `fit`, which says what
     does not fit.
 
-    ``quality`` 1..100. JPEG: without chroma subsampling, 95 when not given, or the tables of the
+    `quality` 1..100. JPEG: without chroma subsampling, 95 when not given, or the tables of the
     JPEG it was read from if those are finer. WebP: 95, or lossless if the input was, or for 100.
     Others: 95.
 
     Raises:
         ImageError: the format cannot hold the picture.
-        UsageError: ``quality`` is out of range.
+        UsageError: `quality` is out of range.
     """
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality} is not in 1..100")
@@ -73,7 +73,7 @@ def encode(photo: Photo, format: str, quality: int | None = None) -> bytes:
 
 
 def refuse_input(source: Path | None, path: Path) -> None:
-    """``ImageError`` if ``path`` is the file ``source``, by whatever name or link."""
+    """`ImageError` if `path` is the file `source`, by whatever name or link."""
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise ImageError(
             f"{path}: is the input itself, which is never overwritten; choose another name"
@@ -83,9 +83,9 @@ def refuse_input(source: Path | None, path: Path) -> None:
 def write_all(
     files: Mapping[Path, bytes], overwrite: bool = False, source: Path | None = None
 ) -> None:
-    """Write whole files or nothing, making folders; ``ImageError`` says why it failed.
+    """Write whole files or nothing, making folders; `ImageError` says why it failed.
 
-    None of them may be ``source``. The first is the result. If it exists and ``overwrite`` is not
+    None of them may be `source`. The first is the result. If it exists and `overwrite` is not
     set, nothing is written, even if another process made it a moment ago. What lies beside it
     follows it and is replaced.
     """
@@ -115,7 +115,7 @@ def write_all(
 
 
 def place(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Give a finished file its name, which nobody may have taken unless ``overwrite``."""
+    """Give a finished file its name, which nobody may have taken unless `overwrite`."""
     if overwrite:
         os.replace(temporary, path)
         return

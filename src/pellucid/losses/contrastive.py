@@ -50,10 +50,13 @@ def daclip_loss(
     of one process with the whole batch (the official code's is smaller by the number of processes).
 
     Args:
-        content, degradation: the controlled image embeddings (B, D); normalised here.
-        caption, word: text embeddings (B, D) of caption and degradation; normalised here.
+        content: the controlled image embeddings (B, D); normalised here.
+        degradation: the same of the degradation.
+        caption: text embeddings (B, D) of the captions; normalised here.
+        word: the same of the degradations.
         logit_scale: logarithm of the factor on the cosines.
-        captions, words: the texts themselves, B strings each.
+        captions: the texts themselves, B strings.
+        words: the same of the degradations.
     """
     scale = logit_scale.exp()
     return {
@@ -65,10 +68,11 @@ def daclip_loss(
 def contrastive_term(
     image: Tensor, text: Tensor, scale: Tensor, texts: Sequence[str] | None = None
 ) -> Tensor:
-    """Return one term of :func:`daclip_loss`, over the batch of all processes.
+    """Return one term of `daclip_loss`, over the batch of all processes.
 
     Args:
-        image, text: embeddings (B, D); normalised here.
+        image: embeddings (B, D); normalised here.
+        text: the same of the texts.
         scale: factor on the cosines.
         texts: the texts themselves, B strings; equal ones are no negatives. None = all differ.
     """

@@ -80,7 +80,8 @@ class SoftResidualDistillation(nn.Module):
 
         Args:
             student: residuals that each level extracted from `damaged`, finest first.
-            damaged, clean: float RGB (B, 3, H, W) in [0, 1], the same crop of both.
+            damaged: float RGB (B, 3, H, W) in [0, 1].
+            clean: the same crop of the clean pictures.
         """
         seen = [m.float() for m in self.teacher(torch.cat([damaged, clean]))]
         with torch.autocast(damaged.device.type, enabled=False):

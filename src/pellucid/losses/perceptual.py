@@ -65,7 +65,8 @@ def difficulty_weight(proxy: Tensor, clean: Tensor, reference: float | Tensor) -
     """Weights `(B,)` of a proxy's pictures: 0.75 where it beats the network, else 1.25.
 
     Args:
-        proxy, clean: `(B, 3, H, W)` in [0, 1].
+        proxy: restored by another network, `(B, 3, H, W)` in [0, 1].
+        clean: the true pictures, as many.
         reference: mean PSNR in dB of the network at the start of the epoch, on a fixed set of
             training crops; a number officially, or `(B,)`, such as one a task.
     """
@@ -89,12 +90,14 @@ def difficulty_adaptive(
     picture comes near the degraded one.
 
     Args:
-        vgg: with its weights. restored, clean, degraded: `(B, 3, H, W)`, nominally in [0, 1];
-        gradients reach the first. proxies: restorations of the degraded pictures, each `(B, 3, H,
-        W)`; may be none. weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for
-        a picture. bounded: ours: the divisor is at least `2 d(clean, degraded)`, and clean inputs
-        are left out.
-            Otherwise the network learns to change pictures that need no change.
+        vgg: with its weights.
+        restored: `(B, 3, H, W)`, nominally in [0, 1]; gradients reach it alone.
+        clean: the true pictures, as many.
+        degraded: the damaged pictures, as many.
+        proxies: restorations of the degraded pictures, each `(B, 3, H, W)`; may be none.
+        weights: `(B,)` a proxy, see `difficulty_weight`; 0 leaves a proxy out for a picture.
+        bounded: ours: the divisor is at least `2 d(clean, degraded)`, and clean inputs are left
+            out. Otherwise the network learns to change pictures that need no change.
     """
     fixed = torch.cat([clean, degraded, *proxies])
     count = 2 + len(proxies)

@@ -15,10 +15,10 @@ def l1(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def l1_bands(restored: Tensor, clean: Tensor, light: float = 0.1, block: int = 8) -> Tensor:
-    """L1 of the detail plus ``light`` times L1 of the means of ``block`` x ``block`` px (ours).
+    """L1 of the detail plus `light` times L1 of the means of `block` x `block` px (ours).
 
     In a mixture of damages, errors of brightness are so large that the gradients of detail drown in
-    them; a ``light`` below 1 gives each its share.
+    them; a `light` below 1 gives each its share.
     """
     error = restored.float() - clean.float()
     rows, columns = error.shape[-2:]

@@ -3,12 +3,12 @@
 Ours; no paper describes it. It is built from what CPU matrix units like (dense 3x3 convolutions on
 64 or more channels, no normalisation, no attention, no depthwise convolution), works on 2x2 pixel
 blocks (pixel-unshuffle, as FFDNet does) and predicts what to do with each pixel: an affine map,
-``x * (1 + gain) + residual``, since haze, darkness and shadow multiply the light. The conditioning
+`x * (1 + gain) + residual`, since haze, darkness and shadow multiply the light. The conditioning
 follows DA-CLIP (ICLR 2024, sections 3.3 and 3.4 and the official U-Net): the degradation embedding
 selects from a learned prompt and modulates every block by scale and shift, together with the time
 embedding in the diffusion version; the content embedding enters the deeper levels by cross-
 attention over one token, which is a bias per image. Both start at zero, so the untrained
-conditioning changes nothing. With ``statistics`` the light of the whole picture modulates every
+conditioning changes nothing. With `statistics` the light of the whole picture modulates every
 block as well, with or without a prompt.
 
 Weights: the project's own `lite` and `lite-sde` (Apache-2.0).
@@ -30,7 +30,7 @@ from pellucid.networks.layers import Blocks, pad_to_multiple, sinusoidal, zeroed
 
 @dataclass(frozen=True)
 class ResUNetConfig:
-    """Sizes of a ``ResUNet``; level ``i`` works at 1 / 2^(i+1) of the image's resolution."""
+    """Sizes of a `ResUNet`; level `i` works at 1 / 2^(i+1) of the image's resolution."""
 
     widths: tuple[int, ...] = (48, 80, 128, 192)  # channels of each level
     encoder_blocks: tuple[int, ...] = (1, 2, 2)  # blocks of each level
@@ -44,16 +44,16 @@ class ResUNetConfig:
 
 
 class Condition(NamedTuple):
-    """What conditions the network, computed once per image by :meth:`ResUNet.condition`."""
+    """What conditions the network, computed once per image by `ResUNet.condition`."""
 
     embedding: Tensor  # (B, embed_dim)
     content: tuple[Tensor, ...]  # one (B, C, 1, 1) bias per content level, deepest last
 
 
 class ResBlock(nn.Module):
-    """``x + conv(silu(modulate(conv(x))))``; the second convolution starts at zero.
+    """`x + conv(silu(modulate(conv(x))))`; the second convolution starts at zero.
 
-    With ``embed_dim`` None there is no modulation, and the embedding is None.
+    With `embed_dim` None there is no modulation, and the embedding is None.
     """
 
     def __init__(self, channels: int, embed_dim: int | None):
@@ -90,8 +90,8 @@ class Prompt(nn.Module):
     """DA-CLIP's prompt module: the degradation embedding weighs a learned prompt (official U-Net
     code).
 
-    Ours: with ``words``, embeddings ``(n, context_dim)`` of the words of damage, the embedding is
-    first replaced by their mean, weighted by ``softmax(SHARPNESS * cosine)``. So the network meets
+    Ours: with `words`, embeddings `(n, context_dim)` of the words of damage, the embedding is
+    first replaced by their mean, weighted by `softmax(SHARPNESS * cosine)`. So the network meets
     little else than what it was trained on; a single embedding off that set can make a network
     without norms overflow.
     """
@@ -110,7 +110,7 @@ class Prompt(nn.Module):
             self.register_buffer("words", torch.zeros(words, context_dim))
 
     def forward(self, degradation: Tensor) -> Tensor:
-        """From an embedding ``(B, context_dim)``; zeros are no guidance."""
+        """From an embedding `(B, context_dim)`; zeros are no guidance."""
         # Only the direction counts: the text embedding of a word can stand in for an image's.
         degradation = F.normalize(degradation, dim=-1)
         if hasattr(self, "words"):
@@ -142,8 +142,8 @@ class Statistics(nn.Module):
         )
 
     def forward(self, image: Tensor, prompt: Tensor) -> Tensor:
-        """From ``(B, 3, H, W)`` in [0, 1] and the prompt ``(B or 1, embed_dim)`` to an embedding
-        ``(B, embed_dim)``."""
+        """From `(B, 3, H, W)` in [0, 1] and the prompt `(B or 1, embed_dim)` to an embedding
+        `(B, embed_dim)`."""
         small = min(image.shape[-2:]) < self.BLOCK
         means = image if small else F.avg_pool2d(image, self.BLOCK)
         # Not -(-side // MOST): exporters of graphs divide towards zero.
@@ -157,7 +157,7 @@ class Statistics(nn.Module):
 
 
 class ResUNet(RestorationNetwork):
-    """Deterministic restorer: ``net(image, condition)`` with image ``(B, 3, H, W)`` in [0, 1], any
+    """Deterministic restorer: `net(image, condition)` with image `(B, 3, H, W)` in [0, 1], any
     H, W >= 1."""
 
     in_channels = 3
@@ -252,8 +252,8 @@ class ResUNet(RestorationNetwork):
         content: tuple[Tensor, ...],
         adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
-        """Apply to ``picture`` ``(B, 3, H, W)`` the affine map that the body reads from ``x``
-        ``(B, in_channels, H, W)``."""
+        """Apply to `picture` `(B, 3, H, W)` the affine map that the body reads from `x`
+        `(B, in_channels, H, W)`."""
         gain, residual = self.body(x, embedding, content, adapters).chunk(2, dim=1)
         return picture + torch.addcmul(residual, picture, gain)
 
@@ -264,9 +264,9 @@ class ResUNet(RestorationNetwork):
         content: tuple[Tensor, ...],
         adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
-        """From ``(B, in_channels, H, W)`` to gain and residual, ``(B, 6, H, W)``.
+        """From `(B, in_channels, H, W)` to gain and residual, `(B, 6, H, W)`.
 
-        ``adapters``, one a level if any, change what enters the decoder's levels and, the last,
+        `adapters`, one a level if any, change what enters the decoder's levels and, the last,
         the middle.
         """
         h, w = x.shape[-2:]
@@ -293,10 +293,10 @@ class ResUNet(RestorationNetwork):
 
 
 class DiffusionResUNet(ResUNet):
-    """Denoiser of the mean-reverting SDE: ``net(x, mu, t, condition)`` predicts the clean image x0.
+    """Denoiser of the mean-reverting SDE: `net(x, mu, t, condition)` predicts the clean image x0.
 
-    Input ``[x - mu, mu]`` as in the official DA-CLIP U-Net; ``t`` is ``(B,)`` in steps, 1..T. The
-    affine map is applied to ``mu``, so the weights of a trained ``ResUNet`` are a good start.
+    Input `[x - mu, mu]` as in the official DA-CLIP U-Net; `t` is `(B,)` in steps, 1..T. The
+    affine map is applied to `mu`, so the weights of a trained `ResUNet` are a good start.
     """
 
     in_channels = 6

@@ -250,9 +250,27 @@ def lite_overlay() -> TrainConfig:
         task=replace(third.task, always_told=()),
         data=replace(WINDOWS, root="data/windows/overlay"),
         optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
-        steps=8_000,
+        steps=6_000,
         init_from="runs/lite-stage3/weights.safetensors",
         output="runs/lite-overlay",
+    )
+
+
+def lite_light() -> TrainConfig:
+    """A specialist for the light of a picture: haze, low light and shadows; from `lite`.
+
+    Data: `pellucid data windows --words hazy low-light shadowed`.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_light",
+        task=replace(third.task, always_told=(), context_dropout=0.25),
+        data=replace(WINDOWS, root="data/windows/light"),
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=3_000,
+        init_from="runs/lite-stage3/weights.safetensors",
+        output="runs/lite-light",
     )
 
 
@@ -274,4 +292,29 @@ def lite_sde() -> TrainConfig:
         init_from="runs/lite-restore/weights.safetensors",
         init_strict=False,
         output="runs/lite-sde",
+    )
+
+
+def lite_own() -> TrainConfig:
+    """Goes on from `lite` on pairs of one's own, in minutes: few steps, small crops.
+
+    Guided by the tower, as in use; a share of the samples is unguided. See docs/tutorial.md.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_own",
+        task=replace(
+            third.task, words="", tower="lite", wrong_words=0.0, always_told=(), loss="l1"
+        ),
+        data=DataConfig(kind="pairs", crop=64),
+        optimizer=replace(third.optimizer, lr=4e-4, adamw_lr=3e-4, warmup=20),
+        ema=EMAConfig(decay=0.98),
+        steps=120,
+        batch_size=16,
+        init_from="lite",
+        output="runs/own",
+        save_every=40,
+        validate_every=40,
+        log_every=10,
     )

@@ -38,7 +38,7 @@ def flat(condition: Any) -> list[Tensor]:
 
 
 def rebuilt(condition: Any, tensors: Iterator[Tensor]) -> Any:
-    """A condition like the given one, of other tensors in the order of ``flat``."""
+    """A condition like the given one, of other tensors in the order of `flat`."""
     if condition is None or isinstance(condition, Tensor):
         return None if condition is None else next(tensors)
     parts = [rebuilt(part, tensors) for part in condition]
@@ -46,7 +46,7 @@ def rebuilt(condition: Any, tensors: Iterator[Tensor]) -> Any:
 
 
 class TileCall(nn.Module):
-    """``network(*pictures, condition)`` with the tensors of the condition in a row."""
+    """`network(*pictures, condition)` with the tensors of the condition in a row."""
 
     def __init__(self, network: RestorationNetwork, condition: Any):
         super().__init__()
@@ -62,7 +62,7 @@ def picture_names(diffusion: bool) -> list[str]:
 
 
 def tile_sides(multiple: int) -> list[dict[int, Any]]:
-    """Dynamic height and width of tiles: multiples of ``multiple``."""
+    """Dynamic height and width of tiles: multiples of `multiple`."""
     most = LARGEST_SIDE // multiple
     return [{i + 2: multiple * torch.export.Dim(n, min=1, max=most) for i, n in enumerate("hw")}]
 
@@ -81,12 +81,12 @@ def write_graph(
     Args:
         module: in evaluation mode, on the CPU.
         arguments: examples of its arguments.
-        dynamic: for each argument the dimensions that vary, as ``torch.export`` takes them.
+        dynamic: for each argument the dimensions that vary, as `torch.export` takes them.
         inputs: names of the graph's inputs. Those that the module does not read are left out.
         outputs: names of its outputs.
-        path: ends in ``.onnx`` or, for OpenVINO's own format, in ``.xml``; the weights of that one
-            are in ``.bin`` beside it.
-        metadata: becomes ``metadata_props`` of an ONNX model, ``rt_info`` of OpenVINO's.
+        path: ends in `.onnx` or, for OpenVINO's own format, in `.xml`; the weights of that one
+            are in `.bin` beside it.
+        metadata: becomes `metadata_props` of an ONNX model, `rt_info` of OpenVINO's.
     """
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it asks for torchvision

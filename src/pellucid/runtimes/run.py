@@ -1,8 +1,8 @@
-"""The engines: each computes ``network(*pictures, condition)``.
+"""The engines: each computes `network(*pictures, condition)`.
 
 An engine is made for one network. Its call takes the pictures that go before the condition (a tile
-``(B, 3, H, W)``; of a diffusion network state, tile and times ``(B,)``) and the condition, on the
-engine's device, and returns float32 ``(B, 3, H, W)``. Any H, W >= 1 are taken. ONNX Runtime and
+`(B, 3, H, W)`; of a diffusion network state, tile and times `(B,)`) and the condition, on the
+engine's device, and returns float32 `(B, 3, H, W)`. Any H, W >= 1 are taken. ONNX Runtime and
 OpenVINO compute on the CPU, one picture at a time, a graph that is exported once and kept in the
 cache.
 """
@@ -185,7 +185,7 @@ def installed(name: str) -> bool:
 
 
 def check_engine(name: str, device: torch.device, dtype: torch.dtype | None) -> None:
-    """``UsageError`` if an engine is unknown, not installed, or cannot compute so."""
+    """`UsageError` if an engine is unknown, not installed, or cannot compute so."""
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; known: auto, {', '.join(ENGINES)}")
     engine = ENGINES[name]

@@ -1,1 +1,1 @@
-"""The HTTP API; ``pellucid serve`` starts it."""
+"""The page for the browser and the HTTP API; ``pellucid serve`` starts them."""

@@ -32,7 +32,7 @@ class Access:
 
     Args:
         app: what is protected.
-        user: ``NAME:PASSWORD`` that HTTP's basic authentication must give; empty for none.
+        user: `NAME:PASSWORD` that HTTP's basic authentication must give; empty for none.
         hosts: names by which the server may be called, which stops other sites that give
             themselves its address (DNS rebinding); empty for any.
     """

@@ -25,11 +25,13 @@ from pellucid.server.access import HEALTH, LOOPBACK, Access
 from pellucid.server.answers import answer
 from pellucid.server.jobs import Jobs, Models, Options, RestoreOptions, options_of
 from pellucid.server.metrics import Metrics
+from pellucid.server.page import mount
 from pellucid.server.problems import Problem, problem_of
 from pellucid.server.uploads import IMAGE, MASKS, Upload, upload
 from pellucid.server.work import Cancelled, Told, Worker
 
 GONE = 499  # nginx's status for a client that closed the connection; nobody reads it
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 log = logging.getLogger(__name__)
 
 
@@ -96,6 +98,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(Access, user=settings.user, hosts=settings.hosts)
     _handle_errors(app)
     _add_routes(app, service)
+    mount(app, service)
     return app
 
 
@@ -136,7 +139,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """
 
         def job(given: Upload, told: Told):
-            return jobs.restore(given, options_of(RestoreOptions, given.options), told)
+            options = options_of(RestoreOptions, given.options)
+            return jobs.restore(given, options, told).made(options.format, options.quality)
 
         return answer(await service.do(request, job), request.headers.get("accept", ""))
 
@@ -179,6 +183,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Counts and times in the text format of Prometheus."""
         return PlainTextResponse(service.metrics.text())
+
+    paths = {getattr(route, "path", "") for route in app.routes}
+
+    @app.api_route("/api/{rest:path}", methods=METHODS, include_in_schema=False)
+    async def none(request: Request) -> Response:
+        """What is not above; otherwise the page, which has all other paths, would answer."""
+        raise HTTPException(405 if request.url.path in paths else 404)
 
 
 def _body(kind: type[Options], masks: tuple[str, ...] = ()) -> dict[str, Any]:

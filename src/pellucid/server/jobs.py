@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid import zoo
@@ -15,6 +16,7 @@ from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_form
 from pellucid.instruction import understand
 from pellucid.loading import AUTO, load
 from pellucid.report import asked_of, report_of
+from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
 from pellucid.server.problems import Problem
 from pellucid.server.uploads import IMAGE, MASKS, Upload
@@ -78,6 +80,32 @@ class Made(NamedTuple):
     report: dict[str, Any]
 
 
+class Restored(NamedTuple):
+    """A picture as it was given, its restoration, and the name of the upload."""
+
+    given: Photo
+    found: Restoration
+    name: str
+
+    def at(self, strength: float) -> Photo:
+        """``given + strength * (restored - given)``."""
+        restored = self.found.picture
+        if strength == 1:
+            return restored
+        given = self.given.pixels
+        return restored.with_pixels(given + np.float32(strength) * (restored.pixels - given))
+
+    def made(
+        self, suffix: str | None = None, quality: int | None = None, strength: float = 1
+    ) -> Made:
+        """The file of a format, by its suffix; that of the input if None."""
+        format = format_for(self.given, suffix)
+        photo = fit(self.at(strength), format.name)
+        data = encode(photo, format.name, quality)
+        name = file_name(self.name, format.suffixes)
+        return Made(data, media(format.name), name, report_of(photo, self.found))
+
+
 def options_of(kind: type[Kind], given: dict[str, str]) -> Kind:
     """Checked options; ``Problem`` 400 names the first that is wrong."""
     try:
@@ -121,29 +149,29 @@ class Jobs:
     def __init__(self, models: Models, max_pixels: int):
         self.models, self.max_pixels = models, max_pixels
 
-    def restore(self, upload: Upload, options: RestoreOptions, told: Told) -> Made:
+    def restore(
+        self, upload: Upload, options: RestoreOptions, told: Told, damage: bool = False
+    ) -> Restored:
         """A picture without its degradations, with the metadata and bit depth of the input."""
         restorer = self.models.get(options.model, False if options.no_guard else None)
         chosen = options.model_dump(include={"steps", "preset", "strength", "tile"})
         restorer.check(**chosen, words=options.named)
         photo = self._read(upload)
-        format = format_for(photo, options.format)
-        photo = fit(photo, format.name)
+        photo = fit(photo, format_for(photo, options.format).name)
         found = restorer.run(
             photo,
             words=options.named,
             ask=options.ask or None,
             region=options.rectangle,
             quality=True,
+            damage=damage,
             seed=options.seed,
             max_pixels=self.max_pixels,
             progress=told,
             **{name: upload.files[name].read() for name in MASKS if name in upload.files},
             **chosen,
         )
-        report = report_of(photo, found)
-        data = encode(found.picture, format.name, options.quality)
-        return Made(data, media(format.name), file_name(upload.name, format.suffixes), report)
+        return Restored(photo, found, upload.name)
 
     def diagnose(self, upload: Upload, options: Options) -> dict[str, Any]:
         """The probability of each degradation, and how good the picture is."""

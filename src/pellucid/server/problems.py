@@ -18,7 +18,7 @@ class Problem(Exception):
         self.status, self.detail, self.headers = status, detail, headers
 
     def response(self) -> JSONResponse:
-        """The answer as ``application/problem+json``."""
+        """The answer as `application/problem+json`."""
         body = {"title": HTTPStatus(self.status).phrase, "status": self.status}
         return JSONResponse(
             {"type": "about:blank", **body, "detail": self.detail},

@@ -20,7 +20,7 @@ class Server(uvicorn.Server):
     A page that is open keeps a connection for news; such connections are not waited for.
 
     Args:
-        app: of ``server.app.create``.
+        app: of `server.app.create`.
         started: is called when the first request can come.
     """
 
@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; ``UsageError`` if the address cannot be had."""
+    """A socket that takes connections; `UsageError` if the address cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         taken = socket.create_server((host, port), family=family, backlog=1024)

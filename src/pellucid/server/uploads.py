@@ -23,7 +23,7 @@ _FIELD = 1 << 14  # bytes of a text field
 
 
 class Upload(NamedTuple):
-    """Files by their field, open only inside :func:`upload`; the picture's name; the options."""
+    """Files by their field, open only inside `upload`; the picture's name; the options."""
 
     files: Mapping[str, IO[bytes]]
     name: str
@@ -32,7 +32,7 @@ class Upload(NamedTuple):
 
 @asynccontextmanager
 async def upload(request: Request, most: int, seconds: float) -> AsyncIterator[Upload]:
-    """Read a picture: the field ``image`` of a form, or the whole body.
+    """Read a picture: the field `image` of a form, or the whole body.
 
     Args:
         request: its query and, of a form, its text fields are the options.
@@ -93,7 +93,7 @@ def _of_form(form: FormData, options: dict[str, str]) -> Upload:
 
 
 def _counted(request: Request, most: int) -> Request:
-    """The request, which raises when more than ``most`` bytes have come, whatever it announced."""
+    """The request, which raises when more than `most` bytes have come, whatever it announced."""
     come = 0
 
     async def receive() -> Message:

@@ -62,9 +62,9 @@ class Worker:
     async def do(
         self, job: Callable[[Told], Answer], gone: Callable[[], Awaitable[bool]] = _stays
     ) -> Answer:
-        """What ``job`` returns; to be awaited in a :meth:`place`.
+        """What `job` returns; to be awaited in a `place`.
 
-        ``gone`` tells whether the client has closed the connection. Its job is then stopped at its
+        `gone` tells whether the client has closed the connection. Its job is then stopped at its
         next progress, or never begun. So it is if the caller's own task is cancelled.
 
         Raises:

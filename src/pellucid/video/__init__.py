@@ -3,8 +3,8 @@
     from pellucid.video import restore_video
     restore_video("clip.mp4", "clean.mp4", pellucid.load())
 
-Frames are streamed: memory does not grow with length. Needs PyAV (``pip install
-'pellucid[video]'``).
+Frames are streamed: memory does not grow with length. Needs PyAV (`pip install
+'pellucid[video]'`).
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ USUAL_QUALITY = 95
 class Encoder:
     """FFmpeg's encoder of a codec.
 
-    ``factor`` is (value at quality 100, steps of quality a step of it): a constant rate factor, or
-    None for codecs without one. ``even`` says that 4:2:0 needs even sides.
+    `factor` is (value at quality 100, steps of quality a step of it): a constant rate factor, or
+    None for codecs without one. `even` says that 4:2:0 needs even sides.
     """
 
     name: str

@@ -27,8 +27,8 @@ HD = 720  # rows from which an untagged film is taken for BT.709; below it for B
 class Frame:
     """One upright picture of a film.
 
-    ``pixels`` is float32 ``(H, W, 3)`` in [0, 1], in the film's own transfer curve and primaries;
-    ``alpha`` is float32 ``(H, W)`` or None, and is never changed. ``pts`` and ``duration`` are in
+    `pixels` is float32 `(H, W, 3)` in [0, 1], in the film's own transfer curve and primaries;
+    `alpha` is float32 `(H, W)` or None, and is never changed. `pts` and `duration` are in
     units of the film's time base; a duration of 0 is unknown.
     """
 
@@ -86,7 +86,7 @@ def has_alpha(format: str) -> bool:
 
 
 def turned(picture: np.ndarray, degrees: int) -> np.ndarray:
-    """A picture ``(H, W, ...)`` turned counter-clockwise by a multiple of 90 degrees."""
+    """A picture `(H, W, ...)` turned counter-clockwise by a multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(picture, round(degrees / 90) % 4))
 
 
@@ -109,7 +109,7 @@ def decoded(frame: VideoFrame, colours: Colours) -> tuple[np.ndarray, np.ndarray
 
 
 def thumbnail(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """A small picture, float32 ``(height, width, 3)`` in [0, 1]; colours are near enough."""
+    """A small picture, float32 `(height, width, 3)` in [0, 1]; colours are near enough."""
     small = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
     return small.to_ndarray().astype(np.float32) / 255
 

@@ -21,7 +21,7 @@ ANIMATIONS = {".gif": "gif", ".webp": "webp", ".png": "apng", ".apng": "apng"}
 
 
 class Target(NamedTuple):
-    """``muxer`` is FFmpeg's name of the container, ``codec`` what it gets if the source's own
+    """`muxer` is FFmpeg's name of the container, `codec` what it gets if the source's own
     codec cannot be written into it."""
 
     muxer: str
@@ -70,7 +70,7 @@ def is_animated(path: Path) -> bool:
 
 
 def target_of(path: Path) -> Target:
-    """The container of an output file; ``UsageError`` if it is none that can be written."""
+    """The container of an output file; `UsageError` if it is none that can be written."""
     found = TARGETS.get(path.suffix.lower())
     if found is None:
         what = f"'{path.suffix}' films cannot be written" if path.suffix else "it has no suffix"

@@ -22,9 +22,9 @@ from pellucid.video.writer import WriteError, Writer, check_target
 
 
 class Done(NamedTuple):
-    """How far a film is; ``phase`` is "cuts", "diagnosis" or "frames".
+    """How far a film is; `phase` is "cuts", "diagnosis" or "frames".
 
-    ``total`` is 0 as long as it is not known.
+    `total` is 0 as long as it is not known.
     """
 
     phase: str
@@ -76,25 +76,25 @@ def restore_video(
 
     Sound, subtitles and other streams are copied as they are. Rotation, tags of colour, bit depth,
     frame times and, where the container can hold it, the codec are those of the source. All frames
-    of a shot have one guidance and one strength. If it is interrupted (``KeyboardInterrupt``), what
+    of a shot have one guidance and one strength. If it is interrupted (`KeyboardInterrupt`), what
     is done is a whole film under its name.
 
     Args:
         source: a film that FFmpeg can decode, a GIF, an animated WebP or an APNG.
         target: its suffix names the container.
-        restorer: from ``pellucid.load``.
+        restorer: from `pellucid.load`.
         frames: the first frame and the one after the last, from 0; None is the beginning or end.
             Sound is cut at the same times, and times begin at 0.
         steady: average what is left of noise, rain and snow along the motion; needs OpenCV.
         words: the degradations of all frames, if they are known.
-        ask: an instruction, see ``Restorer.run``.
-        strength: see ``Restorer.run``.
+        ask: an instruction, see `Restorer.run`.
+        strength: see `Restorer.run`.
         quality: 1..100 of the picture's encoder; 95 if None.
         overwrite: replace a file that exists.
         max_pixels: largest frame that is read.
         progress: is called with how far it is.
         report: is filled in as it goes, for who interrupts.
-        options: ``steps``, ``preset``, ``seed`` and ``tile``, see ``Restorer.run``.
+        options: `steps`, `preset`, `seed` and `tile`, see `Restorer.run`.
 
     Returns:
         The report.

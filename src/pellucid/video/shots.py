@@ -42,7 +42,7 @@ def cuts(thumbnails: Iterable[np.ndarray]) -> list[int]:
     around it. A flash is none: the frame after it resembles the frame before it.
 
     Args:
-        thumbnails: float32 ``(h, w, 3)`` in [0, 1], one a frame; only two are held.
+        thumbnails: float32 `(h, w, 3)` in [0, 1], one a frame; only two are held.
     """
     steps, over = [], []  # differences to the frame before, and to the one before that
     before: list[np.ndarray] = []
@@ -62,14 +62,14 @@ def cuts(thumbnails: Iterable[np.ndarray]) -> list[int]:
 
 
 def spread(first: int, last: int, count: int) -> list[int]:
-    """At most ``count`` different indices spread evenly over ``first`` to ``last`` (excluded)."""
+    """At most `count` different indices spread evenly over `first` to `last` (excluded)."""
     count = min(count, last - first)
     return [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """Frames ``first`` to ``last``, that one excluded, and how they are restored."""
+    """Frames `first` to `last`, that one excluded, and how they are restored."""
 
     first: int
     last: int
@@ -81,7 +81,7 @@ class Shot:
 
     @torch.no_grad()
     def restored(self, frame: Frame, **options: object) -> np.ndarray:
-        """Pixels of one of its frames, restored; options are those of ``Engine.restored``."""
+        """Pixels of one of its frames, restored; options are those of `Engine.restored`."""
         if self.strength == 0:
             return frame.pixels
         batch = _batch(frame)
@@ -129,7 +129,7 @@ def diagnosed(
         words: the degradations, if they are told.
         asked: an instruction in place of them.
         strength: 0 to 1; what the guard leaves of it is the shot's.
-        options: those of ``Engine.restored``.
+        options: those of `Engine.restored`.
     """
     tensors = map(_tensor, samples)
     guidance = mean_of([restorer.diagnose(t, words=words, ask=asked) for t in tensors])

@@ -25,7 +25,7 @@ USUAL_RATE = Fraction(25)  # frames a second where a film does not say
 log = logging.getLogger(__name__)
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """What films and animations have in common. ``size`` is (width, height) of upright frames."""
 
     path: Path
@@ -157,14 +157,14 @@ class Film:
                 yield pts, item
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         for pts, frame in self.items():
             yield pts, frame.duration or 0, thumbnail(frame, width, height)
         if self.broken:
             self.notes.append(f"{self.broken} damaged pieces could not be decoded and are missing")
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         yield from self.interleaved(wanted)  # pyright: ignore[reportReturnType]
 
     def interleaved(
@@ -238,13 +238,13 @@ class Animation:
                 self.notes.append("its end is damaged and is missing")
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         for pts, duration, picture in self._pictures():
             small = picture.convert("RGB").resize((width, height), Image.Resampling.BOX)
             yield pts, duration, np.asarray(small, np.float32) / 255
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`Source`."""
+        """See :class:`FrameSource`."""
         last = max(wanted)
         for index, (pts, duration, picture) in enumerate(self._pictures()):
             if index in wanted:

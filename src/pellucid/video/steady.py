@@ -62,7 +62,7 @@ def _blended(
 
 
 def _moved(flow: cv2.DISOpticalFlow, picture: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """A picture moved onto another one, both float32 ``(H, W, 3)`` in [0, 1]."""
+    """A picture moved onto another one, both float32 `(H, W, 3)` in [0, 1]."""
     field = flow.calc(_grey(onto), _grey(picture), None)  # pyright: ignore
     rows, columns = np.indices(onto.shape[:2], dtype=np.float32)
     field[..., 0] += columns
@@ -76,6 +76,6 @@ def _grey(picture: np.ndarray) -> np.ndarray:
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How far two pictures agree, ``(H, W, 1)`` in [0, 1]."""
+    """How far two pictures agree, `(H, W, 1)` in [0, 1]."""
     difference = cv2.blur(np.abs(a - b).mean(axis=2), (BOX, BOX))
     return np.exp(-np.square(difference / AGREE))[..., None]

@@ -27,7 +27,7 @@ LOOPS = {"gif": "loop", "apng": "plays", "webp": "loop"}  # the muxers' names of
 
 
 class Writer:
-    """Writes a film under a temporary name; :meth:`finish` gives it its own.
+    """Writes a film under a temporary name; `finish` gives it its own.
 
     Args:
         path: the result.
@@ -156,7 +156,7 @@ class Writer:
                 raise WriteError(f"{self.path}: could not be written ({said(error)})") from error
 
     def write(self, frame: Frame) -> None:
-        """Encode a frame; ``frame.pixels`` is upright."""
+        """Encode a frame; `frame.pixels` is upright."""
         source, pixels, alpha = self.source, frame.pixels, frame.alpha
         if source.rotation % 360:
             pixels = turned(pixels, -source.rotation)
@@ -212,7 +212,7 @@ class Writer:
 
 
 def check_target(path: Path, source: Path, overwrite: bool) -> None:
-    """``ImageError`` if a result must not be written: over its source, or what exists already."""
+    """`ImageError` if a result must not be written: over its source, or what exists already."""
     refuse_input(source, path)
     if not overwrite and os.path.lexists(path):
         raise ImageError(f"{path}: exists already; choose another name or allow overwriting")

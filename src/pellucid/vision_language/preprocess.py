@@ -74,8 +74,8 @@ def _fit(width: int, height: int, size: int) -> tuple[int, int]:
 def eight_bit(image: Tensor) -> Tensor:
     """Round pictures in [0, 1] to the 256 levels of a file, with a straight-through gradient.
 
-    For `windows`: a tower that looks at pixels has been trained on files. Haze without the steps
-    between levels passed for the smoothness of JPEG.
+    For `windows`: a tower that looks at pixels has been trained on files. Unquantised haze was
+    misclassified as JPEG.
     """
     kept = image.detach()
     return image + ((kept.clamp(0, 1) * 255).round() / 255 - kept)

@@ -77,7 +77,7 @@ class Tokenizer:
             raise CheckpointError(
                 f"CLIP's vocabulary could not be read from {source}: {error}\nWithout a network, "
                 f"fetch vocab.json and merges.txt of https://huggingface.co/{CLIP_VOCABULARY} "
-                "by hand and give their folder."
+                "by hand, and give their folder or put them beside the tower's file."
             ) from error
         return cls(pieces, context_length=77)
 

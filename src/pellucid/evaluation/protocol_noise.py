@@ -5,7 +5,7 @@ the protocol's order and returns what makes that case's picture. The result depe
 the reservations alone, never on which pictures are made, in which order, or how often: a run that
 was stopped, or one of a few columns, sees the same noise as a whole one.
 
-Pictures are uint8 ``(H, W, 3)``; sigma is in their grey levels. Noisy values are cut to 0..255 and
+Pictures are uint8 `(H, W, 3)`; sigma is in their grey levels. Noisy values are cut to 0..255 and
 then *truncated* to integers, in both codes.
 """
 
@@ -27,14 +27,14 @@ class ProtocolNoise(Protocol):
     """Noise of a published test."""
 
     def reserve(self, index: int, shape: tuple[int, int, int], sigma: float) -> Noisy:
-        """What damages picture `index` of its column, of this shape ``(H, W, 3)``."""
+        """What damages picture `index` of its column, of this shape `(H, W, 3)`."""
         ...
 
 
 class NumpyNoise:
     """One stream of `numpy.random.RandomState(0).randn` through all pictures, columns in turn.
 
-    Source: `adair3` of Perceive-IR's evaluate_stage2_adair.py, in float64 on ``(H, W, 3)``.
+    Source: `adair3` of Perceive-IR's evaluate_stage2_adair.py, in float64 on `(H, W, 3)`.
     PromptIR's test.py draws the same numbers, but in the order of `os.listdir`, which differs from
     disk to disk; here, as in Perceive-IR, files are sorted.
 
@@ -48,7 +48,7 @@ class NumpyNoise:
         self._state = np.random.RandomState(0)
 
     def reserve(self, index: int, shape: tuple[int, int, int], sigma: float) -> Noisy:
-        """The next ``H * W * 3`` numbers of the stream; the index does not matter."""
+        """The next `H * W * 3` numbers of the stream; the index does not matter."""
         start = self._reserved
         self._reserved += math.prod(shape)
         return partial(self._noisy, start, sigma)
@@ -71,7 +71,7 @@ class NumpyNoise:
 class TorchNoise:
     """A generator of its own for each picture, seeded 3407 + index; the same for every sigma.
 
-    Source: `adair5` of Perceive-IR's evaluate_stage2_adair.py, in float32 on ``(3, H, W)``. Its
+    Source: `adair5` of Perceive-IR's evaluate_stage2_adair.py, in float32 on `(3, H, W)`. Its
     255 * (level / 255) is the level again, exactly. PyTorch promises the same numbers only for one
     version and one kind of processor.
     """
