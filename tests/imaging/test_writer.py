@@ -168,9 +168,11 @@ def test_a_profile_for_grey_does_not_go_into_a_colour_file():
 
 
 def test_what_the_encoder_cannot_do_is_said(tmp_path):
-    wide = Photo(np.zeros((1, 16400, 3), np.float32))
-    with pytest.raises(ImageError, match=r"out\.webp: could not be encoded as WEBP"):
-        write(wide, tmp_path / "out.webp")
+    for side, name in ((16383, "out.webp"), (65500, "out.jpg")):
+        kind = formats.format_of(name).name
+        with pytest.raises(ImageError, match=f"{name}: {side + 1} x 1: {kind} files have sides of"):
+            write(Photo(np.zeros((1, side + 1, 3), np.float32)), tmp_path / name)
+        write(Photo(np.zeros((1, side, 3), np.float32)), tmp_path / name)
 
 
 def test_pillow_images_go_through_the_same_rules():

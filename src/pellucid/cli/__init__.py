@@ -76,20 +76,12 @@ exit status: 0 all done, 1 some pictures failed (the others are done), 2 bad usa
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; errors are printed for people."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(help_text(), end="", file=sys.stdout if argv else sys.stderr)
-        return OK if argv else BAD_USAGE
-    if argv[0] in ("-V", "--version"):
-        print(f"pellucid {__version__}")
-        return OK
     prepare_streams()
     obey_sigterm()
     keep_freed_memory()
     collect_rarely()
     try:
-        if argv[0] == "--install-completion":
-            return _install_completion(argv[1:])
-        status = _load(argv[0])(argv[1:]) or OK
+        status = _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk is to be noticed here
         return status
@@ -118,6 +110,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _drop_output()  # it is what was printed
         return _fail(PellucidError(f"standard output: {error.strerror}"), FAILED)
+
+
+def _run(argv: Sequence[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(help_text(), end="", file=sys.stdout if argv else sys.stderr)
+        return OK if argv else BAD_USAGE
+    if argv[0] in ("-V", "--version"):
+        print(f"pellucid {__version__}")
+        return OK
+    if argv[0] == "--install-completion":
+        return _install_completion(argv[1:])
+    return _load(argv[0])(argv[1:]) or OK
 
 
 def _install_completion(shells: Sequence[str]) -> int:

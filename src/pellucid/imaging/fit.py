@@ -33,8 +33,8 @@ def fit(photo: Photo, format: str) -> Photo:
     takes them with a tiny picture.
 
     Raises:
-        ImageError: the picture is transparent in places, which the format cannot store; or the
-            format needs a package that is not installed.
+        ImageError: the picture is transparent in places, which the format cannot store; or its
+            sides are too long; or the format needs a package that is not installed.
     """
     kind = BY_NAME[format]
     kind.load_plugin()
@@ -42,6 +42,11 @@ def fit(photo: Photo, format: str) -> Photo:
         able = ", ".join(f.name for f in BY_NAME.values() if f.alpha and f.writable)
         raise ImageError(
             f"the picture is transparent in places, which {format} cannot store ({able} can)"
+        )
+    if kind.longest is not None and max(photo.width, photo.height) > kind.longest:
+        raise ImageError(
+            f"{photo.width} x {photo.height}: {format} files have sides of {kind.longest} pixels "
+            "at most; choose another format"
         )
     empty = {name: None for name in ("exif", "icc", "xmp", "iptc") if not getattr(photo, name)}
     photo = _with_fitting_profile(replace(photo, **empty))

@@ -48,6 +48,7 @@ class Format:
     lossy: bool = False  # has a quality setting
     writable: bool = True
     plugin: str | None = None
+    longest: int | None = None  # side in pixels that can be written
 
     def load_plugin(self) -> None:
         """Make Pillow know the format; `ImageError` says what to install if it cannot."""
@@ -65,9 +66,9 @@ class Format:
 
 
 FORMATS = (
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, lossy=True),
+    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), alpha=False, lossy=True, longest=65500),
     Format("PNG", (".png",), bits=16),
-    Format("WEBP", (".webp",), lossy=True, holds=WEB),
+    Format("WEBP", (".webp",), lossy=True, holds=WEB, longest=16383),
     Format("TIFF", (".tif", ".tiff"), bits=16, holds=ALL - {"text"}),
     Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
     Format("AVIF", (".avif",), bits=10, lossy=True, holds=WEB),
