@@ -147,8 +147,9 @@ def _published(model: str, network: bool = True) -> Iterator[Check]:
     entry = zoo.entry(model)
     for file in (entry.network, entry.tower) if network else (entry.tower,):
         if isinstance(file, zoo.ManualFile):
-            how = f"get {' or '.join(file.originals)} from {file.url} by hand and convert it"
-            yield Check(file.path.exists(), f"{file.path} ({how})")
+            how = f" (get {' or '.join(file.originals)} from {file.url} by hand and convert it)"
+            there = file.path.exists()
+            yield Check(there, f"{file.path}{'' if there else how}")
         elif names := zoo.published_names(file):
             kept = zoo.cache_folder() / f"{Path(names[0]).stem}.safetensors"
             yield Check(True, f"{kept}" if kept.exists() else f"{names[0]}: fetched on first use")
