@@ -166,7 +166,7 @@ def cost(row: Table) -> Iterator[str]:
         if operations:
             yield f"train {name}: {operations:.1e} operations"
     hours = total / RATE / 3600
-    shown = f"{hours:.1f}" if hours < 1 else f"{hours:.0f}"
+    shown = f"{hours:.1g}" if hours < 1 else f"{hours:.0f}"
     yield (
         f"about {shown} GPU hours at {RATE:.0e} operations a second; counted, not measured: three "
         "passes of the networks; towers, proxies and losses come on top"
