@@ -249,6 +249,12 @@ def tower_file(name: str) -> str:
     return str(zoo.resolve(name).tower) if name in zoo.MODELS else name
 
 
+def prompts_file(name: str) -> str:
+    """The quality prompts of a model in the zoo; any other name is returned as it is."""
+    row = zoo.MODELS.get(name)
+    return str(zoo.LITE_PROMPTS.path) if row and row.tower is zoo.LITE_CLIP else name
+
+
 def tokenizer_of(name: str, context_length: int) -> Tokenizer:
     """The tokenizer in a file of the `tokenizers` library, or of a model's tower in the zoo.
 

@@ -184,6 +184,8 @@ def test_allweather_is_told_apart_by_names_and_cut_to_its_list(tmp_path):
     assert {w: len(p) for w, p in PairedFolders(root).pairs.items()} == words
     assert {c.column for c in PROTOCOLS["native"].cases(root)} == set(words)
     assert check_folder(root).counts == {"allweather": 4}
+    (one,) = find_sets(root)
+    assert "4 pairs, 1 of raindrop, 1 of rainy, 2 of snowy in {input, gt}" in one.note(one.match())
     lines = ["./allweather/input/0_rain.png", "./allweather/input/city_2.png", ""]
     (root.parent / "allweather.txt").write_text("\n".join(lines))
     found = PairedFolders(root, crop=16)

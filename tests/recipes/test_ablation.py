@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pellucid.cli import train
 from pellucid.degradations import WORDS
@@ -100,3 +101,10 @@ def test_the_command_trains_all_with_its_flags(monkeypatch):
 def test_a_name_that_does_not_exist_is_refused():
     with pytest.raises(UsageError, match="unknown ablation"):
         recipe("ablation/daclip/resunet/l1")
+
+
+def test_the_quality_prompts_are_those_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # outside a clone
+    task = recipe("ablation/perceive/resunet/quality").task.build()
+    levels = task.perceiver.score(torch.full((1, 3, 32, 32), 0.5)).probabilities
+    assert float(levels.sum()) == pytest.approx(1)

@@ -147,8 +147,9 @@ def _published(model: str, network: bool = True) -> Iterator[Check]:
     entry = zoo.entry(model)
     for file in (entry.network, entry.tower) if network else (entry.tower,):
         if isinstance(file, zoo.ManualFile):
-            how = f"get {' or '.join(file.originals)} from {file.url} by hand and convert it"
-            yield Check(file.path.exists(), f"{file.path} ({how})")
+            how = f" (get {' or '.join(file.originals)} from {file.url} by hand and convert it)"
+            there = file.path.exists()
+            yield Check(there, f"{file.path}{'' if there else how}")
         elif names := zoo.published_names(file):
             kept = zoo.cache_folder() / f"{Path(names[0]).stem}.safetensors"
             yield Check(True, f"{kept}" if kept.exists() else f"{names[0]}: fetched on first use")
@@ -165,7 +166,7 @@ def cost(row: Table) -> Iterator[str]:
         if operations:
             yield f"train {name}: {operations:.1e} operations"
     hours = total / RATE / 3600
-    shown = f"{hours:.1f}" if hours < 1 else f"{hours:.0f}"
+    shown = f"{hours:.1g}" if hours < 1 else f"{hours:.0f}"
     yield (
         f"about {shown} GPU hours at {RATE:.0e} operations a second; counted, not measured: three "
         "passes of the networks; towers, proxies and losses come on top"

@@ -198,8 +198,11 @@ class PairSet:
         if self.inputs is None or self.truths is None:
             return f"{self.name}: {_count(len(found.alone), 'picture')}, in {sides} alone"
         left = f"; {_count(len(found.alone), 'file')} without a partner" if found.alone else ""
+        words = self.by_word(found.pairs) or {self.word: []}
+        several = "".join(f", {len(words[word])} of {word}" for word in sorted(words))
+        of = several if len(words) > 1 else f" of {next(iter(words))}"
         return (
-            f"{self.name}: {_count(len(found.pairs), 'pair')} of {self.word} in {{{sides}}} (as "
+            f"{self.name}: {_count(len(found.pairs), 'pair')}{of} in {{{sides}}} (as "
             f"{self.layout.of}), names {found.rule or 'do not agree'}{left}"
         )
 

@@ -110,7 +110,8 @@ def perceive(host: str, variant: str) -> TrainConfig:
     if host == "resunet":
         network = replace(network, words=lite.task.network.words)
     off = {loss: 0.0 for loss in _LOSSES if loss not in losses}
-    task = replace(lite.task, network=network, semantics="lite" if adapters else "", **off)
+    reads = "lite" if adapters else ""
+    task = replace(lite.task, network=network, semantics=reads, prompts="lite", **off)
     return replace(
         lite,
         task=task,

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, default_collate
 from pellucid.checkpoints.load import load_clip, load_network, load_prompts
 from pellucid.checkpoints.metric_weights import FETCH, verify, weights_path
 from pellucid.errors import UsageError
-from pellucid.loading import tower_file
+from pellucid.loading import prompts_file, tower_file
 from pellucid.losses.contrastive import degradation_contrastive, labels
 from pellucid.losses.perceptual import VGG16, difficulty_adaptive, difficulty_weight
 from pellucid.losses.pixel import psnr
@@ -56,7 +56,7 @@ class PerceiveOptions(RestoreOptions):
     perceptual: float = 0.1
     """Weight of L_dpl; 0 = none. Needs the weights of VGG that evaluation uses."""
     prompts: str = ""
-    """For L_clip: file of quality prompts; needs `clip`."""
+    """For L_clip: file of quality prompts, or a model's name in `pellucid.zoo`; needs `clip`."""
     clip: str = ""
     """The CLIP that the prompts were learned with, or a model's name in `pellucid.zoo`."""
     temperature: float = 1.0
@@ -78,7 +78,7 @@ class PerceiveOptions(RestoreOptions):
         perceiver = vgg = None
         if self.quality and self.prompts:
             clip = load_clip(tower_file(self.clip))
-            perceiver = QualityPerceiver(clip, load_prompts(self.prompts, clip))
+            perceiver = QualityPerceiver(clip, load_prompts(prompts_file(self.prompts), clip))
         if self.perceptual:
             vgg = load_vgg()
         return PerceiveTask(
