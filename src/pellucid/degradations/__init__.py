@@ -11,22 +11,15 @@ Weather also says where it is: ``weather(image, steps, rng)`` returns its map be
 ``photograph(scene, rng)`` composes them in the camera's order into a training sample.
 """
 
-from .camera import Sample, photograph
-from .compose import chain, degrade, sample, weather
-from .table import CLASSES, CLEAN, FORMS, WEATHER, WORDS
-from .wild import wild
+from pellucid.lazy import exports
 
-__all__ = [
-    "CLASSES",
-    "CLEAN",
-    "FORMS",
-    "WEATHER",
-    "WORDS",
-    "Sample",
-    "chain",
-    "degrade",
-    "photograph",
-    "sample",
-    "weather",
-    "wild",
-]
+_NAMES = {
+    "camera": ("Sample", "photograph"),
+    "compose": ("chain", "degrade", "sample", "weather"),
+    "table": ("FORMS", "WEATHER"),
+    "wild_pipeline": ("wild",),
+    "words": ("CLASSES", "CLEAN", "WORDS"),
+}
+_HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__, __dir__ = exports(__name__, _HOMES)
