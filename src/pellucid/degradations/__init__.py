@@ -11,7 +11,23 @@ Weather also says where it is: ``weather(image, steps, rng)`` returns its map be
 ``photograph(scene, rng)`` composes them in the camera's order into a training sample.
 """
 
+from typing import TYPE_CHECKING
+
 from pellucid.lazy import exports
+
+if TYPE_CHECKING:
+    from .camera import Sample as Sample
+    from .camera import photograph as photograph
+    from .compose import chain as chain
+    from .compose import degrade as degrade
+    from .compose import sample as sample
+    from .compose import weather as weather
+    from .table import FORMS as FORMS
+    from .table import WEATHER as WEATHER
+    from .wild_pipeline import wild as wild
+    from .words import CLASSES as CLASSES
+    from .words import CLEAN as CLEAN
+    from .words import WORDS as WORDS
 
 _NAMES = {
     "camera": ("Sample", "photograph"),
