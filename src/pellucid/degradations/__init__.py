@@ -11,22 +11,31 @@ Weather also says where it is: `weather(image, steps, rng)` returns its map besi
 `photograph(scene, rng)` composes them in the camera's order into a training sample.
 """
 
-from .camera import Sample, photograph
-from .compose import chain, degrade, sample, weather
-from .table import CLASSES, CLEAN, FORMS, WEATHER, WORDS
-from .wild import wild
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CLASSES",
-    "CLEAN",
-    "FORMS",
-    "WEATHER",
-    "WORDS",
-    "Sample",
-    "chain",
-    "degrade",
-    "photograph",
-    "sample",
-    "weather",
-    "wild",
-]
+from pellucid.lazy import exports
+
+if TYPE_CHECKING:
+    from .camera import Sample as Sample
+    from .camera import photograph as photograph
+    from .compose import chain as chain
+    from .compose import degrade as degrade
+    from .compose import sample as sample
+    from .compose import weather as weather
+    from .table import FORMS as FORMS
+    from .table import WEATHER as WEATHER
+    from .wild_pipeline import wild as wild
+    from .words import CLASSES as CLASSES
+    from .words import CLEAN as CLEAN
+    from .words import WORDS as WORDS
+
+_NAMES = {
+    "camera": ("Sample", "photograph"),
+    "compose": ("chain", "degrade", "sample", "weather"),
+    "table": ("FORMS", "WEATHER"),
+    "wild_pipeline": ("wild",),
+    "words": ("CLASSES", "CLEAN", "WORDS"),
+}
+_HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -8,7 +8,8 @@ import numpy as np
 from .fields import levels
 from .nuisance import black_and_white, vary_file, vary_scene
 from .old_photo import old_photo
-from .table import CLEAN, FORMS, PHYSICAL_ORDER
+from .table import FORMS, PHYSICAL_ORDER
+from .words import CLEAN
 
 WEIGHTS: dict[str, float] = dict.fromkeys(PHYSICAL_ORDER, 1.0)
 OLD = ("noisy", "uncompleted")  # the words of an old photograph

@@ -7,7 +7,8 @@ import numpy as np
 
 from pellucid.errors import UsageError
 
-from .table import CLASSES, CLEAN, PHYSICAL_ORDER, TABLE
+from .table import PHYSICAL_ORDER, TABLE
+from .words import CLASSES, CLEAN
 
 
 def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:

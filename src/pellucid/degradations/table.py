@@ -45,7 +45,7 @@ class Row(NamedTuple):
     maps: bool = False
 
 
-TABLE: dict[str, Row] = {  # in the official order
+TABLE: dict[str, Row] = {  # in the order of `words.WORDS`
     "motion-blurry": Row(motion_blurry, BLUR),
     "hazy": Row(hazy, HAZE, maps=True),
     "jpeg-compressed": Row(jpeg_compressed, JPEG),
@@ -70,8 +70,5 @@ PHYSICAL_ORDER: tuple[str, ...] = (
     "jpeg-compressed",
     "uncompleted",
 )
-CLEAN = "clean"
-WORDS = tuple(TABLE)
-CLASSES = (*WORDS, CLEAN)
 FORMS = {word: row.forms for word, row in TABLE.items()}
 WEATHER = tuple(word for word, row in TABLE.items() if row.maps)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pellucid.degradations import WORDS
-from pellucid.degradations.wild import TEXTS
+from pellucid.degradations.wild_pipeline import TEXTS
 from pellucid.networks.irsde_unet import UNIVERSAL, WILD
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
