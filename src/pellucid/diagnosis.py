@@ -39,13 +39,13 @@ def diagnose(
     """Find the degradations of each picture.
 
     Args:
-        batch: pictures ``(B, 3, H, W)`` in [0, 1].
+        batch: pictures `(B, 3, H, W)` in [0, 1].
         evidence: what was measured in each picture, or None.
         controller: makes the embeddings; without it each guidance is empty.
-        text_features: embeddings ``(n, D)`` of ``known``; without them there are no probabilities.
+        text_features: embeddings `(n, D)` of `known`; without them there are no probabilities.
         known: names of the degradations.
         words: the degradations, if a person named them.
-        asked: an instruction, in place of ``words``.
+        asked: an instruction, in place of `words`.
     """
     if controller is None:
         return [Guidance()] * len(batch)

@@ -48,12 +48,12 @@ class Restorer(Engine):
         controller: the DA-CLIP tower that guides it; None for a network without guidance.
         text_features: embeddings `(n, D)` of `words` by the controller's text tower; without
             them a diagnosis has no probabilities.
-        words: the names of the degradations, one a row of ``text_features``.
-        perceiver: measures how good pictures are (``vision_language.prompts``); may be None.
-        tokenizer: makes the one of the controller's text tower, which reads ``pellucid.phrases``.
-        guard: correct the diagnosis by what can be measured (``imaging.evidence``), and soften or
-            refuse a restoration that the measurement does not explain (``pellucid.guard``).
-        others: those of ``Engine``.
+        words: the names of the degradations, one a row of `text_features`.
+        perceiver: measures how good pictures are (`vision_language.prompts`); may be None.
+        tokenizer: makes the one of the controller's text tower, which reads `pellucid.phrases`.
+        guard: correct the diagnosis by what can be measured (`imaging.evidence`), and soften or
+            refuse a restoration that the measurement does not explain (`pellucid.guard`).
+        others: those of `Engine`.
     """
 
     def __init__(

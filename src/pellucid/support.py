@@ -96,7 +96,7 @@ def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str,
     """A tower's probabilities corrected by what is measured, most probable first, of sum 1.
 
     A word's odds change by support / (1 - support); what a word loses goes to "clean" (to all,
-    where there is no such word). Words that are measured for certain share at least ``MEASURED``;
+    where there is no such word). Words that are measured for certain share at least `MEASURED`;
     the picture is not clean then. An empty mapping stays empty.
     """
     if not probabilities:
@@ -131,7 +131,7 @@ def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def raised(shares: Mapping[str, float], measured: Sequence[str]) -> dict[str, float]:
-    """Give each measured word its part of ``MEASURED`` or more, at the expense of the others."""
+    """Give each measured word its part of `MEASURED` or more, at the expense of the others."""
     least = MEASURED / len(measured)
     raised = {word: max(shares[word], least) for word in measured}
     others = {word: share for word, share in shares.items() if word not in raised}

@@ -20,7 +20,7 @@ OK, FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class Command(NamedTuple):
-    """``home`` is "module:function"; the function takes the arguments and returns the status."""
+    """`home` is "module:function"; the function takes the arguments and returns the status."""
 
     home: str
     summary: str
@@ -140,7 +140,7 @@ def _drop_output() -> None:
 
 
 def help_text() -> str:
-    """What ``pellucid --help`` prints."""
+    """What `pellucid --help` prints."""
     rows = (f"  {name:<14} {command.summary}" for name, command in COMMANDS.items())
     return HELP.format(commands="\n".join(rows))
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One picture: ``source`` None is standard input, ``target`` None standard output."""
+    """One picture: `source` None is standard input, `target` None standard output."""
 
     source: Path | None
     target: Path | None
@@ -38,9 +38,9 @@ class Job:
 def find(inputs: Sequence[str], skip: Path | None = None) -> list[tuple[Path | None, Path]]:
     """Pictures and their names in an output folder; None stands for standard input.
 
-    An input is a file, a pattern such as ``*.jpg``, or a folder, which is searched for the suffixes
+    An input is a file, a pattern such as `*.jpg`, or a folder, which is searched for the suffixes
     of known formats in all its depth (its tree becomes part of the names; hidden files, and what
-    lies in the folder ``skip``, are left out; other files are named in a warning). A folder that
+    lies in the folder `skip`, are left out; other files are named in a warning). A folder that
     cannot be searched is an answer, too, so that reading it fails. A file named twice is found
     once.
 
@@ -86,13 +86,13 @@ def _expand(text: str, skip: Path | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _home(text: str) -> Path:
-    """Expand ``~/`` alone; other names may begin with ~."""
+    """Expand `~/` alone; other names may begin with ~."""
     path = Path(text)
     return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
 
 
 def _pattern(path: Path) -> str:
-    """Pattern for ``glob``, with the names of existing folders taken literally."""
+    """Pattern for `glob`, with the names of existing folders taken literally."""
     done: Path | None = Path(path.anchor)
     parts = []
     for part in path.parts[1 if path.anchor else 0 :]:
@@ -143,9 +143,9 @@ def plan(
     """Jobs of a command line.
 
     Args:
-        inputs: see :func:`find`.
-        output: a file (its suffix is a picture's and there is one input file), a folder, ``-``
-            for standard output; None is the folder ``restored``, or standard output for standard
+        inputs: see `find`.
+        output: a file (its suffix is a picture's and there is one input file), a folder, `-`
+            for standard output; None is the folder `restored`, or standard output for standard
             input.
         suffix: such as ".png", for results in a folder; None keeps each input's.
         beside: what the names of the files beside a result end with, after its own.
@@ -191,13 +191,13 @@ def _plan_files(
 
 
 def refuse_empty(output: str | None) -> None:
-    """``UsageError`` for an output without a name, such as a variable that was not set."""
+    """`UsageError` for an output without a name, such as a variable that was not set."""
     if output == "":
         raise UsageError("the output (-o) is an empty text; name a file or a folder")
 
 
 def refuse_place(output: Path) -> None:
-    """``UsageError`` if no file can be at a place or below it."""
+    """`UsageError` if no file can be at a place or below it."""
     nearest = next(p for p in (output, *output.absolute().parents) if os.path.lexists(p))
     if nearest.is_symlink() and not nearest.exists():
         raise UsageError(f"{nearest} is a link that leads nowhere; name another output")
@@ -239,7 +239,7 @@ def _resolved(path: Path) -> str:
 
 
 def refuse_existing(targets: Sequence[Path]) -> None:
-    """``UsageError`` if any of the files exists; names some of them."""
+    """`UsageError` if any of the files exists; names some of them."""
     existing = [str(target) for target in targets if os.path.lexists(target)]
     if existing:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""

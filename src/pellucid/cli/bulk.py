@@ -1,4 +1,4 @@
-"""``pellucid bulk``: restore very many pictures, on one machine or a cluster."""
+"""`pellucid bulk`: restore very many pictures, on one machine or a cluster."""
 
 from __future__ import annotations
 

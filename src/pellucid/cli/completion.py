@@ -34,8 +34,8 @@ def script(shell: str, commands: dict[str, Any]) -> str:
     """The completion script of a shell.
 
     Args:
-        shell: one of ``SHELLS``.
-        commands: the table of commands, see ``pellucid.cli``.
+        shell: one of `SHELLS`.
+        commands: the table of commands, see `pellucid.cli`.
 
     Raises:
         UsageError: another shell.
@@ -73,7 +73,7 @@ def install(shell: str | None, commands: dict[str, Any]) -> tuple[Path, str]:
     """Write the script where the shell looks for it; returns its path and what is left to do.
 
     Args:
-        shell: one of ``SHELLS``; None: that of the environment variable SHELL.
+        shell: one of `SHELLS`; None: that of the environment variable SHELL.
         commands: the table of commands.
 
     Raises:

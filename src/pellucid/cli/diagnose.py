@@ -1,4 +1,4 @@
-"""``pellucid diagnose``: the probabilities of the degradations in pictures, and their quality."""
+"""`pellucid diagnose`: the probabilities of the degradations in pictures, and their quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid evaluate``: score models, or another tool's results, by a published protocol."""
+"""`pellucid evaluate`: score models, or another tool's results, by a published protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid evaluate --protocol sets``: sets of pictures, with several kinds of guidance."""
+"""`pellucid evaluate --protocol sets`: sets of pictures, with several kinds of guidance."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CONFIG = (tyro.conf.FlagCreatePairsOff,)  # of every command
 def parse(kind: type[Arguments], argv: Sequence[str], command: str, examples: str) -> Arguments:
     """Fill a dataclass from a command line; prints help or an error and exits (0 or 2) if asked to.
 
-    ``examples`` is printed below the help, as it is.
+    `examples` is printed below the help, as it is.
     """
     try:
         return tyro.cli(

@@ -1,4 +1,4 @@
-"""``pellucid restore``: restore files, folders, patterns or a stream."""
+"""`pellucid restore`: restore files, folders, patterns or a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pellucid serve``: a page for the browser and an HTTP API on this machine."""
+"""`pellucid serve`: a page for the browser and an HTTP API on this machine."""
 
 from __future__ import annotations
 

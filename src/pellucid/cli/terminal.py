@@ -75,7 +75,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def obey_sigterm() -> None:
-    """Let SIGTERM raise :class:`Terminated`, so that unfinished files are removed."""
+    """Let SIGTERM raise `Terminated`, so that unfinished files are removed."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated

@@ -41,7 +41,7 @@ class Case:
     border: int = 0
 
     def load(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Damaged and clean picture, float32 ``(3, H, W)``: levels of 8 bits divided by 255.
+        """Damaged and clean picture, float32 `(3, H, W)`: levels of 8 bits divided by 255.
 
         Raises:
             ImageError: a file cannot be read, or the two differ in size.
@@ -63,7 +63,7 @@ class Case:
 
 
 def cropped(picture: np.ndarray, multiple: int) -> np.ndarray:
-    """The middle of ``(H, W, C)``, its sides the largest multiples."""
+    """The middle of `(H, W, C)`, its sides the largest multiples."""
     height, width = (n - n % multiple for n in picture.shape[:2])
     top, left = ((n % multiple) // 2 for n in picture.shape[:2])
     return picture[top : top + height, left : left + width]

@@ -22,7 +22,7 @@ _REASONS = {
 
 
 def contents(path: Path, max_pixels: int) -> bytes:
-    """The whole file; ``ImageError`` if it is no regular one, empty, or too long for a picture.
+    """The whole file; `ImageError` if it is no regular one, empty, or too long for a picture.
 
     A pipe, a socket or a device is never read: it may have no end.
     """
@@ -59,7 +59,7 @@ def most(max_pixels: int) -> int:
 
 
 def check_length(length: int, max_pixels: int) -> None:
-    """``ImageError`` for more bytes than any picture within the limit needs."""
+    """`ImageError` for more bytes than any picture within the limit needs."""
     if length > most(max_pixels):
         raise ImageError(
             f"{length / 1e6:.0f} MB are more than a picture of {max_pixels / 1e6:.0f} megapixels "

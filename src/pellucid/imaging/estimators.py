@@ -1,8 +1,8 @@
-"""Estimators of noise, JPEG and blur from pixels alone; used by ``evidence``.
+"""Estimators of noise, JPEG and blur from pixels alone; used by `evidence`.
 
-All take windows of one picture in levels of 255, float32: ``luma`` ``(n, H, W)`` and ``planes``
-``(3, n, H, W)`` of red, green and blue, cut so that they agree on the 8 x 8 grid of a JPEG file.
-``known`` is bool ``(n, H, W)``, False in holes, or None.
+All take windows of one picture in levels of 255, float32: `luma` `(n, H, W)` and `planes`
+`(3, n, H, W)` of red, green and blue, cut so that they agree on the 8 x 8 grid of a JPEG file.
+`known` is bool `(n, H, W)`, False in holes, or None.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LUMA_TABLE = np.array(
 
 
 def dct_matrix(n: int) -> np.ndarray:
-    """The orthonormal DCT-II ``(n, n)``, a row a frequency."""
+    """The orthonormal DCT-II `(n, n)`, a row a frequency."""
     k, x = np.mgrid[0:n, 0:n]
     matrix = np.cos(np.pi * k * (2 * x + 1) / (2 * n)) * np.sqrt(2 / n)
     matrix[0] /= np.sqrt(2)
@@ -37,7 +37,7 @@ def dct_matrix(n: int) -> np.ndarray:
 
 
 def blocks(windows: np.ndarray, size: int) -> np.ndarray:
-    """``(n, H, W)`` to ``(m, size, size)``, without overlap, what does not fit left out."""
+    """`(n, H, W)` to `(m, size, size)`, without overlap, what does not fit left out."""
     n, height, width = windows.shape
     rows, columns = height // size, width // size
     cut = windows[:, : rows * size, : columns * size]
@@ -58,12 +58,12 @@ LOST = 0.99  # from which share on they tell nothing: single stars, halftone, li
 class Noise:
     """Noise, and what cannot be told from it, in the flattest parts of a picture.
 
-    Standard deviations in levels of 255, means over the channels: ``sigma`` of all that is finer
-    than the patch (an upper bound: fine texture is in it), ``fine`` of the highest frequencies
+    Standard deviations in levels of 255, means over the channels: `sigma` of all that is finer
+    than the patch (an upper bound: fine texture is in it), `fine` of the highest frequencies
     alone, scaled to equal sigma for white noise; correlated noise has less, texture much less.
-    ``channels`` is sigma of red, green and blue. ``common`` in [-1, 1] is the mean correlation of
-    the channels (1: grey noise), ``lag`` in [-1, 1] that of neighbouring pixels (0: white noise).
-    ``dark`` and ``bright`` are sigma in the darker and in the brighter half.
+    `channels` is sigma of red, green and blue. `common` in [-1, 1] is the mean correlation of
+    the channels (1: grey noise), `lag` in [-1, 1] that of neighbouring pixels (0: white noise).
+    `dark` and `bright` are sigma in the darker and in the brighter half.
     """
 
     sigma: float = 0.0
@@ -81,7 +81,7 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
 
     Patches are chosen in either half of the brightness, so that noise which grows with the light
     is not taken from the shadows alone. Patches that are clipped, even, or in a hole tell nothing.
-    ``fine`` is by Immerkaer's operator (CVIU 1996).
+    `fine` is by Immerkaer's operator (CVIU 1996).
     """
     n, height, width = luma.shape
     flat = blocks(luma, PATCH).reshape(-1, PATCH * PATCH)
@@ -112,7 +112,7 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
 
 
 def _smooth_basis(size: int) -> np.ndarray:
-    """Orthonormal ``(size * size, 6)``: products of DCT rows of frequency u + v < 3, which are
+    """Orthonormal `(size * size, 6)`: products of DCT rows of frequency u + v < 3, which are
     taken for the scene."""
     rows = dct_matrix(size)
     pairs = [(u, v) for u in range(3) for v in range(3) if u + v < 3]
@@ -120,7 +120,7 @@ def _smooth_basis(size: int) -> np.ndarray:
 
 
 def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
-    """Noise of patches ``(3, m, size, size)``, the first ``dark`` of which are the dark ones."""
+    """Noise of patches `(3, m, size, size)`, the first `dark` of which are the dark ones."""
     flat = patches.reshape(*patches.shape[:2], -1)
     rest = flat - (flat @ basis) @ basis.T
     freedom = 1 - basis.shape[1] / rest.shape[2]
@@ -173,9 +173,9 @@ def impulses_of(planes: np.ndarray, known: np.ndarray | None = None) -> float:
 class Grid:
     """The 8 x 8 grid of a JPEG file in the pixels.
 
-    ``strength`` is the excess of the steps at the grid's lines over their neighbours', less that
+    `strength` is the excess of the steps at the grid's lines over their neighbours', less that
     of the other phases, in levels of 255: about 0.1 to 0.3 without a grid, 1 at quality 75, 3 at
-    30. ``phase`` is (row, column) of the first line, each in 0..7. ``quality`` is that of libjpeg,
+    30. `phase` is (row, column) of the first line, each in 0..7. `quality` is that of libjpeg,
     4..95, of which the DCT coefficients are multiples, None where they fit none.
     """
 
@@ -201,7 +201,7 @@ def grid_of(luma: np.ndarray) -> Grid:
 
 
 def _steps(luma: np.ndarray) -> np.ndarray:
-    """``(8,)``: the mean excess of |step| into column 8 k + i over its neighbours, by i."""
+    """`(8,)`: the mean excess of |step| into column 8 k + i over its neighbours, by i."""
     steps = np.minimum(np.abs(np.diff(luma, axis=2)), 40)  # into columns 1..
     excess = steps[..., 1:-1] - 0.5 * (steps[..., :-2] + steps[..., 2:])  # into columns 2..
     columns = excess.mean(axis=(0, 1))
@@ -214,7 +214,7 @@ FREQUENCIES = [(u, v) for u in range(5) for v in range(5) if 0 < u + v < 5]
 
 
 def quantisation(quality: np.ndarray) -> np.ndarray:
-    """Luminance tables ``(n, 8, 8)`` of libjpeg at the qualities ``(n,)``."""
+    """Luminance tables `(n, 8, 8)` of libjpeg at the qualities `(n,)`."""
     quality = np.asarray(quality, np.float32)
     scale = np.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     return np.clip(np.floor((LUMA_TABLE * scale[:, None, None] + 50) / 100), 1, 255)

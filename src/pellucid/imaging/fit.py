@@ -25,7 +25,7 @@ _PROBE = 64  # pixels, a side
 
 
 def fit(photo: Photo, format: str) -> Photo:
-    """The photograph with what a file of ``format`` (Pillow's name) can hold; its notes say the
+    """The photograph with what a file of `format` (Pillow's name) can hold; its notes say the
     rest.
 
     Cheap: call it before the work. A profile stays until the file is written, where colours are

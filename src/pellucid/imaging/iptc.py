@@ -40,7 +40,7 @@ def resources(data: bytes) -> dict[int, bytes]:
 
 
 def jpeg_segment(data: bytes) -> bytes:
-    """The APP13 segment of a JPEG; ``ImageError`` if it is too long for one."""
+    """The APP13 segment of a JPEG; `ImageError` if it is too long for one."""
     if len(data) > MOST_IN_JPEG:
         raise ImageError(f"{len(data)} bytes are too long")
     block = b"Photoshop 3.0\0" + _resource(data)
@@ -48,7 +48,7 @@ def jpeg_segment(data: bytes) -> bytes:
 
 
 def png_text(data: bytes) -> str:
-    """The text of the PNG chunk :data:`PNG_KEY`."""
+    """The text of the PNG chunk `PNG_KEY`."""
     block = _resource(data)
     lines = [block.hex()[i : i + 72] for i in range(0, 2 * len(block), 72)]
     return f"\niptc\n{len(block):8d}\n" + "\n".join(lines) + "\n"

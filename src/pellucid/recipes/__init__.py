@@ -27,7 +27,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage3,
         lite.lite_detail,
         lite.lite_overlay,
-        lite.lite_light,
         lite.lite_sde,
         lite.lite_own,
         perceive.perceive_medium,

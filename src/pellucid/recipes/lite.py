@@ -256,24 +256,6 @@ def lite_overlay() -> TrainConfig:
     )
 
 
-def lite_light() -> TrainConfig:
-    """A specialist for the light of a picture: haze, low light and shadows; from `lite`.
-
-    Data: `pellucid data windows --words hazy low-light shadowed`.
-    """
-    third = lite_stage3()
-    return replace(
-        third,
-        recipe="lite_light",
-        task=replace(third.task, always_told=(), context_dropout=0.25),
-        data=replace(WINDOWS, root="data/windows/light"),
-        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
-        steps=3_000,
-        init_from="runs/lite-stage3/weights.safetensors",
-        output="runs/lite-light",
-    )
-
-
 def lite_sde() -> TrainConfig:
     """The diffusion version: predicts the clean picture at all times of the SDE, from `lite`."""
     restore = lite_restore()

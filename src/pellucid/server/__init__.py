@@ -1,1 +1,1 @@
-"""The page for the browser and the HTTP API; ``pellucid serve`` starts them."""
+"""The page for the browser and the HTTP API; `pellucid serve` starts them."""

@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 class Settings:
     """Of a server.
 
-    ``seconds``: how long an answer may take, waiting included; ``upload_seconds``: how long an
-    upload may take. ``user`` and ``hosts``: see ``Access``. ``loading``: further arguments of
-    ``pellucid.load``.
+    `seconds`: how long an answer may take, waiting included; `upload_seconds`: how long an
+    upload may take. `user` and `hosts`: see `Access`. `loading`: further arguments of
+    `pellucid.load`.
     """
 
     model: str = AUTO
@@ -77,7 +77,7 @@ class Service:
 
 
 def create(settings: Settings) -> FastAPI:
-    """The application, ready for an ASGI server; ``state.service`` is its :class:`Service`."""
+    """The application, ready for an ASGI server; `state.service` is its `Service`."""
     service = Service(settings)
 
     @asynccontextmanager

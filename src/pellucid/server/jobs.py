@@ -64,7 +64,7 @@ class RestoreOptions(Options):
 
     @property
     def rectangle(self) -> tuple[int, ...] | None:
-        """The region as numbers; ``UsageError`` if it is none."""
+        """The region as numbers; `UsageError` if it is none."""
         try:
             return tuple(int(value) for value in self.region.split(",")) if self.region else None
         except ValueError:
@@ -88,7 +88,7 @@ class Restored(NamedTuple):
     name: str
 
     def at(self, strength: float) -> Photo:
-        """``given + strength * (restored - given)``."""
+        """`given + strength * (restored - given)`."""
         restored = self.found.picture
         if strength == 1:
             return restored
@@ -107,7 +107,7 @@ class Restored(NamedTuple):
 
 
 def options_of(kind: type[Kind], given: dict[str, str]) -> Kind:
-    """Checked options; ``Problem`` 400 names the first that is wrong."""
+    """Checked options; `Problem` 400 names the first that is wrong."""
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -135,7 +135,7 @@ class Models:
         self._loaded: dict[tuple[str, bool | None], Restorer] = {}
 
     def get(self, name: str | None = None, guard: bool | None = None) -> Restorer:
-        """The restorer of a name; ``UsageError`` for a name that is not offered."""
+        """The restorer of a name; `UsageError` for a name that is not offered."""
         name = self.default if name is None else name
         source = look_up(self.sources, name, "model")
         if (name, guard) not in self._loaded:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class FrameSource(Protocol):
-    """What films and animations have in common. ``size`` is (width, height) of upright frames."""
+    """What films and animations have in common. `size` is (width, height) of upright frames."""
 
     path: Path
     size: tuple[int, int]
@@ -38,7 +38,7 @@ class FrameSource(Protocol):
     notes: list[str]
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Time, duration and a small picture ``(height, width, 3)`` of each frame."""
+        """Time, duration and a small picture `(height, width, 3)` of each frame."""
         ...
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
@@ -64,7 +64,7 @@ def opened(path: Path, max_pixels: int) -> Film | Animation:
 
 
 class Film:
-    """A film file; what its streams hold beside the picture is in ``others``."""
+    """A film file; what its streams hold beside the picture is in `others`."""
 
     loop: int | None = None
 
@@ -157,14 +157,14 @@ class Film:
                 yield pts, item
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`FrameSource`."""
+        """See `FrameSource`."""
         for pts, frame in self.items():
             yield pts, frame.duration or 0, thumbnail(frame, width, height)
         if self.broken:
             self.notes.append(f"{self.broken} damaged pieces could not be decoded and are missing")
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`FrameSource`."""
+        """See `FrameSource`."""
         yield from self.interleaved(wanted)  # pyright: ignore[reportReturnType]
 
     def interleaved(
@@ -238,13 +238,13 @@ class Animation:
                 self.notes.append("its end is damaged and is missing")
 
     def thumbnails(self, width: int, height: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """See :class:`FrameSource`."""
+        """See `FrameSource`."""
         for pts, duration, picture in self._pictures():
             small = picture.convert("RGB").resize((width, height), Image.Resampling.BOX)
             yield pts, duration, np.asarray(small, np.float32) / 255
 
     def frames(self, wanted: Collection[int]) -> Iterator[Frame]:
-        """See :class:`FrameSource`."""
+        """See `FrameSource`."""
         last = max(wanted)
         for index, (pts, duration, picture) in enumerate(self._pictures()):
             if index in wanted:

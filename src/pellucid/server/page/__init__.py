@@ -42,7 +42,7 @@ progress { width: 100%; height: 1rem; }
 
 
 def build(service: Any) -> gr.Blocks:
-    """The widgets over a ``server.app.Service``."""
+    """The widgets over a `server.app.Service`."""
     with gr.Blocks(title="Pellucid", analytics_enabled=False, delete_cache=(KEEP, KEEP)) as blocks:
         gr.Markdown(
             "# Pellucid\nDrop a photograph to take out noise, blur, haze, rain, snow, drops, "
@@ -57,7 +57,7 @@ def build(service: Any) -> gr.Blocks:
 
 
 def mount(app: FastAPI, service: Any) -> None:
-    """Put the page at ``/``, behind the application's own routes."""
+    """Put the page at `/`, behind the application's own routes."""
     keep_files()
     gr.mount_gradio_app(
         app,

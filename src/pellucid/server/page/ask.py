@@ -47,7 +47,7 @@ async def restored(
     """Let the server's worker restore an uploaded file.
 
     Args:
-        service: the server's, see ``server.app.Service``.
+        service: the server's, see `server.app.Service`.
         path: of the upload; its last part is the picture's name.
         options: as of a request.
         masks: files by the names of a request's.

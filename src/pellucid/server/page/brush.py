@@ -30,7 +30,7 @@ def background(path: str) -> dict[str, Any]:
 
 
 def painted(value: dict[str, Any] | None, size: tuple[int, int]) -> bytes | None:
-    """A mask of ``size`` (width, height), white where something is painted, as PNG; or None."""
+    """A mask of `size` (width, height), white where something is painted, as PNG; or None."""
     layers = (value or {}).get("layers") or []
     marks = [layer.getchannel("A").point(lambda alpha: 255 * (alpha > 0)) for layer in layers]
     mask: Image.Image | None = None

@@ -28,7 +28,7 @@ def folder() -> Path:
 
 
 def preview(photo: Photo, name: str = "preview") -> str:
-    """Write a picture that a browser shows, of at most ``SIDE`` px; its path."""
+    """Write a picture that a browser shows, of at most `SIDE` px; its path."""
     image = to_pil(photo.samples(8))
     image.thumbnail((SIDE, SIDE))
     path = folder() / f"{name}.{'jpg' if photo.alpha is None else 'png'}"
