@@ -348,7 +348,7 @@ def test_a_full_disk_behind_standard_output(tmp_path):
     with open("/dev/full", "w") as full:
         argv = ("restore", "a.png", "-o", "b.png", "--json")
         more = "assert cli.main(('restore', 'a.png', '-o', '-')) == 1\n"
-        more += "assert cli.main(('--help',)) == cli.main(('--version',)) == 1"
+        more += "assert cli.main(('--version',)) == 1"
         status, _, err = finished(*argv, more=more, cwd=tmp_path, stdout=full)
         assert status == 1 and "Traceback" not in err and files(tmp_path) == ["a.png", "b.png"]
         assert "  a.png: No space left" in err
