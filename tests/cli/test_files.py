@@ -348,11 +348,14 @@ def test_a_full_disk_behind_standard_output(tmp_path):
     with open("/dev/full", "w") as full:
         argv = ("restore", "a.png", "-o", "b.png", "--json")
         more = "assert cli.main(('restore', 'a.png', '-o', '-')) == 1\n"
-        more += "assert cli.main(('--version',)) == 1"
         status, _, err = finished(*argv, more=more, cwd=tmp_path, stdout=full)
         assert status == 1 and "Traceback" not in err and files(tmp_path) == ["a.png", "b.png"]
         assert "  a.png: No space left" in err
         assert "standard output: No space left" in err
+    for asked in ("--help", "--version"):
+        with open("/dev/full", "w") as full:
+            status, _, err = finished(asked, stdout=full)
+            assert (status, err) == (1, "pellucid: standard output: No space left on device\n")
 
 
 def test_paths_and_reasons_are_whole_where_there_is_no_terminal(folder, run):
