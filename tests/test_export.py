@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "restore_onnx.py"
+SMALL = dataclasses.replace(tiny.NETWORK, encoder_blocks=(0,), decoder_blocks=(0,))
 SEEING = dataclasses.replace(tiny.NETWORK, statistics=True)
 
 
@@ -36,12 +38,35 @@ def exported(tmp_path_factory):
     config = GuidedResUNetConfig(**dataclasses.asdict(SEEING), semantic_dim=32, degradation_dim=8)
     network = tiny.randomised(GuidedResUNet(config))
     restorer = tiny.restorer(network=network, semantics=TowerSemantics(tiny.controller()))
-    return restorer, *export(restorer, tmp_path_factory.mktemp("onnx") / "net.onnx")
+    trace = torch.onnx.export
+    programs = []
+
+    def traced(*arguments, **options):
+        programs.append(trace(*arguments, **options))
+        return programs[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", traced)
+        files = export(restorer, tmp_path_factory.mktemp("onnx") / "net.onnx")
+    return SimpleNamespace(restorer=restorer, files=files, tower=programs[1])
+
+
+@pytest.fixture
+def traced_tower(exported, monkeypatch):
+    """The tower of `exported` is not traced again: that takes seconds of computing."""
+    trace = torch.onnx.export
+
+    def traced(module, *arguments, **options):
+        if isinstance(module, exporting._Seeing):
+            return exported.tower
+        return trace(module, *arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", traced)
 
 
 @torch.no_grad()
 def test_a_network_gives_the_same_numbers_at_five_sizes(exported):
-    restorer, path, _ = exported
+    restorer, path = exported.restorer, exported.files[0]
     session = onnxruntime.InferenceSession(path)
     generator = torch.Generator().manual_seed(0)
     degradation, content = torch.randn(2, 1, 16, generator=generator)
@@ -59,7 +84,7 @@ def test_a_network_gives_the_same_numbers_at_five_sizes(exported):
 
 
 def test_the_example_restores_a_file_as_the_restorer_does(exported, tmp_path):
-    restorer, path, _ = exported
+    restorer, path = exported.restorer, exported.files[0]
     picture = tmp_path / "photo.png"
     Image.fromarray(data.astronaut()[100:196, 60:188]).save(picture)  # sides are multiples
     for words in ((), ("noisy", "hazy")):
@@ -78,15 +103,8 @@ def test_the_example_restores_a_file_as_the_restorer_does(exported, tmp_path):
     assert str(shares["noisy"]) in done.stdout
 
 
-def test_a_diffusion_network_is_one_call_of_its_sampler(tmp_path, monkeypatch):
-    write = exporting.write_graph
-
-    def write_networks(module, *others):  # `exported` has a tower, too
-        if not isinstance(module, exporting._Seeing):
-            write(module, *others)
-
-    monkeypatch.setattr(exporting, "write_graph", write_networks)
-    network = tiny.randomised(DiffusionResUNet(tiny.NETWORK)).eval()
+def test_a_diffusion_network_is_one_call_of_its_sampler(traced_tower, tmp_path):
+    network = tiny.randomised(DiffusionResUNet(SMALL)).eval()
     restorer = Restorer(network, tiny.controller(), predicts="x0", device="cpu", dtype="float32")
     path, _ = export(restorer, tmp_path / "sde.onnx")
     x, mu = torch.rand(2, 1, 3, 32, 48)
@@ -100,10 +118,11 @@ def test_a_diffusion_network_is_one_call_of_its_sampler(tmp_path, monkeypatch):
     assert np.abs(found - expected).max() < 1e-4
 
 
-def test_openvino_has_a_format_of_its_own(tmp_path):
+@torch.no_grad()
+def test_openvino_has_a_format_of_its_own(traced_tower, tmp_path):
     import openvino
 
-    network = tiny.randomised(ResUNet(tiny.NETWORK)).eval()
+    network = tiny.randomised(ResUNet(SMALL)).eval()
     restorer = Restorer(network, tiny.controller(), device="cpu", dtype="float32")
     path, tower = export(restorer, tmp_path / "net.xml")
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
