@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage import data
 
 import pellucid
@@ -77,6 +78,13 @@ def test_damage_is_repaired(restorations, word):
 
 def test_clean_photographs_are_left_alone(restorations):
     assert min(psnr(done.picture, clean) for clean, _, done in restorations[CLEAN]) > UNTOUCHED
+
+
+def test_the_soft_grain_of_a_camera_is_named_noise(lite, photographs):
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.normal(size=(256, 256, 3)), (1.2, 1.2, 0))
+    picture = np.clip(photographs[2] + 4 / 255 * grain / grain.std(), 0, 1).astype(np.float32)
+    assert lite.run(picture).guidance.words == ("noisy",)
 
 
 def test_damage_is_named(restorations):

@@ -17,6 +17,10 @@ from pellucid.imaging.evidence import Evidence
 CERTAIN = 0.95  # support from which a word is taken as measured
 MEASURED = 0.6  # least probability of all measured words together
 PRIOR = 0.02  # is added to the probability of a word that measurement favours
+# Of a camera's noise (ours): correlation of the colours; sigma in levels of 255, below which it
+# does no harm and above which it may be coloured texture.
+APART = (-0.2, 0.68)
+GRAIN = (1.8, 10.0)
 
 
 def supports(evidence: Evidence, word: str) -> float | None:
@@ -89,7 +93,8 @@ def camera_noise(found: Evidence) -> bool:
     a camera's own processing leaves of its noise is too coarse to be told from texture by its
     frequencies, but it is mostly independent in red, green and blue.
     """
-    return -0.2 < found.noise.common < 0.68 and 1.8 < found.noise.sigma < 10
+    noise = found.noise
+    return APART[0] < noise.common < APART[1] and GRAIN[0] < noise.sigma < GRAIN[1]
 
 
 def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str, float]:
