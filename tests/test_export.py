@@ -48,7 +48,8 @@ def exported(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", traced)
         files = export(restorer, tmp_path_factory.mktemp("onnx") / "net.onnx")
-    return SimpleNamespace(restorer=restorer, files=files, tower=programs[1])
+    network, tower = programs
+    return SimpleNamespace(restorer=restorer, files=files, network=network, tower=tower)
 
 
 @pytest.fixture
@@ -62,6 +63,21 @@ def traced_tower(exported, monkeypatch):
         return trace(module, *arguments, **options)
 
     monkeypatch.setattr(torch.onnx, "export", traced)
+
+
+@torch.no_grad()
+def test_openvino_squeezes_a_picture_for_its_image_tower_as_pytorch_does(exported, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    exported.network.save(tmp_path / "net.onnx")
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.Core().compile_model(tmp_path / "net.onnx", "CPU", settings)
+    given = {name: torch.randn(1, 16) for name in ("content", "degradation")}
+    image = torch.rand(1, 3, 96, 64)  # not square
+    restorer = exported.restorer
+    guidance = restorer.completed(image, Guidance(**given))
+    expected = restorer.network(image, restorer.condition(image, guidance))
+    found = model({name: value.numpy() for name, value in {"image": image, **given}.items()})[0]
+    assert np.abs(found - expected.numpy()).max() < 1e-5
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from pellucid.vision_language.preprocess import (
     grid,
     preprocess,
     sample_embedding,
+    squeezed,
     thumbnail,
     windows,
 )
@@ -101,6 +102,13 @@ def test_a_tower_with_windows_sees_the_levels_of_a_file_and_the_gradient_passes(
     assert torch.allclose(preprocess(image, seen), preprocess(levels.detach(), seen), atol=1e-5)
     preprocess(image, seen)[0, 0, 0].sum().backward()
     assert torch.allclose(image.grad[0, 0], 1 / torch.tensor(seen.std[0]))
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (96, 64), (1, 1), (19, 500), (700, 40)])
+def test_a_squeezed_picture_is_that_of_pytorchs_resizing(shape):
+    image = tensor(picture(*shape))
+    expected = torch.nn.functional.interpolate(image, (32, 32), mode="bicubic", antialias=True)
+    assert (squeezed(image, 32) - expected.clamp(0, 1)).abs().max() < 2e-6
 
 
 def test_a_small_picture_is_enlarged_until_its_shorter_side_fits():

@@ -111,6 +111,36 @@ def windows(image: Tensor, size: int) -> Tensor:
     return torch.stack(views, dim=1)
 
 
+def squeezed(image: Tensor, size: int) -> Tensor:
+    """Resize whole pictures to a square, whatever their proportions (bicubic, antialiased).
+
+    The same as `F.interpolate(..., mode="bicubic", antialias=True)`, to 1e-6, written as two
+    matrix products: OpenVINO's antialiased resizing of an exported graph gives other pixels.
+
+    Args:
+        image: float RGB (B, 3, H, W).
+        size: side of the square in pixels.
+
+    Returns:
+        (B, 3, size, size), clamped to [0, 1].
+    """
+    rows, columns = (_resizing(image, side, size) for side in image.shape[-2:])
+    return (rows @ image @ columns.T).clamp(0, 1)
+
+
+def _resizing(image: Tensor, length: int, size: int) -> Tensor:
+    """Weights (size, length) of each pixel in each pixel after an antialiased bicubic resizing."""
+    scale = torch.scalar_tensor(length, dtype=torch.float32, device=image.device) / size
+    stretch = scale.clamp(min=1)
+    centre = (torch.arange(size, device=image.device)[:, None] + 0.5) * scale
+    place = torch.arange(length, device=image.device) + 0.5
+    x = ((place - centre) / stretch).abs()
+    near = (1.5 * x - 2.5) * x * x + 1  # Keys' cubic with a = -0.5, as in Pillow
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, far) * (x < 2)
+    return (weights / weights.sum(dim=1, keepdim=True)).to(image.dtype)
+
+
 def _squares_of_a_line(image: Tensor, size: int) -> Tensor:
     """Squares as high as a very thin picture, evenly spread and then enlarged.
 

@@ -8,12 +8,12 @@ has (docs/model_card.md).
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.image_tower import ImageTower
+from pellucid.vision_language.preprocess import squeezed
 
 LEVELS = 4
 
@@ -53,7 +53,7 @@ class TowerSemantics(ImageTower):
             `(B, 4, D)`, for full resolution first.
         """
         config, size = self.config, self.config.vision.image_size
-        pixels = F.interpolate(image, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        pixels = squeezed(image, size)
         mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
         x = self.visual.stem((pixels - mean) / std)
         states = []
