@@ -1,7 +1,7 @@
 """Blur (`motion-blurry`): the official kind is camera shake, linear light along a random path.
 
-`FORMS` hold every blur: shake, straight motion, defocus, Gaussian, means of frames, moving
-objects. Half of them carry a little grain, as every sensor gives.
+`FORMS` hold every blur: shake, straight and trailing motion, defocus, Gaussian, means of frames,
+moving objects. Half of them carry a little grain, as every sensor gives.
 """
 
 from collections.abc import Callable
@@ -115,7 +115,7 @@ def shaken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def straight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Straight motion of 2 to 36 px, even or with fading ends (ImageNet-C's line is Gaussian)."""
+    """Straight motion of 2 to 36 px, even or with fading ends."""
     length = log_uniform(rng, 2, LONGEST)
     kernel = line_kernel(length, rng.uniform(0, 180))
     if rng.random() < 0.4:
@@ -123,6 +123,18 @@ def straight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = np.mgrid[-half : half + 1, -half : half + 1]
         kernel = kernel * np.exp(-0.5 * (np.hypot(x, y) / (0.3 * length + 0.3)) ** 2)
         kernel = (kernel / kernel.sum()).astype(np.float32)
+    return _in_some_light(image, rng, lambda x: convolve(x, kernel))
+
+
+def trailing(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Straight motion that begins at once and fades: half a Gaussian of sigma 0.3 to 12 px.
+
+    As ImageMagick's motion blur, that of ImageNet-C. The scene lies at the sharp end, so the mean
+    of the light is shifted, by 2.4 to 6.4 px at ImageNet-C's severities 1 to 3.
+    """
+    sigma, angle = log_uniform(rng, 0.3, 12), rng.uniform(0, 2 * np.pi)
+    t = np.linspace(0, min(3 * sigma, LONGEST), 256)
+    kernel = splat(np.cos(angle) * t, np.sin(angle) * t, np.exp(-0.5 * (t / sigma) ** 2))
     return _in_some_light(image, rng, lambda x: convolve(x, kernel))
 
 
@@ -202,4 +214,14 @@ def moving_object(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _in_some_light(image, rng, change)
 
 
-FORMS = (shaken, shaken, straight, defocused, defocused, gaussian_blurred, frames, moving_object)
+FORMS = (
+    shaken,
+    shaken,
+    straight,
+    trailing,
+    defocused,
+    defocused,
+    gaussian_blurred,
+    frames,
+    moving_object,
+)

@@ -110,7 +110,7 @@ def line_kernel(length: float, angle: float) -> np.ndarray:
     return splat(np.cos(radians) * t, -np.sin(radians) * t)
 
 
-def splat(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def splat(x: np.ndarray, y: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
     """Rasterise points, in px around the centre, into an odd-sized kernel (bilinear, sum 1)."""
     reach = int(np.ceil(max(np.abs(x).max(), np.abs(y).max()))) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
@@ -119,7 +119,7 @@ def splat(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     fx, fy = x - ix, y - iy
     for dy, wy in ((0, 1 - fy), (1, fy)):
         for dx, wx in ((0, 1 - fx), (1, fx)):
-            np.add.at(kernel, (iy + dy, ix + dx), wy * wx)
+            np.add.at(kernel, (iy + dy, ix + dx), weight * wy * wx)
     return (kernel / kernel.sum()).astype(np.float32)
 
 

@@ -163,7 +163,10 @@ def illustration(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if kind < 2:
             (draw.rectangle if kind else draw.ellipse)(box, fill=colour)
         elif kind < 4:
-            draw.rounded_rectangle(box, min(size) / 2, fill=colour, outline=colours[-1])
+            # Pillow fails at some boxes between whole pixels.
+            left, top, right, bottom = whole = [round(v) for v in box]
+            radius = min(right - left, bottom - top) // 2
+            draw.rounded_rectangle(whole, radius, fill=colour, outline=colours[-1])
         elif kind < 5:
             draw.line(box, fill=colour, width=width)
         else:
