@@ -5,8 +5,8 @@ import pytest
 
 from pellucid.degradations import CLASSES, photograph
 from pellucid.degradations.camera import OLD, WEIGHTS, draw_words
-from pellucid.degradations.nuisance import illustration
 from pellucid.degradations.fields import smooth_field
+from pellucid.degradations.nuisance import illustration
 from pellucid.degradations.table import PHYSICAL_ORDER
 
 
