@@ -26,6 +26,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage2,
         lite.lite_stage3,
         lite.lite_detail,
+        lite.lite_blur,
         lite.lite_overlay,
         lite.lite_sde,
         lite.lite_own,

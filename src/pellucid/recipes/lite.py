@@ -238,6 +238,25 @@ def lite_detail() -> TrainConfig:
     )
 
 
+def lite_blur() -> TrainConfig:
+    """A specialist for blur alone, from `lite_detail`.
+
+    The loss is PSNR: that of the others leaves out most of what a blur that shifts the scene does.
+    Data: `pellucid data windows --words motion-blurry`.
+    """
+    detail = lite_detail()
+    return replace(
+        detail,
+        recipe="lite_blur",
+        task=replace(detail.task, loss="psnr40"),
+        data=replace(WINDOWS, root="data/windows/blur", validation="data/windows/blur-held-out"),
+        optimizer=replace(detail.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=6_000,
+        init_from="runs/lite-detail/weights.safetensors",
+        output="runs/lite-blur",
+    )
+
+
 def lite_overlay() -> TrainConfig:
     """A specialist for what lies over a picture: rain, snow, drops and holes; from `lite`.
 
