@@ -6,13 +6,14 @@ import pytest
 import torch
 
 import pellucid
-from pellucid import zoo
+from pellucid import loading, zoo
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.checkpoints.load import load_clip, load_network
 from pellucid.checkpoints.weights import config_from
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import CheckpointError, UsageError
 from pellucid.loading import _OFFICIAL_TOKENS, load_parts
+from pellucid.networks.contract import Guidance
 from pellucid.networks.resunet import ResUNet
 from pellucid.networks.table import NETWORKS
 from pellucid.vision_language.image_tower import ImageTower
@@ -227,6 +228,20 @@ def test_auto_loads_one_tower_for_all_its_models():
     for specialist in model.specialists.values():
         assert specialist.controller is model.controller
         assert specialist.text_features is model.text_features
+
+
+def test_a_specialist_is_loaded_when_it_is_first_asked_for(monkeypatch):
+    opened = []
+    read = loading.load_network
+    monkeypatch.setattr(
+        loading, "load_network", lambda path: opened.append(path.stem) or read(path)
+    )
+    model = pellucid.load(device="cpu")
+    assert opened == ["lite"]
+    specialist = model.route(Guidance(words=("noisy",)))
+    assert specialist is model.route(Guidance(words=("jpeg-compressed",))) is not model
+    assert opened == ["lite", specialist.name]
+    assert model.route(Guidance(words=("hazy",))) is model and len(opened) == 2
 
 
 def test_a_network_that_shares_its_tower_reads_with_it():

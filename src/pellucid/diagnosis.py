@@ -35,6 +35,7 @@ def diagnose(
     known: Sequence[str],
     words: Sequence[str] = (),
     asked: Understood | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> list[Guidance]:
     """Find the degradations of each picture.
 
@@ -46,10 +47,11 @@ def diagnose(
         known: names of the degradations.
         words: the degradations, if a person named them.
         asked: an instruction, in place of `words`.
+        dtype: precision of the controller, see `embed`.
     """
     if controller is None:
         return [Guidance()] * len(batch)
-    content, degradation = embed(controller, batch)
+    content, degradation = embed(controller, batch, dtype)
     pairs = zip(content[:, None], degradation[:, None], strict=True)
     if text_features is None:
         return [Guidance(c, d) for c, d in pairs]

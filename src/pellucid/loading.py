@@ -28,7 +28,7 @@ from pellucid.imaging.convert import Picture
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import Prediction
 from pellucid.restorer import Restorer
-from pellucid.routing import Router
+from pellucid.routing import Router, Specialists
 from pellucid.runtimes.run import check_engine
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.dinov2 import BASE
@@ -128,13 +128,15 @@ def load(
     if name_or_path != AUTO:
         return Restorer(**vars(load_parts(name_or_path, tower, semantics)), **machine)
     towers: dict[Path, Tower] = {}
-    specialists = {
-        row.covers: Restorer(**vars(load_parts(row.name, tower, semantics, towers)), **machine)
-        for row in zoo.MODELS.values()
-        if row.covers
-    }
     parts = replace(load_parts(zoo.DEFAULT, tower, semantics, towers), name=AUTO)
-    return Router(**vars(parts), specialists=specialists, default=zoo.DEFAULT, **machine)
+
+    def specialist(name: str) -> Restorer:
+        return Restorer(**vars(load_parts(name, tower, semantics, towers)), **machine)
+
+    covering = {row.covers: row.name for row in zoo.MODELS.values() if row.covers}
+    loaders = {words: partial(specialist, name) for words, name in covering.items()}
+    options = {"specialists": Specialists(loaders), "default": zoo.DEFAULT}
+    return Router(**vars(parts), **options, **machine)
 
 
 @lru_cache(maxsize=2)

@@ -334,7 +334,7 @@ class Restorer(Engine):
         asked: Understood | None = None,
     ) -> list[Guidance]:
         known = self.controller, self.text_features, self.words
-        return diagnose(batch, evidence, *known, words, asked)
+        return diagnose(batch, evidence, *known, words, asked, self.dtype)
 
     def _asked(self, ask: str | Understood | None, others: bool) -> Understood | None:
         if ask is not None and others:

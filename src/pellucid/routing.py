@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pellucid.networks.contract import Guidance
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
+
+
+class Specialists(Mapping[tuple[str, ...], Restorer]):
+    """Restorers by what they cover, each loaded when it is first asked for.
+
+    Args:
+        loaders: make the restorers.
+    """
+
+    def __init__(self, loaders: Mapping[tuple[str, ...], Callable[[], Restorer]]):
+        self._loaders = dict(loaders)
+        self._loaded: dict[tuple[str, ...], Restorer] = {}
+
+    def __getitem__(self, words: tuple[str, ...]) -> Restorer:
+        if words not in self._loaded:
+            # Two threads may both load one; both get the first.
+            self._loaded.setdefault(words, self._loaders[words]())
+        return self._loaded[words]
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
 
 
 class Router(Restorer):
@@ -31,7 +55,7 @@ class Router(Restorer):
     ):
         super().__init__(*parts, **options)
         self.default = default or self.name
-        self.specialists = dict(specialists)
+        self.specialists = specialists
 
     @property
     def maps_damage(self) -> bool:
@@ -40,9 +64,9 @@ class Router(Restorer):
 
     def route(self, guidance: Guidance) -> Restorer:
         """The restorer, this one or a specialist, for a picture with this diagnosis."""
-        for words, specialist in self.specialists.items():
+        for words in self.specialists:
             if guidance.words and set(guidance.words) <= set(words):
-                return specialist
+                return self.specialists[words]
         return self
 
     def _run(self, *arguments: Any) -> list[Restoration]:

@@ -28,6 +28,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_detail,
         lite.lite_blur,
         lite.lite_overlay,
+        lite.lite_overlay_light,
         lite.lite_sde,
         lite.lite_own,
         perceive.perceive_medium,

@@ -188,7 +188,9 @@ def preprocess(image: Tensor, config: CLIPConfig | CLIPResNetConfig) -> Tensor:
 
 
 @torch.no_grad()
-def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
+def embed(
+    model: DaCLIP, image: Tensor, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
     """Content and degradation embedding of pictures of any size.
 
     All views of a picture go through the tower in one batch; their embeddings are averaged without
@@ -197,6 +199,7 @@ def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         model: the tower; its device and dtype are used.
         image: float RGB (B, 3, H, W) in [0, 1].
+        dtype: a lower precision of autocast, which changes their cosine by 1e-4.
 
     Returns:
         `(content, degradation)`, each float32 (B, D) on the model's device.
@@ -204,7 +207,8 @@ def embed(model: DaCLIP, image: Tensor) -> tuple[Tensor, Tensor]:
     views = preprocess(image, model.config)
     batch, count = views.shape[:2]
     pixels = views.flatten(0, 1).to(model.logit_scale.device, model.logit_scale.dtype)
-    content, degradation = model.encode_image(pixels, control=True)
+    with torch.autocast(pixels.device.type, dtype, enabled=dtype != torch.float32):
+        content, degradation = model.encode_image(pixels, control=True)
     return (
         content.float().unflatten(0, (batch, count)).mean(dim=1),
         degradation.float().unflatten(0, (batch, count)).mean(dim=1),
