@@ -34,7 +34,7 @@ TOWER = "daclip-tower"
 Call = Callable[[np.ndarray], list[np.ndarray]]
 Module = TypeVar("Module", bound=torch.nn.Module)
 SIZES = ((1, 1), (17, 33), (64, 96), (131, 70), (128, 128))
-SHIPPED = ("lite", "lite-detail", "lite-weather", "lite-perceive", "lite-sde")
+SHIPPED = ("lite", "lite-detail", "lite-overlay", "lite-weather", "lite-perceive", "lite-sde")
 OFFICIAL = {
     "irsde-unet": lambda: network_of(UNIVERSAL, diffusion=True),
     "perceive-ir": lambda: network_of(PerceiveIRConfig()),
