@@ -224,7 +224,7 @@ def test_existing_results_are_kept_skipped_or_replaced(folder, run):
     status, _, err = run("restore", "in", "-o", "out", "--skip-existing")
     assert status == 0 and "1 restored, 1 existed already" in err
     assert Path("out/a.png").read_bytes() == b"precious" and files("out") == ["a.png", "b.png"]
-    assert "all 2 results exist" in run("restore", "in", "-o", "out", "--skip-existing")[2]
+    assert "2 results existed already" in run("restore", "in", "-o", "out", "--skip-existing")[2]
     assert run("restore", "in", "-o", "out", "--overwrite")[0] == 0
     assert Path("out/a.png").read_bytes() != b"precious"
 

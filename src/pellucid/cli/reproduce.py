@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from pellucid.cli import FAILED, OK
 from pellucid.cli.parse import Flag, parse
 from pellucid.errors import UsageError, look_up
+from pellucid.plural import counted
 
 if TYPE_CHECKING:
     from pellucid.data.benchmarks import Benchmark
@@ -128,7 +129,7 @@ def _photographs(folder: Path) -> Check:
     from pellucid.data.files import pictures
 
     count = len(pictures(folder)) if folder.is_dir() else 0
-    return Check(count > 0, f"{folder}: {count} clean photographs")
+    return Check(count > 0, f"{folder}: {counted(count, 'clean photograph')}")
 
 
 def _test_set(benchmark: Benchmark, root: Path) -> Check:

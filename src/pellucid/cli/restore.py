@@ -20,6 +20,7 @@ from pellucid.cli.start import import_little
 from pellucid.cli.terminal import read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 from pellucid.video.kinds import is_video
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def main(argv: Sequence[str]) -> int:
             )
     if not jobs:
         if not args.quiet:
-            print(f"all {skipped} results exist already", file=sys.stderr)
+            print(f"nothing to do: {counted(skipped, 'result')} existed already", file=sys.stderr)
         return 0
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)

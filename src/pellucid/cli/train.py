@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,7 +122,7 @@ def overridden(base: TrainConfig, flags: Sequence[str], name: str = "") -> tuple
         default=Arguments(base),
         args=list(flags),
         prog=f"pellucid train {name or base.recipe}",
-        description=(RECIPES.get(base.recipe) or ablation.single).__doc__,
+        description=inspect.getdoc(RECIPES.get(base.recipe) or ablation.single),
         config=(tyro.conf.AvoidSubcommands,),
     )
     return arguments.config, arguments.resume
