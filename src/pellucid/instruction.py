@@ -24,7 +24,7 @@ from pellucid.vision_language.instructions import ALL, OTHER, REST, InstructionR
 from pellucid.vision_language.tokenizer import Tokenizer
 
 SURE = 0.6  # least probability of a word's label that is acted upon
-LEAST = "say what to remove and what to keep, such as: take the rain away but keep it dark"
+EXAMPLE = "write, for example: take the rain away but keep it dark"
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,11 @@ def understand(text: str) -> Understood:
             it is too long.
     """
     found = read(text)
-    unread = ", ".join(f'"{part}"' for part in found.not_understood)
     if set(found.wanted) & set(found.kept):
         both = ", ".join(word for word in found.wanted if word in found.kept)
         raise UsageError(f'"{text}" asks to remove and to keep: {both}')
     if not (found.wanted or found.kept or found.everything):
-        why = f"not understood: {unread}" if unread else "nothing in it asks for a change"
-        raise UsageError(f'"{text}": {why}; {LEAST}')
+        raise UsageError(f'nothing to remove or to keep was understood in "{text}"; {EXAMPLE}')
     return found
 
 
@@ -92,7 +90,7 @@ def read(text: str) -> Understood:
     except ValueError as error:
         raise UsageError(f"the instruction is too long: {error}") from error
     if not words:
-        raise UsageError(f"the instruction is empty; {LEAST}")
+        raise UsageError(f"the instruction is empty; {EXAMPLE}")
     with torch.no_grad():
         shares, labels = reader(clip, pieces[None], owners[None])[0].exp().max(-1)
     sure = [

@@ -338,7 +338,7 @@ class Restorer(Engine):
 
     def _asked(self, ask: str | Understood | None, others: bool) -> Understood | None:
         if ask is not None and others:
-            raise UsageError("give an instruction, words or guidance, only one of them")
+            raise UsageError("an instruction replaces words and guidance: give only one of them")
         asked = understand(ask) if isinstance(ask, str) else ask
         self.check(words=[*asked.wanted, *asked.kept] if asked else ())
         return asked

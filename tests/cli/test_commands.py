@@ -125,6 +125,21 @@ def test_diagnose_takes_phrases_of_one_s_own(folder, run):
     assert all(f'"{text}" is not surely one of the degradations' in err for text in unclear)
 
 
+def test_diagnose_marks_what_an_instruction_would_remove_and_keep(folder, run):
+    picture("a.png")
+    picture("b.png", seed=1)
+    text = "take the rain away but keep it dark"
+    status, out, err = run("diagnose", "a.png", "b.png", "--ask", text)
+    assert status == 0 and "understood: remove rainy; keep low-light" in err
+    marks = [(line.split()[0], line.split("%")[-1].strip()) for line in out.splitlines()]
+    assert marks.count(("rainy", "to remove")) == marks.count(("low-light", "to keep")) == 2
+    assert sum(mark.startswith("to ") for _, mark in marks) == 4
+    row = json.loads(run("diagnose", "a.png", "--json", "--ask", text)[1])
+    assert row["words"] == ["rainy"] and row["asked"]["kept"] == ["low-light"]
+    status, _, err = run("diagnose", "a.png", "--ask", text, "--words", "fog")
+    assert status == 2 and "--ask or --words" in err
+
+
 def test_models_lists_origin_and_licence(run):
     status, out, _ = run("models")
     assert status == 0 and "lite" in out and "MIT" in out

@@ -14,6 +14,7 @@ from pellucid.data.benchmarks import BENCHMARKS
 from pellucid.networks import table
 from pellucid.recipes import ablation, papers, recipe
 from pellucid.recipes.papers import TABLES, training_operations
+from pellucid.training.tasks import perceive
 
 
 def argvs(row):
@@ -30,6 +31,7 @@ def trained(flags):
     done = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_run", lambda config, resume: done.append(config) or True)
+        patch.setattr(train, "has_vgg", lambda: True)
         assert train.main(flags) == 0
     return done
 
@@ -88,16 +90,21 @@ def test_a_dry_run_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch,
     assert all(name in text for name in TABLES)
 
 
-def test_an_ablation_of_small_networks_needs_photographs_alone(tmp_path, monkeypatch, capsys):
+def test_an_ablation_of_small_networks_needs_photographs_and_vgg(tmp_path, monkeypatch, capsys):
+    vgg = []
+    monkeypatch.setattr(perceive, "has_vgg", lambda: bool(vgg))
     monkeypatch.setattr(papers, "training_operations", lambda name: 1.8e17)
     save(tmp_path / "train/a.png", picture(0))
     argv = ["reproduce", "perceive-unseen", "--data", str(tmp_path), "--dry-run"]
     assert main(argv) == 1
     text = capsys.readouterr().out
-    assert f"there    {tmp_path}/train: 1 clean photographs" in text
+    assert f"there    {tmp_path}/train: 1 clean photograph\n" in text
     assert f"MISSING  {tmp_path}/held_out: 0 clean photographs" in text
     assert "about 12 GPU hours" in text  # six variants, two seeds, an hour each
     save(tmp_path / "held_out/a.png", picture(0))
+    assert main(argv) == 1
+    assert "MISSING  weights of VGG for L_dpl: pellucid fetch-metrics" in capsys.readouterr().out
+    vgg.append(True)
     assert main(argv) == 0
 
 

@@ -27,7 +27,7 @@ def test_films_go_into_a_folder_and_part_of_one_into_a_file(folder, run):
     assert len(times("c.mp4")) == 4
     status, _, err = run("restore", "a.mp4", "b.mkv")
     assert status == 2 and "already" in err
-    assert "all 2 results exist" in run("restore", "a.mp4", "b.mkv", "--skip-existing")[2]
+    assert "2 results existed already" in run("restore", "a.mp4", "b.mkv", "--skip-existing")[2]
 
 
 @pytest.mark.parametrize(

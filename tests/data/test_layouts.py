@@ -171,7 +171,7 @@ def test_scenes_of_outdoor_rains_test_are_not_trained_on(tmp_path):
     put(tmp_path, "gt", scenes)
     data = PairedFolders(tmp_path)
     assert [p.gt.stem for p in data.pairs["rainy"]] == ["im_0300", "im_0351"]
-    assert "3 of them are in its test set" in data.notes[-1]
+    assert "left out, as in its test set: 3 pairs" in data.notes[-1]
     assert len(PROTOCOLS["native"].cases(tmp_path)) == 5
 
 

@@ -92,6 +92,10 @@ def test_the_command_trains_all_with_its_flags(monkeypatch):
         ("l1-5", 7, 32, 5),
         ("sgm-5", 7, 32, 5),
     ]
+    monkeypatch.setattr(train, "has_vgg", lambda: False)
+    with pytest.raises(UsageError, match="perceptual-0 needs weights of VGG"):
+        train.main(["ablation/perceive"])
+    assert len(done) == 3  # nothing was begun
     with pytest.raises(UsageError, match="--seed is for one"):
         train.main(["ablation/perceive", "--seed", "3"])
     saved = to_dict(done[2])

@@ -16,6 +16,7 @@ from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.restore import FORMATS
 from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 
 if TYPE_CHECKING:
     from pellucid.bulk.run import Summary, Total
@@ -168,12 +169,12 @@ def progress(done: Summary, total: Total) -> str:
     """A line such as "120/2000 pictures, 1 failed, 0.53 a second, about 59 min left"."""
     pictures = done.pictures + done.held
     if total.pictures is not None:
-        of = f"/{total.pictures} pictures"
+        first = f"{pictures}/{counted(total.pictures, 'picture')}"
         left = (total.pictures - pictures) / max(done.pictures, 1)  # times what was done
     else:
-        of = f" pictures, {done.parts}/{total.parts} shards"
+        first = f"{counted(pictures, 'picture')}, {done.parts}/{counted(total.parts, 'shard')}"
         left = (total.parts - done.parts) / max(done.parts, 1)
-    line = [f"{pictures}{of}", *([f"{done.failed} failed"] if done.failed else [])]
+    line = [first, *([f"{done.failed} failed"] if done.failed else [])]
     line.append(f"{done.pictures / done.seconds:.2f} a second")
     if done.pictures and (done.parts or total.pictures is not None):
         line.append(f"about {_span(left * done.seconds)} left")

@@ -12,6 +12,7 @@ import tyro
 from pellucid.cli.terminal import plain
 from pellucid.data.captions import MODEL
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,9 +78,8 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
 
     if (root / MANIFEST).exists():
         problems = verify(root)
-        print(
-            plain("\n".join(problems) or f"{root}: {len(read_manifest(root))} triplets, all well")
-        )
+        well = f"{root}: {counted(len(read_manifest(root)), 'triplet')}, all well"
+        print(plain("\n".join(problems) or well))
         return 1 if problems else 0
     row = None if benchmark is None else benchmarks.benchmark(benchmark)
     report = check_folder(root, benchmark=row, train=train, crops=crops)
@@ -176,7 +176,7 @@ def generate(
         span = severity[0], severity[-1]
         counts = write_pairs(clean, out, words or WORDS, span, seed, window, progress, copies)
     for word, count in counts.items():
-        print(f"{out / word}: {count} pairs")
+        print(f"{out / word}: {counted(count, 'pair')}")
     return 0
 
 
@@ -219,7 +219,7 @@ def windows(
     with _progress("windows") as progress:
         workers = workers or os.cpu_count() or 1
         made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress, words)
-    print(f"{out}: {made} windows")
+    print(f"{out}: {counted(made, 'window')}")
     return 0
 
 
@@ -243,7 +243,7 @@ def shards(source: Root, out: Out, /, each: int = 1000, seed: int = 0) -> int:
     _at_least(1, each=each)
     with _progress("shards") as progress:
         count, made = write_shards(source, out, each, seed, progress)
-    print(f"{out}: {count} pairs in {made} shards")
+    print(f"{out}: {counted(count, 'pair')} in {counted(made, 'shard')}")
     return 0
 
 
@@ -279,7 +279,7 @@ def triplets(
     restorers = [(model.fingerprint(), model.restore) for model in models]
     with _progress("triplets") as progress:
         count = render(root, out, restorers, noise, legacy_folds, progress)
-    print(f"{out}: {count} triplets")
+    print(f"{out}: {counted(count, 'triplet')}")
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pellucid import __version__
 from pellucid.cli.parse import Flag, parse
+from pellucid.plural import counted
 
 EXAMPLES = """
 examples:
@@ -77,7 +78,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         "python": f"{platform.python_version()} on {platform.system()}",
         "packages": {package: _version(package) for package in PACKAGES},
         "device": f"{device} ({name})",
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "threads": f"{torch.get_num_threads()} of {counted(os.cpu_count() or 1, 'core')}",
         "bfloat16": "in hardware" if has_fast_bfloat16(device) else "not in hardware: float32",
         "engines": {n: "yes" if installed(n) else "not installed" for n in ENGINES},
         "measured": speeds or "no engine yet: pellucid restore --engine auto does",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
+from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
+
+if TYPE_CHECKING:
+    from pellucid.instruction import Understood
 
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 QuietFlag = Annotated[bool, tyro.conf.arg(aliases=["-q"], help_behavior_hint="")]
@@ -42,3 +46,17 @@ def words_of(text: str | None) -> list[str]:
     if not all(words):
         raise UsageError(f"--words {text!r} has an empty word; name them so: hazy,noisy")
     return list(dict.fromkeys(words))
+
+
+def understood_of(ask: str | None, words: str | None, quiet: bool = False) -> Understood | None:
+    """What is understood of the instruction of --ask, which is printed; None of None."""
+    if ask is None:
+        return None
+    if words is not None:
+        raise UsageError("give --ask or --words, not both")
+    from pellucid.instruction import understand
+
+    asked = understand(ask)
+    if not quiet:
+        print(plain(f"understood: {asked}"), file=sys.stderr)
+    return asked

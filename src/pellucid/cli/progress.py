@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pellucid.cli.batch import STREAM
 from pellucid.cli.terminal import plain
+from pellucid.plural import counted
 
 
 class Status:
@@ -41,7 +42,7 @@ class Status:
         self.bar.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._list_failures()
-            self._say(f"interrupted: {len(self.finished)} of {self.total} pictures are done")
+            self._say(f"interrupted: {len(self.finished)} of {counted(self.total, 'picture')} done")
             for target in self.finished:
                 self._say(f"  {target}")
 

@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 
 from pellucid.cli.parse import QuietFlag, parse
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 
 EXAMPLES = """
 examples:
@@ -109,7 +110,8 @@ def main(argv: Sequence[str]) -> int:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        print(f"pellucid-bench, {' '.join(args.columns)}, {images} photographs, base {base}\n")
+        about = "pellucid-bench", " ".join(args.columns), counted(images, "photograph")
+        print(f"{', '.join(about)}, base {base}\n")
         print(report.markdown(runs.cells(variants)))
     return 0
 

@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from pellucid.cli import FAILED, OK
 from pellucid.cli.parse import Flag, parse
 from pellucid.errors import UsageError, look_up
+from pellucid.plural import counted
 
 if TYPE_CHECKING:
     from pellucid.data.benchmarks import Benchmark
@@ -94,7 +95,10 @@ def main(argv: Sequence[str]) -> int:
 
 def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     """The data and files that a table needs; opens no picture."""
+    from pellucid.checkpoints.metric_weights import FETCH
     from pellucid.evaluation.protocols import protocol
+    from pellucid.recipes import recipe
+    from pellucid.training.tasks.perceive import has_vgg
 
     if not args.official or not row.train:
         yield from _training(args.data / row.data, row.words)
@@ -105,6 +109,8 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     if args.official:
         yield from _published(row.official[0].split()[1])
         return
+    if any(getattr(recipe(name).task, "perceptual", 0) for name in row.recipes):
+        yield Check(has_vgg(), f"weights of VGG for L_dpl: {FETCH}")
     for file in row.files:
         yield Check((args.weights / file).is_file(), f"{args.weights / file}")
     if any(name.startswith("daclip") for name in row.recipes):
@@ -128,7 +134,7 @@ def _photographs(folder: Path) -> Check:
     from pellucid.data.files import pictures
 
     count = len(pictures(folder)) if folder.is_dir() else 0
-    return Check(count > 0, f"{folder}: {count} clean photographs")
+    return Check(count > 0, f"{folder}: {counted(count, 'clean photograph')}")
 
 
 def _test_set(benchmark: Benchmark, root: Path) -> Check:

@@ -14,12 +14,13 @@ from tyro.conf import Positional, arg
 
 from pellucid import __version__
 from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
-from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
+from pellucid.cli.parse import Flag, QuietFlag, parse, understood_of, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import plain, read_input
+from pellucid.cli.terminal import read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 from pellucid.video.kinds import is_video
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     args = parse(Restore, argv, "restore", EXAMPLES)
     _check(args)
-    asked = _asked(args)
+    asked = understood_of(args.ask, args.words, args.quiet)
     if any(map(is_video, args.inputs)):
         return restore_videos(args, words_of(args.words), asked)
     if args.frames or args.steady:
@@ -174,7 +175,7 @@ def main(argv: Sequence[str]) -> int:
             )
     if not jobs:
         if not args.quiet:
-            print(f"all {skipped} results exist already", file=sys.stderr)
+            print(f"nothing to do: {counted(skipped, 'result')} existed already", file=sys.stderr)
         return 0
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)
@@ -235,20 +236,6 @@ def _region(args: Restore) -> tuple[int, ...] | None:
     except ValueError:
         raise UsageError(f"--region {args.region} is not X,Y,W,H, such as 40,60,300,200") from None
     return x, y, width, height
-
-
-def _asked(args: Restore) -> Understood | None:
-    """What was understood of the instruction, which is printed."""
-    if args.ask is None:
-        return None
-    if args.words:
-        raise UsageError("give --ask or --words, not both")
-    from pellucid.instruction import understand
-
-    asked = understand(args.ask)
-    if not args.quiet:
-        print(plain(f"understood: {asked}"), file=sys.stderr)
-    return asked
 
 
 def _check_stream(args: Restore, to_stream: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from pellucid.checkpoints.metric_weights import FETCH
 from pellucid.errors import UsageError
 from pellucid.recipes import RECIPES, STAGES, ablation, recipe
 from pellucid.training.config import TrainConfig, read_yaml, updated
+from pellucid.training.tasks.perceive import has_vgg
 
 USAGE = """\
 usage: pellucid train RECIPE [--name value ...]
@@ -76,15 +79,21 @@ def ablated(name: str, argv: Sequence[str]) -> int:
     for flag in flags:
         if flag.split("=")[0] in ablation.ONE_RUN:
             raise UsageError(f"{name} is several runs; {flag} is for one: {name}/HOST/VARIANT")
-    done = []
+    runs = []
     for config in ablation.runs(name.removeprefix(ablation.PREFIX), asked):
         given, resume = overridden(config, flags)
         if config.recipe.endswith(f"/{ablation.START}"):
             given = replace(given, steps=config.steps, optimizer=config.optimizer)
+        if getattr(given.task, "perceptual", 0) and not has_vgg():  # before the first run
+            raise UsageError(
+                f"{Path(given.output).name} needs weights of VGG: run {FETCH}, or name the "
+                "--variants without L_dpl"
+            )
+        runs.append((given, resume))
+    for given, resume in runs:
         if not _run(given, resume):
             return 0
-        done.append(given.output)
-    folder = Path(done[0]).parent
+    folder = Path(runs[0][0].output).parent
     Console().print(f"the table: pellucid report {folder}", highlight=False, soft_wrap=True)
     return 0
 
@@ -121,7 +130,7 @@ def overridden(base: TrainConfig, flags: Sequence[str], name: str = "") -> tuple
         default=Arguments(base),
         args=list(flags),
         prog=f"pellucid train {name or base.recipe}",
-        description=(RECIPES.get(base.recipe) or ablation.single).__doc__,
+        description=inspect.getdoc(RECIPES.get(base.recipe) or ablation.single),
         config=(tyro.conf.AvoidSubcommands,),
     )
     return arguments.config, arguments.resume

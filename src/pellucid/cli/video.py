@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from pellucid.cli.batch import STREAM, refuse_empty, refuse_existing, refuse_place
 from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 from pellucid.video.kinds import TARGETS, is_video, target_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None
     jobs, skipped = _jobs(args)
     if not jobs:
         if not args.quiet:
-            print(f"all {skipped} results exist already", file=sys.stderr)
+            print(f"nothing to do: {counted(skipped, 'result')} existed already", file=sys.stderr)
         return 0
     span = span_of(args.frames)
     if args.quiet:
@@ -173,8 +174,8 @@ def _restored(
                 **options,
             )
     except KeyboardInterrupt:
-        kept = f"{report.frames} frames are in {target}" if report.frames else "nothing was written"
-        _say(console, f"interrupted: {kept}")
+        kept = f"{counted(report.frames, 'frame')} in {target}"
+        _say(console, f"interrupted: {kept if report.frames else 'nothing was written'}")
         raise
     except ModuleNotFoundError as error:
         raise UsageError(f"films need {error.name}: pip install 'pellucid[video]'") from error
@@ -186,9 +187,9 @@ def _restored(
 
 def _print(console: Console, source: Path, target: Path, report: Report) -> None:
     count = len(report.shots)
-    shots = "1 shot" if count == 1 else f"{count} shots"
+    shots = f"{counted(report.frames, 'frame')}, {counted(count, 'shot')}"
     rate = f"{report.rate:.3g} frames a second"
-    _say(console, f"{source} -> {target}  ({report.frames} frames, {shots}, {rate})")
+    _say(console, f"{source} -> {target}  ({shots}, {rate})")
     for row in _record(report)["shots"][:LISTED]:
         found = ", ".join(row["words"]) or "clean"
         line = f"  frames {row['first']}:{row['last']}: {found}, {row['model']}"
@@ -196,7 +197,7 @@ def _print(console: Console, source: Path, target: Path, report: Report) -> None
             line += f"; {row['decision']}: {row['reason']}"
         _say(console, line)
     if count > LISTED:
-        _say(console, f"  and {count - LISTED} more shots (--json lists all)")
+        _say(console, f"  and {counted(count - LISTED, 'more shot')} (--json lists all)")
     for note in report.notes:
         _say(console, f"  note: {note}")
 

@@ -20,6 +20,7 @@ from pellucid.data.layouts import PairSet, find_sets
 from pellucid.data.leaks import find_leaks
 from pellucid.errors import ImageError
 from pellucid.imaging import io
+from pellucid.plural import counted
 
 Kind = Literal["unpaired", "unequal size", "unreadable", "empty", "wrong count", "leak"]
 
@@ -137,7 +138,7 @@ def _check_benchmark(report: Report, benchmark: Benchmark, pool: ThreadPoolExecu
     layout = benchmark.layout(report.root)
     matched, alone = benchmark.match(report.root)
     if len(matched) != benchmark.count:
-        detail = f"{len(matched)} cases, there must be {benchmark.count}"
+        detail = f"{counted(len(matched), 'case')}, there must be {benchmark.count}"
         report.problems.append(Problem("wrong count", report.root / layout.truths, detail))
     if layout.inputs is None:
         return _check_clean(report, benchmark.name, [pair.truth for pair in matched], pool)

@@ -21,6 +21,7 @@ from pellucid.data.files import GT, LQ, Pair, read_pair, stable_name
 from pellucid.data.layouts import MIXED, PairSet, find_sets, match
 from pellucid.data.table import read_captions
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 
 UNKNOWN = float("nan")  # the severity of pairs that were not generated
 CHECK = "`pellucid data check` lists every such file"
@@ -145,7 +146,7 @@ class PairedFolders(Dataset):
         test = one.layout.test
         kept = [p for p in matched.pairs if not test or not re.match(test, p.lq.stem)]
         if out := len(matched.pairs) - len(kept):
-            self.notes.append(f"{one.name}: {out} of them are in its test set and are left out")
+            self.notes.append(f"{one.name}: left out, as in its test set: {counted(out, 'pair')}")
         return one.by_word(kept)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pellucid.data.files import GT, LQ, Pair, pictures
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import UsageError
+from pellucid.plural import counted
 
 
 class Layout(NamedTuple):
@@ -196,13 +197,13 @@ class PairSet:
         """A line: how many pairs, in which folders, and how their names agree."""
         sides = ", ".join(side.name for side in (self.inputs, self.truths) if side)
         if self.inputs is None or self.truths is None:
-            return f"{self.name}: {_count(len(found.alone), 'picture')}, in {sides} alone"
-        left = f"; {_count(len(found.alone), 'file')} without a partner" if found.alone else ""
+            return f"{self.name}: {counted(len(found.alone), 'picture')}, in {sides} alone"
+        left = f"; {counted(len(found.alone), 'file')} without a partner" if found.alone else ""
         words = self.by_word(found.pairs) or {self.word: []}
         several = "".join(f", {len(words[word])} of {word}" for word in sorted(words))
         of = several if len(words) > 1 else f" of {next(iter(words))}"
         return (
-            f"{self.name}: {_count(len(found.pairs), 'pair')}{of} in {{{sides}}} (as "
+            f"{self.name}: {counted(len(found.pairs), 'pair')}{of} in {{{sides}}} (as "
             f"{self.layout.of}), names {found.rule or 'do not agree'}{left}"
         )
 
@@ -291,10 +292,6 @@ def _listed(folder: Path) -> set[str] | None:
             lines = file.read_text(encoding="utf-8").split("\n")
             return {line.strip().rpartition("/")[2] for line in lines}
     return None
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _stem(path: Path, folder: Path) -> str:

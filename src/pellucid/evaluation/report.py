@@ -19,6 +19,7 @@ from pellucid import __version__
 from pellucid.degradations import CLASSES
 from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.statistics import LEVEL, Estimate, estimate, paired
+from pellucid.plural import counted
 
 Rows = Sequence[dict[str, Any]]
 PACKAGES = ("torch", "numpy", "pillow")
@@ -120,7 +121,7 @@ def environment() -> dict[str, Any]:
         **{package: version(package) for package in PACKAGES},
         "libjpeg-turbo": features.version("libjpeg_turbo") or "",
         "zlib": features.version("zlib") or "",
-        "machine": gpu or f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": gpu or f"{platform.machine()}, {counted(os.cpu_count() or 1, 'core')}",
         "threads": torch.get_num_threads(),
     }
 

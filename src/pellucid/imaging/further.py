@@ -11,6 +11,7 @@ from PIL import Image
 
 from pellucid.imaging import iptc, jxl, metadata, tiff, xmp
 from pellucid.imaging.formats import check_size
+from pellucid.plural import counted
 
 _ENDING = "the file's last bytes are missing; the picture is complete"
 _PADDINGS = (bytes(64), b"\xaa" * 64)
@@ -190,7 +191,7 @@ def _heif_notes(image: Image.Image) -> tuple[str, ...]:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}s were" if number > 1 else f"{number} {noun} was"
+    return f"{counted(number, noun)} {'was' if number == 1 else 'were'}"
 
 
 def _printable(body: bytes) -> str:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from threading import Event
 from typing import TypeVar
 
+from pellucid.plural import counted
 from pellucid.server.problems import Problem
 
 Answer = TypeVar("Answer")
@@ -50,7 +51,7 @@ class Worker:
         if self.taken > self.queue:
             raise Problem(
                 429,
-                f"{self.taken} pictures are being restored or wait; try again later",
+                f"the queue is full ({counted(self.taken, 'picture')}); try again later",
                 {"Retry-After": str(max(1, math.ceil(self._mean)))},
             )
         self.taken += 1

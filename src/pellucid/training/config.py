@@ -297,8 +297,8 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
     if _step(held, before) != _step(given, now):
         raise UsageError(
             f"a step takes {_step(given, now)} samples (--batch-size {config.batch_size} times "
-            f"--accumulation {config.accumulation} times {now} processes), but the run in {run} "
-            f"takes {_step(held, before)}: {other}"
+            f"--accumulation {config.accumulation} times the number of processes, {now}), but "
+            f"the run in {run} takes {_step(held, before)}: {other}"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.imaging.io import MAX_PIXELS
 from pellucid.instruction import Understood, understand
+from pellucid.plural import counted
 from pellucid.restorer import Restorer
 from pellucid.video.frames import Frame
 from pellucid.video.kinds import target_of
@@ -146,7 +147,7 @@ def restore_video(
         raise
     except Exception as error:
         kept = writer.finish()
-        more = f"; the {writer.written} frames before it are in {target}" if kept else ""
+        more = f"; {counted(writer.written, 'frame')} before it in {target}" if kept else ""
         what = str(error) if isinstance(error, PellucidError) else f"{error or type(error)}"
         raise ImageError(
             f"{source}: stopped at frame {first + writer.written}: {what}{more}"
@@ -191,7 +192,9 @@ def _scouted(
 
     starts = cuts(thumbnails())
     if first >= len(times):
-        raise UsageError(f"{film.path}: has {len(times)} frames; frame {first} is after its end")
+        raise UsageError(
+            f"{film.path}: has {counted(len(times), 'frame')}; frame {first} is after its end"
+        )
     last = len(times) if last is None else min(last, len(times))
     if last < len(times):
         ending = times[last] - times[last - 1]

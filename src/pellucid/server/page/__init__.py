@@ -37,7 +37,12 @@ THEME = themes.Default(
 )
 CSS = """
 .dark { --color-accent: var(--primary-400); } /* a theme has one accent for both */
-progress { width: 100%; height: 1rem; }
+progress { width: 100%; height: 0.75rem; appearance: none; }
+progress::-webkit-progress-bar { background: var(--neutral-300); border-radius: 0.375rem; }
+progress::-webkit-progress-value { background: var(--primary-700); border-radius: 0.375rem; }
+progress::-moz-progress-bar { background: var(--primary-700); }
+#status .pending { opacity: 0; } /* the last result, under the progress of the next */
+.grid-wrap.fixed-height { max-height: none; } /* the page scrolls, not the gallery in it */
 """
 
 

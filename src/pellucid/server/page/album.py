@@ -41,7 +41,7 @@ class Album:
             found = await self._restored(service, path, options)
             self.shown.append(await asyncio.to_thread(self._keep, found, options))
         except SAID as problem:
-            self.failed.append((PurePath(path).name, str(problem)))
+            self.failed.append((PurePath(path).name, str(problem).removeprefix("the image: ")))
 
     async def _restored(self, service: Any, path: str, options: RestoreOptions) -> Restored:
         while True:

@@ -43,7 +43,7 @@ def photograph(service: Any) -> None:
                 label="What is wrong with it", num_top_classes=4, show_heading=False, visible=False
             )
         with gr.Column(scale=2, min_width=300):
-            status = gr.Markdown("No photograph yet.")
+            status = gr.Markdown("No photograph yet.", elem_id="status")
             with gr.Column(visible=False) as result:
                 slider = gr.ImageSlider(label="Before and after", buttons=["fullscreen"])
                 strength = gr.Slider(

@@ -94,13 +94,18 @@ class PerceiveOptions(RestoreOptions):
         )
 
 
+def has_vgg() -> bool:
+    """Whether the weights of VGG, which L_dpl needs, are on this machine."""
+    return weights_path("lpips-vgg").exists()
+
+
 def load_vgg() -> VGG16:
     """The trunk that LPIPS has from torchvision, frozen.
 
     Raises:
         UsageError: it is not on this machine.
     """
-    if not weights_path("lpips-vgg").exists():
+    if not has_vgg():
         raise UsageError(f"no weights of VGG: run {FETCH}, or train with --task.perceptual 0")
     return VGG16().load_trunk(load_file(verify("lpips-vgg")))
 
