@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import can_show, plain, read_input
+from pellucid.cli.terminal import can_show, one_line, plain, raise_interrupt, read_input
 from pellucid.errors import UsageError
 
 EXAMPLES = """
@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
             photo = read(data, args.max_pixels)
             answer, quality = restorer.diagnose(photo), restorer.quality(photo)
         except Exception as error:  # whatever one picture throws, the others are looked at
+            raise_interrupt()
             failed = True
             print(f"pellucid: {plain(str(error))}", file=sys.stderr)
             if args.json:
@@ -143,7 +144,7 @@ def _show(
     from rich.table import Table
 
     full, least = ("█", "▏") if can_show("█▏", sys.stdout) else ("#", ".")
-    table = Table(box=None, show_header=False, title=escape(plain(name)), title_justify="left")
+    table = Table(box=None, show_header=False, title=escape(one_line(name)), title_justify="left")
     for word, share in shares.items():
         if brief and share < 0.05:
             break

@@ -17,7 +17,7 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import plain, read_input
+from pellucid.cli.terminal import plain, raise_interrupt, read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
 from pellucid.video.kinds import is_video
@@ -203,6 +203,7 @@ def main(argv: Sequence[str]) -> int:
             except UsageError:
                 raise
             except Exception as error:  # whatever one picture throws, the batch goes on
+                raise_interrupt()
                 status.failed(str(job), error)
                 record = {"input": str(job), "ok": False, "error": str(error)}
             else:

@@ -39,6 +39,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
 
 
+def one_line(text: str) -> str:
+    """`plain` text such as the name of a file, which may hold the end of a line, too."""
+    return plain(text).replace("\n", r"\n")
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
@@ -74,11 +79,26 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: ends a command as Ctrl-C does, with its own exit status."""
 
 
-def obey_sigterm() -> None:
-    """Let SIGTERM raise `Terminated`, so that unfinished files are removed."""
+_ENDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_came: list[int] = []
+
+
+def obey_signals() -> None:
+    """Let SIGTERM raise `Terminated` as Ctrl-C raises `KeyboardInterrupt`, so that unfinished
+    files are removed; both are remembered."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
+        _came.append(number)
+        raise _ENDS[signal.Signals(number)]
 
+    _came.clear()
     with suppress(ValueError):  # not the main thread: signals are someone else's business
         signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
+            signal.signal(signal.SIGINT, stop)
+
+
+def raise_interrupt() -> None:
+    """Raise what a signal raised in a library that made another error of it."""
+    if _came:
+        raise _ENDS[signal.Signals(_came[-1])]
