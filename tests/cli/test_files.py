@@ -86,6 +86,8 @@ def test_a_result_whose_name_is_too_long_fails_alone(folder, run):
     status, _, err = run("restore", "in", "-o", "out", "--compare")
     assert status == 1 and "2 failed" in err and "1 restored" in err
     assert files("out") == ["a.png", "a.png.compare.jpg"]
+    status, _, err = run("restore", "in", "-o", "out", "--compare", "--skip-existing")
+    assert status == 1 and "2 failed, 1 existed already" in err
 
 
 def test_a_folder_that_looks_like_a_pattern_is_a_folder(folder, run):

@@ -13,7 +13,6 @@ from rich.table import Table
 from pellucid.cli.batch import STREAM
 from pellucid.cli.terminal import one_line, plain
 
-
 UNPRINTABLE = "stopped, since standard output cannot be written (--skip-existing continues)"
 ENDINGS = {KeyboardInterrupt: "interrupted", OSError: UNPRINTABLE}  # of a batch before its end
 

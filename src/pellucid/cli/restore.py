@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def main(argv: Sequence[str]) -> int:
     skipped = 0
     if not to_stream:
         if args.skip_existing:
-            waiting = [job for job in jobs if job.target and not job.target.exists()]
+            waiting = [job for job in jobs if job.target and not os.path.exists(job.target)]
             jobs, skipped = waiting, len(jobs) - len(waiting)
         elif not args.overwrite:
             names = ("", *endings)
