@@ -13,7 +13,14 @@ from tyro.conf import Positional, arg
 from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import can_show, one_line, plain, raise_interrupt, read_input
+from pellucid.cli.terminal import (
+    can_show,
+    library_notes,
+    one_line,
+    plain,
+    raise_interrupt,
+    read_input,
+)
 from pellucid.errors import UsageError
 
 EXAMPLES = """
@@ -72,7 +79,10 @@ def main(argv: Sequence[str]) -> int:
         name = STREAM if source is None else str(source)
         try:
             data = read_input(args.max_pixels) if source is None else source
-            photo = read(data, args.max_pixels)
+            with library_notes() as said:
+                photo = read(data, args.max_pixels)
+            for note in said:
+                print(f"pellucid: {one_line(name)}: {note}", file=sys.stderr)
             answer, quality = restorer.diagnose(photo), restorer.quality(photo)
         except Exception as error:  # whatever one picture throws, the others are looked at
             raise_interrupt()

@@ -18,7 +18,7 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import plain, raise_interrupt, read_input
+from pellucid.cli.terminal import library_notes, plain, raise_interrupt, read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
 from pellucid.video.kinds import is_video
@@ -289,7 +289,9 @@ def _restore(
     from pellucid.report import report_of
 
     data = read_input(args.max_pixels) if job.source is None else job.source
-    photo = read(data, args.max_pixels)
+    with library_notes() as said:
+        photo = read(data, args.max_pixels)
+    photo = photo.with_notes(*said)
     if job.target is None:
         own = BY_NAME[photo.format or "PNG"]
         format = output_format(f"x.{args.format}") if args.format else own
