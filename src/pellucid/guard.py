@@ -34,6 +34,7 @@ MATTERS = 2.5  # levels of 255; a smaller change of regions harms nobody
 ALLOWED = 5.0  # rms change of regions for damage of FINE, levels
 CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white: 1 / sqrt(2 pi)
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
+BLACK = 0.5 / 255  # median of luma where half of a picture is black: stars, fireworks
 UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
 BLURRED = 0.5  # strength where blur alone was found: no measurement confirms it
 SOFTEST = 0.35  # a restoration that would be softened further is refused
@@ -124,9 +125,7 @@ def judge(
         None if told else _unsupported(image, restored, before, words, probabilities or {}),
         _worse(before, after, words),
         _rated(quality),
-        (UNNAMED, "No damage was found for certain, so half of the change is made.")
-        if unguided
-        else None,
+        _unnamed(before) if unguided else None,
         (BLURRED, "Blur cannot be measured for certain, so half of the change is made.")
         if tuple(words) == ("motion-blurry",) and not told
         else None,
@@ -139,6 +138,13 @@ def judge(
         return Verdict(image, "refused", 0.0, reason)
     mixed = image + np.float32(strength) * (restored - image)
     return Verdict(mixed, "softened", strength, reason)
+
+
+def _unnamed(before: Evidence) -> tuple[float, str]:
+    """`(strength, reason)` where no damage was found."""
+    if before.tones[1] < BLACK:
+        return 0.0, "No damage was found, and half of the picture is black."
+    return UNNAMED, "No damage was found for certain, so half of the change is made."
 
 
 def _unsupported(

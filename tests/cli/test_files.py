@@ -86,6 +86,8 @@ def test_a_result_whose_name_is_too_long_fails_alone(folder, run):
     status, _, err = run("restore", "in", "-o", "out", "--compare")
     assert status == 1 and "2 failed" in err and "1 restored" in err
     assert files("out") == ["a.png", "a.png.compare.jpg"]
+    status, _, err = run("restore", "in", "-o", "out", "--compare", "--skip-existing")
+    assert status == 1 and "2 failed, 1 existed already" in err
 
 
 def test_a_folder_that_looks_like_a_pattern_is_a_folder(folder, run):
@@ -153,6 +155,8 @@ def test_a_folder_that_cannot_be_read_is_a_failure(folder, run, monkeypatch):
     monkeypatch.setattr(os, "scandir", denied)
     status, _, err = run("restore", "in", "-o", "out")
     assert status == 1 and "in/secret: is a folder" in err and "1 restored, 1 failed" in err
+    status, _, err = run("restore", "in/secret", "-o", "out3")
+    assert (status, err) == (2, "pellucid: in/secret: cannot be an input (Permission denied)\n")
     monkeypatch.setattr(Path, "is_dir", lambda path: scan("/nowhere"))
     status, _, err = run("restore", "in", "-o", "out2")
     assert status == 2 and "Traceback" not in err
@@ -163,19 +167,31 @@ def test_a_folder_without_access_for_a_real_user(tmp_path, weights):
     picture(tmp_path / "in/a.png")
     picture(tmp_path / "in/secret/b.png")
     (tmp_path / "in/secret").chmod(0)
+    tmp_path.chmod(0o777)
     script = (
-        "import os, sys\nfrom pellucid.cli.batch import plan\nos.setuid(65534)\n"
-        "from pellucid.errors import UsageError\n"
+        "import os, sys\nfrom pellucid.cli.batch import plan\n"
+        "from pellucid.errors import ImageError, UsageError\n"
+        "from pellucid.imaging.io import read\nos.setuid(65534)\n"
         "for name in sys.argv[1:]:\n"
         "    try: print(len(plan([name], 'out')))\n"
         "    except UsageError as error: print(error)\n"
+        "try: plan(['in/a.png'], 'in/deep/er')\n"
+        "except UsageError as error: print(error)\n"
+        "try: read('in/secret')\n"
+        "except ImageError as error: print(error)\n"
     )
     for place in [tmp_path, *tmp_path.parents][:4]:
         place.chmod(place.stat().st_mode | 0o755) if place != Path("/") else None
     argv = [sys.executable, "-c", script, "in", "in/secret", "in/secret/b.png"]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
-    assert done.stderr == "" and done.stdout.splitlines()[0] == "2"
-    assert "Permission denied" in done.stdout or "secret" in done.stdout.splitlines()[1]
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "2",
+        "in/secret: cannot be an input (Permission denied)",
+        "in/secret/b.png: cannot be an input (Permission denied)",
+        "in: no permission to write into this folder; see -o",
+        "in/secret: is a folder without access",
+    ]
 
 
 def test_special_files_in_a_folder_are_failures_and_do_not_hang(folder, run):
@@ -358,6 +374,52 @@ def test_a_full_disk_behind_standard_output(tmp_path):
             assert (status, err) == (1, "pellucid: standard output: No space left on device\n")
 
 
+def test_a_reader_of_standard_output_that_leaves_is_told_what_was_left(folder, run, monkeypatch):
+    for name in "abc":
+        picture(f"in/{name}.png")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as pipe, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", pipe)
+        status, _, err = run("restore", "in", "-o", "out", "--json", "--quiet")
+    assert status == 1 and files("out") == ["a.png"]
+    assert "standard output cannot be written" in err and "1 of 3 pictures are done" in err
+
+
+def test_a_name_of_two_lines_is_printed_as_one(folder, printed, words_too):
+    picture("in/a\nb.png")
+    Path("in/c\nd.png").write_text("no picture")
+    for command in ("restore", "diagnose"):
+        _, out, err = printed(command, "in")
+        assert rb"in/a\nb.png" in out + err
+    assert rb"in/c\nd.png" in printed("restore", "in", "--overwrite")[2]
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_takes_for_its_own_error_ends_the_batch(
+    folder, run, monkeypatch, number, status
+):
+    import pellucid.imaging.io as imaging
+
+    def read(*_):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("something else") from error
+
+    picture("in/a.png")
+    picture("in/b.png")
+    monkeypatch.setattr(imaging, "read", read)
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        ended, _, err = run("restore", "in", "-o", "out")
+    finally:
+        for n, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(n, handler)
+    assert ended == status and "interrupted: 0 of 2 pictures are done" in err
+
+
 def test_paths_and_reasons_are_whole_where_there_is_no_terminal(folder, run):
     name = "a rather long name of a folder " * 6
     Path(name).mkdir()
@@ -403,3 +465,17 @@ def test_planning_never_ends_in_a_traceback():
             plan([name], None)
         with pytest.raises(UsageError):
             plan([__file__], name + ".png")
+
+
+@pytest.mark.parametrize("command", ["restore", "diagnose"])
+def test_what_libtiff_prints_has_the_name_of_the_file(folder, printed, words_too, command):
+    Path("in").mkdir()
+    Image.fromarray(np.random.default_rng(0).random((64, 96)) < 0.5).save(
+        "in/fax.tif", compression="group4"
+    )
+    data = bytearray(Path("in/fax.tif").read_bytes())
+    data[100:120] = bytes(20)
+    Path("in/fax.tif").write_bytes(data)
+    status, _, err = printed(command, "in")
+    said = b"  note: libtiff: " if command == "restore" else b"pellucid: in/fax.tif: libtiff: "
+    assert status == 0 and said in err

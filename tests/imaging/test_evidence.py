@@ -124,6 +124,19 @@ def test_single_stars_and_halftone_are_no_noise(name):
     assert supports(measure(levels(globals()[name]())), "noisy") == 0
 
 
+@pytest.mark.parametrize("quality, subsampling", [(75, 2), (90, 0), (95, 2)])
+def test_stars_saved_as_a_jpeg_are_no_noise(quality, subsampling):
+    picture, tables = jpeg(levels(stars()), quality, subsampling=subsampling)
+    assert supports(measure(picture, tables), "noisy") < 0.35
+
+
+def test_noise_beside_black_is_noise():
+    night = np.zeros((256, 256, 3), np.float32)
+    night[64:192] = noisy(scene(), 15)[64:192]
+    assert supports(measure(levels(night)), "noisy") == 1
+    assert supports(measure(*jpeg(levels(night), 85)), "noisy") > 0.9
+
+
 def test_noise_saved_as_a_jpeg_of_halved_colour_is_noise_and_nothing_else():
     found = measure(*jpeg(noisy(scene(), 25), 90, subsampling=2))
     assert supports(found, "noisy") == 1
@@ -410,6 +423,12 @@ def test_small_and_thin_pictures_are_measured(shape):
 def test_an_even_picture_is_no_hole_and_has_no_noise():
     found = measure(np.full((64, 64, 3), 0.5, np.float32))
     assert found.holes.mask is None and found.noise.sigma == 0
+
+
+def test_noise_of_one_brightness_has_a_sigma_in_both_halves():
+    tile = np.tile(np.float32([[0.4, 0.6], [0.6, 0.4]])[..., None], (32, 32, 3))
+    noise = measure(tile).noise
+    assert noise.bright == noise.dark > 0
 
 
 def test_the_windows_of_a_large_picture_keep_the_grid_and_the_noise():

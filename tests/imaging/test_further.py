@@ -181,6 +181,35 @@ def test_the_film_of_a_motion_photo_is_said():
     assert any("motion photo" in note for note in read(data).notes)
 
 
+def test_a_film_behind_a_jpeg_is_not_taken_for_a_part_of_it():
+    film = b"\0\0\0\x18ftypmp42" + b"\xff\xda" + bytes(100)
+    assert read(source("JPEG") + film).notes == ("its motion photo was left out",)
+
+
+def test_a_gain_map_behind_a_jpeg_is_said_once():
+    claim = packet('xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"')
+    data = source("JPEG", xmp=claim) + source("JPEG", scene(channels=1))
+    assert read(data).notes == ("its gain map was left out",)
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+@pytest.mark.parametrize(
+    "box, note",
+    [
+        (b"mpvd" + bytes(100), "its motion photo was left out"),
+        (
+            b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + b"C2PA",
+            "its content credentials (C2PA) were left out",
+        ),
+        (b"sefd" + b"x" * 100, "the file's last 108 bytes, behind the picture, were left out"),
+    ],
+)
+def test_what_is_beside_a_picture_in_heic_and_avif_is_said(format, box, note):
+    data = source(format)
+    assert read(data).notes == ()
+    assert read(data + struct.pack(">L", len(box) + 4) + box).notes == (note,)
+
+
 def test_further_views_of_a_phone_are_said():
     frames = [Image.fromarray(scene(seed=i)) for i in range(2)]
     out = io.BytesIO()

@@ -80,6 +80,26 @@ def test_clear_words_for_what_is_no_picture(tmp_path):
         read(b"")
 
 
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"\0\0\0\x18ftypcrx " + bytes(100), "camera's raw file"),
+        (b"FUJIFILMCCD-RAW 0201", "camera's raw file"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE HTML><html>404", "is a web page, not a picture"),
+        (b"PK\3\4" + bytes(30), "is a ZIP archive"),
+        (b"%PDF-1.7", "is a PDF document"),
+        (b"\0\0\0\x14ftypqt  " + bytes(30), "is a film, not a picture"),
+        (b"\0\5\x16\7" + bytes(30), "what macOS stores"),
+        (bytes(4096), "holds only zeros"),
+    ],
+)
+def test_other_files_with_the_name_of_a_picture_are_called_what_they_are(tmp_path, data, words):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=words):
+        read(path)
+
+
 def test_camera_raw_inside_tiff_is_refused():
     tags = {50706: b"\x01\x04\0\0"}  # DNGVersion
     with pytest.raises(ImageError, match="raw"):

@@ -13,7 +13,13 @@ from typing import NamedTuple
 from pellucid import __version__
 from pellucid.allocator import keep_freed_memory
 from pellucid.cli.start import collect_rarely
-from pellucid.cli.terminal import Terminated, obey_sigterm, plain, prepare_streams
+from pellucid.cli.terminal import (
+    Terminated,
+    obey_signals,
+    plain,
+    prepare_streams,
+    raise_interrupt,
+)
 from pellucid.errors import PellucidError, UsageError
 
 OK, FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -77,11 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; errors are printed for people."""
     argv = list(sys.argv[1:] if argv is None else argv)
     prepare_streams()
-    obey_sigterm()
+    obey_signals()
     keep_freed_memory()
     collect_rarely()
     try:
-        status = _run(argv)
+        try:
+            status = _run(argv)
+        except Exception:
+            raise_interrupt()
+            raise
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk is to be noticed here
         return status

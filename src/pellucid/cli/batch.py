@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.cli.terminal import one_line
 from pellucid.errors import UsageError
 from pellucid.imaging.formats import (
     BY_SUFFIX,
@@ -112,7 +113,8 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[tuple[Path, Path]]:
         for name in visible:
             place = Path(here, name).resolve()
             if there.is_relative_to(place):
-                log.warning("left out %s: a link to a folder that it lies in", Path(here, name))
+                link = one_line(str(Path(here, name)))
+                log.warning("left out %s: a link to a folder that it lies in", link)
             elif place not in seen:
                 seen.add(place)
                 folders.append(name)
@@ -124,13 +126,15 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[tuple[Path, Path]]:
                 others.append(str(path))
     for error in unreadable:
         path = Path(error.filename)
+        if path == folder:
+            raise error
         yield path, path.relative_to(folder)
     if others:
         more = ", ..." if len(others) > 3 else ""
         plural = "s that are" if len(others) > 1 else " that is"
         log.warning(
             "left out %d file%s no picture to be read: %s%s",
-            *(len(others), plural, ", ".join(others[:3]), more),
+            *(len(others), plural, ", ".join(map(one_line, others[:3])), more),
         )
 
 
@@ -203,6 +207,15 @@ def refuse_place(output: Path) -> None:
         raise UsageError(f"{nearest} is a link that leads nowhere; name another output")
     if nearest != output and not nearest.is_dir():
         raise UsageError(f"{nearest} is a file, no folder, so nothing can be in it; see -o")
+    folder = nearest if nearest.is_dir() else nearest.parent
+    if not os.access(folder, os.W_OK | os.X_OK):  # else each picture would fail after the work
+        raise UsageError(f"{_short(folder)}: no permission to write into this folder; see -o")
+
+
+def _short(path: Path) -> Path:
+    """From the working folder, if the path is in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if here in path.parents else path
 
 
 def _refuse_unwritable(jobs: Sequence[Job]) -> None:

@@ -14,7 +14,14 @@ from tyro.conf import Positional, arg
 from pellucid.cli.batch import STREAM, find
 from pellucid.cli.parse import Flag, parse, understood_of
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import can_show, plain, read_input
+from pellucid.cli.terminal import (
+    can_show,
+    library_notes,
+    one_line,
+    plain,
+    raise_interrupt,
+    read_input,
+)
 from pellucid.errors import UsageError
 
 EXAMPLES = """
@@ -81,9 +88,13 @@ def main(argv: Sequence[str]) -> int:
         name = STREAM if source is None else str(source)
         try:
             data = read_input(args.max_pixels) if source is None else source
-            photo = read(data, args.max_pixels)
+            with library_notes() as printed:
+                photo = read(data, args.max_pixels)
+            for note in printed:
+                print(f"pellucid: {one_line(name)}: {note}", file=sys.stderr)
             answer, quality = restorer.diagnose(photo, ask=asked), restorer.quality(photo)
         except Exception as error:  # whatever one picture throws, the others are looked at
+            raise_interrupt()
             failed = True
             print(f"pellucid: {plain(str(error))}", file=sys.stderr)
             if args.json:
@@ -155,7 +166,7 @@ def _show(
     from rich.table import Table
 
     full, least = ("█", "▏") if can_show("█▏", sys.stdout) else ("#", ".")
-    table = Table(box=None, show_header=False, title=escape(plain(name)), title_justify="left")
+    table = Table(box=None, show_header=False, title=escape(one_line(name)), title_justify="left")
     for word, share in shares.items():
         if brief and share < 0.05 and word not in said:
             continue

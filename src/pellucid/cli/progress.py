@@ -11,8 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from pellucid.cli.batch import STREAM
-from pellucid.cli.terminal import plain
+from pellucid.cli.terminal import one_line, plain
 from pellucid.plural import counted
+
+UNPRINTABLE = "stopped, since standard output cannot be written (--skip-existing continues)"
+ENDINGS = {KeyboardInterrupt: "interrupted", OSError: UNPRINTABLE}  # of a batch before its end
 
 
 class Status:
@@ -40,11 +43,13 @@ class Status:
 
     def __exit__(self, kind: type | None, *_: Any) -> None:
         self.bar.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._list_failures()
-            self._say(f"interrupted: {len(self.finished)} of {counted(self.total, 'picture')} done")
-            for target in self.finished:
-                self._say(f"  {target}")
+        for ending, said in ENDINGS.items():
+            if kind is not None and issubclass(kind, ending):
+                self._list_failures()
+                of = counted(self.total, "picture")
+                self._say(f"{said}: {len(self.finished)} of {of} done")
+                for target in self.finished:
+                    self._say(f"  {one_line(target)}")
 
     def progress(self, share: float) -> None:
         """Show the share of the current picture that is done."""
@@ -59,7 +64,7 @@ class Status:
             said = f"{_found(record)}, {record['model']}, {record['seconds']:.1f} s"
             if record.get("decision", "kept") != "kept":
                 said += f"; {record['decision']}: {record['reason']}"
-            self._say(f"{source} -> {target}  ({said})")
+            self._say(f"{one_line(source)} -> {one_line(target)}  ({said})")
             for note in record["notes"]:
                 self._say(f"  note: {note}")
 
@@ -67,7 +72,7 @@ class Status:
         """A picture could not be restored."""
         said = getattr(error, "strerror", None) or str(error)
         reason = said.removeprefix(f"{source}: ") or type(error).__name__
-        self.failures.append((plain(source), plain(reason)))
+        self.failures.append((one_line(source), one_line(reason)))
         self.progress(0)
 
     def summary(self, skipped: int = 0) -> int:
@@ -75,7 +80,7 @@ class Status:
         self.bar.stop()
         for target in self.finished:
             if target != STREAM and not os.path.lexists(target):
-                self.failures.append((plain(target), "was written, and is no longer there"))
+                self.failures.append((one_line(target), "was written, and is no longer there"))
         self._list_failures()
         if not self.quiet and (self.total > 1 or skipped or self.failures):
             counts = [f"{len(self.finished)} restored"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse, understood_of, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import read_input
+from pellucid.cli.terminal import library_notes, raise_interrupt, read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
 from pellucid.plural import counted
@@ -166,7 +167,7 @@ def main(argv: Sequence[str]) -> int:
     skipped = 0
     if not to_stream:
         if args.skip_existing:
-            waiting = [job for job in jobs if job.target and not job.target.exists()]
+            waiting = [job for job in jobs if job.target and not os.path.exists(job.target)]
             jobs, skipped = waiting, len(jobs) - len(waiting)
         elif not args.overwrite:
             names = ("", *endings)
@@ -204,6 +205,7 @@ def main(argv: Sequence[str]) -> int:
             except UsageError:
                 raise
             except Exception as error:  # whatever one picture throws, the batch goes on
+                raise_interrupt()
                 status.failed(str(job), error)
                 record = {"input": str(job), "ok": False, "error": str(error)}
             else:
@@ -274,7 +276,9 @@ def _restore(
     from pellucid.report import report_of
 
     data = read_input(args.max_pixels) if job.source is None else job.source
-    photo = read(data, args.max_pixels)
+    with library_notes() as said:
+        photo = read(data, args.max_pixels)
+    photo = photo.with_notes(*said)
     if job.target is None:
         own = BY_NAME[photo.format or "PNG"]
         format = output_format(f"x.{args.format}") if args.format else own

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 from pellucid.errors import UsageError
 
+_LIBTIFF = re.compile(rb"(?:\w+|tempfile\.tif): (.+)\.\r?\n")
 _PART = 1 << 20  # bytes that are read at once
 
 
@@ -39,6 +43,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
 
 
+def one_line(text: str) -> str:
+    """`plain` text such as the name of a file, which may hold the end of a line, too."""
+    return plain(text).replace("\n", r"\n")
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
@@ -50,6 +59,29 @@ def can_show(text: str, stream: object) -> bool:
     except (UnicodeError, LookupError):
         return False
     return True
+
+
+@contextmanager
+def library_notes() -> Iterator[list[str]]:
+    """Collect what libtiff prints on standard error, which has no file's name; a list to be read
+    after the block."""
+    notes: list[str] = []
+    with tempfile.TemporaryFile() as printed:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield notes
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            printed.seek(0)
+            for line in printed.read().splitlines(keepends=True):
+                if said := _LIBTIFF.fullmatch(line):
+                    notes.append(f"libtiff: {said[1].decode('ascii', 'replace')}")
+                else:
+                    os.write(2, line)  # a bar of progress
 
 
 def read_input(max_pixels: int) -> bytes:
@@ -74,11 +106,26 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: ends a command as Ctrl-C does, with its own exit status."""
 
 
-def obey_sigterm() -> None:
-    """Let SIGTERM raise `Terminated`, so that unfinished files are removed."""
+_ENDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_came: list[int] = []
+
+
+def obey_signals() -> None:
+    """Let SIGTERM raise `Terminated` as Ctrl-C raises `KeyboardInterrupt`, so that unfinished
+    files are removed; both are remembered."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
+        _came.append(number)
+        raise _ENDS[signal.Signals(number)]
 
+    _came.clear()
     with suppress(ValueError):  # not the main thread: signals are someone else's business
         signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
+            signal.signal(signal.SIGINT, stop)
+
+
+def raise_interrupt() -> None:
+    """Raise what a signal raised in a library that made another error of it."""
+    if _came:
+        raise _ENDS[signal.Signals(_came[-1])]

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pellucid.cli.batch import STREAM, refuse_empty, refuse_existing, refuse_place
-from pellucid.cli.terminal import plain
+from pellucid.cli.progress import UNPRINTABLE
+from pellucid.cli.terminal import plain, raise_interrupt
 from pellucid.errors import UsageError
 from pellucid.plural import counted
 from pellucid.video.kinds import TARGETS, is_video, target_of
@@ -62,12 +63,18 @@ def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None
         except UsageError:
             raise
         except Exception as error:  # whatever one film throws, the others go on
+            raise_interrupt()
             failed += 1
             record |= {"ok": False, "error": str(error)}
             reason = str(error).removeprefix(f"{source}: ") or type(error).__name__
             _say(console, f"not restored: {source}: {reason}")
         if args.json:
-            print(json.dumps(record), flush=True)
+            try:
+                print(json.dumps(record), flush=True)
+            except OSError:
+                done = f"{jobs.index((source, target)) + 1} of {len(jobs)} films were tried"
+                _say(console, f"{UNPRINTABLE}: {done}")
+                raise
     return 1 if failed else 0
 
 

@@ -32,7 +32,7 @@ def contents(path: Path, max_pixels: int) -> bytes:
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if stat.S_ISDIR(status.st_mode):
-                raise ImageError("is a folder, not a picture")
+                raise ImageError(_folder(path))
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError("is no regular file but a pipe, a socket or a device")
             check_length(status.st_size, max_pixels)
@@ -41,13 +41,18 @@ def contents(path: Path, max_pixels: int) -> bytes:
         raise ImageError(f"no such file ({error})") from error
     except OSError as error:
         if os.path.isdir(path):  # which Windows does not open
-            raise ImageError("is a folder, not a picture") from error
+            raise ImageError(_folder(path)) from error
         reason = _REASONS.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
         raise ImageError(reason) from error
     check_length(len(data), max_pixels)
     if not data:
         raise ImageError("the file is empty (0 bytes)")
     return data
+
+
+def _folder(path: Path) -> str:
+    searchable = os.access(path, os.R_OK | os.X_OK)
+    return "is a folder, not a picture" if searchable else "is a folder without access"
 
 
 _BINARY = getattr(os, "O_BINARY", 0)

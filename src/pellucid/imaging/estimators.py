@@ -80,7 +80,8 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
     2013; here by the energy above the lowest frequencies).
 
     Patches are chosen in either half of the brightness, so that noise which grows with the light
-    is not taken from the shadows alone. Patches that are clipped, even, or in a hole tell nothing.
+    is not taken from the shadows alone. Patches that are clipped, even, or in a hole tell nothing,
+    nor do those with black blocks of JPEG: beside these is a star on black, with its ripples.
     `fine` is by Immerkaer's operator (CVIU 1996).
     """
     n, height, width = luma.shape
@@ -92,7 +93,7 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
     if known is not None:
         usable &= blocks(known, PATCH).all(axis=(1, 2))
     clipped = ((flat < 2) | (flat > 253)).mean(axis=1)
-    usable &= clipped < LOST
+    usable &= (clipped < LOST) & (_black_blocks(flat) < 0.5)
     clear = usable & (clipped < CLIPPED)
     kept = np.flatnonzero(clear if clear.sum() >= 8 else usable)
     if len(kept) < 2:
@@ -109,6 +110,13 @@ def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = No
     window, row, column = np.unravel_index(np.concatenate(halves), (n, rows, columns))
     patches = cut[:, window, row, :, column].transpose(1, 0, 2, 3)  # (3, m, PATCH, PATCH)
     return _described(patches, basis, len(halves[0]))
+
+
+def _black_blocks(flat: np.ndarray) -> np.ndarray:
+    """Share of the 8 x 8 blocks of patches `(m, PATCH * PATCH)` that are black."""
+    side = PATCH // BLOCK
+    parts = flat.reshape(-1, side, BLOCK, side, BLOCK)
+    return (parts.max(axis=(2, 4)) < 2).mean(axis=(1, 2))
 
 
 def _smooth_basis(size: int) -> np.ndarray:
@@ -132,6 +140,7 @@ def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
         square[..., 1:] * square[..., :-1]
     ).mean()
     power = max(float((rest**2).mean()), 1e-9)
+    bright = variances[:, dark:] if dark < variances.shape[1] else variances  # all equally bright
     pairs = [(rest[i] * rest[j]).mean() for i, j in ((0, 1), (1, 2), (0, 2))]
     norms = [channels[i] * channels[j] * freedom for i, j in ((0, 1), (1, 2), (0, 2))]
     return Noise(
@@ -141,7 +150,7 @@ def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
         common=float(np.mean([p / max(n, 1e-9) for p, n in zip(pairs, norms, strict=True)])),
         lag=float(near) / (2 * power),
         dark=float(np.sqrt(variances[:, :dark].mean())),
-        bright=float(np.sqrt(variances[:, dark:].mean())),
+        bright=float(np.sqrt(bright.mean())),
     )
 
 

@@ -51,7 +51,7 @@ def fit(photo: Photo, format: str) -> Photo:
     empty = {name: None for name in ("exif", "icc", "xmp", "iptc") if not getattr(photo, name)}
     photo = _with_fitting_profile(replace(photo, **empty))
     if photo.icc is not None and "icc" not in kind.holds and not _is_srgb(photo.icc):
-        photo = photo.with_notes(f"colours become sRGB: {format} files have no profile here")
+        photo = photo.with_notes(f"colours become sRGB: {format} is written without a profile")
     if photo.bit_depth > (bits := deep.writable_bits(format)):
         reason = f", the most that {format} is written with"
         if bits < kind.bits:

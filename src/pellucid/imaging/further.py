@@ -22,6 +22,9 @@ _SEGMENTS = (
 )
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG, but for those in its scans
+# boxes of a HEIC or AVIF file that hold the picture, or nothing
+_PARTS = (b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"moov", b"uuid", b"etyp")
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _FILM = re.compile(rb"ftyp(?:mp4|isom|M4V|qt  )")
 
 
@@ -30,7 +33,7 @@ def with_end(data: bytes, max_pixels: int) -> tuple[bytes, tuple[str, ...]]:
 
     The picture is complete if it does not depend on the bytes that stand in for the missing ones.
     """
-    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) >= 0:
+    if _jpeg_end(data) is not None:
         return data, ()
     pictures = []
     for padding in _PADDINGS:
@@ -109,7 +112,9 @@ def notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         case "JPEG" | "MPO":
             return _jpeg_notes(image, data)
         case "HEIF":
-            return _heif_notes(image)
+            return (*_heif_notes(image), *_box_notes(data))
+        case "AVIF":
+            return _box_notes(data)
         case "JXL" if jxl.xmp(data)[1]:
             return ("its compressed XMP was left out",)
         case "PNG":
@@ -129,7 +134,11 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     if _FILM.search(data, data.rfind(b"\xff\xd9")) or _FILM.search(data[-(1 << 24) :]):
         found.append("its motion photo was left out")
     elif not found:
-        found += _trailer(data, _jpeg_end(data))
+        end = _jpeg_end(data) or len(data)
+        # a gain map is a JPEG behind the picture, of which the XMP speaks
+        claimed = xmp.without_further(metadata.as_bytes(image.info.get("xmp")) or b"")[1]
+        is_gain_map = data[end : end + 2] == b"\xff\xd8" and "gain map" in claimed
+        found += () if is_gain_map else _trailer(data, end)
     parts = getattr(image, "applist", ())
     if not image.info.get("icc_profile") and any(b[:12] == b"ICC_PROFILE\0" for _, b in parts):
         found.append("its colour profile is damaged and was left out")
@@ -150,15 +159,15 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     return (*found, *_resource_notes(resources if isinstance(resources, dict) else {}))
 
 
-def _jpeg_end(data: bytes) -> int:
-    """Where the first picture of a JPEG file ends."""
+def _jpeg_end(data: bytes) -> int | None:
+    """Where the first picture of a JPEG file ends; None if its end mark is missing."""
     at = 2
     while match := _MARKER.search(data, at):
         at = match.end()
         if match[0] == b"\xff\xd9":
             return at
         at += int.from_bytes(data[at : at + 2], "big")
-    return len(data)
+    return None
 
 
 def _trailer(data: bytes, end: int) -> tuple[str, ...]:
@@ -187,6 +196,25 @@ def _heif_notes(image: Image.Image) -> tuple[str, ...]:
         found.append("its auxiliary pictures were left out")
     if image.info.get("depth_images"):
         found.append("its depth map was left out")
+    return tuple(found)
+
+
+def _box_notes(data: bytes) -> tuple[str, ...]:
+    """Notes on the boxes beside a picture in HEIC and AVIF (ISO/IEC 14496-12, 4.2)."""
+    found, at = [], 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, at)
+        if length == 1 and at + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+        if kind == b"mpvd":
+            found.append("its motion photo was left out")
+        elif kind == b"uuid" and data[at + 8 : at + 24] == _C2PA:
+            found.append("its content credentials (C2PA) were left out")
+        elif kind not in _PARTS:
+            return (*found, *_trailer(data, at))
+        if length < 8:  # 0: to the end of the file
+            break
+        at += length
     return tuple(found)
 
 

@@ -31,12 +31,13 @@ from pellucid.imaging import (
 )
 from pellucid.imaging.contents import contents
 from pellucid.imaging.photo import Photo, from_samples
-from pellucid.imaging.sniff import check_header, sniff
+from pellucid.imaging.sniff import check_header, other, sniff
 
 MAX_PIXELS = 100_000_000
 _DPI = (0.01, 1e6)  # what is no resolution of a picture
 _YCBCR = 6  # of TIFF's tag 262
 _FOR_PEOPLE = (OSError, ValueError, SyntaxError, RuntimeError)  # what libraries raise with words
+_ENDS_EARLY = ("truncated", "but only got", "end of file")
 _UNCLEAR = ("libjxl", "decoder error -", "decoder object")
 _TEXT_BYTES = 1 << 26  # of a PNG's text or profile, inflated
 _pillow_globals = threading.Lock()
@@ -81,7 +82,7 @@ def read(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
 def _reason(error: Exception) -> str:
     """What a library says of damaged data, where it says it to a person."""
     said = " ".join(str(error).split())
-    if isinstance(error, struct.error) or "truncated" in said.lower() or "but only got" in said:
+    if isinstance(error, struct.error) or any(w in said.lower() for w in _ENDS_EARLY):
         return "it ends early, or points beyond its end"
     if "MAX_TEXT" in said:
         return f"its text or profile takes more than {_TEXT_BYTES >> 20} MB"
@@ -137,7 +138,7 @@ def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
         raise ImageError("there are no bytes to read")
     format = sniff(data, path.suffix if path else "")
     if format is None:
-        raise ImageError(formats.unreadable())
+        raise ImageError(other(data) or formats.unreadable())
     format.load_plugin()
     check_header(data, format.name, max_pixels)
     if format.name == "TIFF":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.errors import ImageError
-from pellucid.imaging import jxl, png16
+from pellucid.imaging import jxl, png16, tiff
 from pellucid.imaging.formats import BY_NAME, Format, check_size
 
 _MOST_SCANS = 100  # of a progressive JPEG; programs write about ten
@@ -52,6 +52,28 @@ def sniff(data: bytes, suffix: str = "") -> Format | None:
     else:
         return None
     return BY_NAME[name]
+
+
+def other(data: bytes) -> str | None:
+    """What a file is that is none of ours but often has a picture's name; None: not known."""
+    start = data[:64].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if data[4:11] == b"ftypcrx" or data.startswith(b"FUJIFILMCCD-RAW"):
+        return tiff.RAW
+    for magic, what in (
+        (b"<!doctype html", "a web page"),
+        (b"<html", "a web page"),
+        (b"<svg", "a drawing (SVG)"),
+        (b"<?xml", "a text (XML)"),
+        (b"%pdf", "a PDF document"),
+        (b"pk\3\4", "a ZIP archive"),
+        (b"8bps", "a Photoshop document"),
+        (b"\0\5\x16\7", "what macOS stores beside a file"),
+    ):
+        if start.startswith(magic):
+            return f"is {what}, not a picture"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"qt  ", b"mp41", b"mp42", b"isom", b"M4V "):
+        return "is a film, not a picture"
+    return None if data.strip(b"\0") else "holds only zeros: copy the file once more"
 
 
 def check_header(data: bytes, format: str, max_pixels: int) -> None:
