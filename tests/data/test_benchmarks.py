@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from pellucid.data.benchmarks import BENCHMARKS, Place, benchmark
+from pellucid.data.benchmarks import BENCHMARKS, SetFolders, benchmark
 from pellucid.degradations import WORDS
 from pellucid.errors import UsageError
 
@@ -110,5 +110,5 @@ def test_a_wrong_name_brings_the_nearest():
 
 
 def test_layouts_are_shown_as_people_write_them():
-    assert str(Place("val/hazy/GT", "val/hazy/LQ")) == "val/hazy/{LQ,GT}"
-    assert str(Place("test/denoise/bsd68")) == "test/denoise/bsd68"
+    assert str(SetFolders("val/hazy/GT", "val/hazy/LQ")) == "val/hazy/{LQ,GT}"
+    assert str(SetFolders("test/denoise/bsd68")) == "test/denoise/bsd68"

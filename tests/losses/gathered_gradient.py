@@ -1,9 +1,4 @@
-"""As one of two processes: write the averaged gradient of DA-CLIP's loss.
-
-Usage: gathered_gradient.py RANK STORE OUTPUT
-"""
-
-import sys
+"""As one of two processes: write the averaged gradient of DA-CLIP's loss."""
 
 import torch
 import torch.distributed as dist
@@ -32,9 +27,8 @@ def gradient(part: slice) -> list[torch.Tensor]:
     return list(torch.autograd.grad(sum(terms.values()), [maps, scale]))
 
 
-if __name__ == "__main__":
+def main(rank: int, store: str, output: str) -> None:
     torch.set_num_threads(1)
-    rank, store, output = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     mine = gradient(slice(3 * rank, 3 * rank + 3))
     for value in mine:

@@ -1,8 +1,4 @@
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +6,7 @@ from torch.nn import functional as F
 
 from losses import gathered_gradient
 from pellucid.losses.contrastive import contrastive, daclip_loss, degradation_contrastive
+from processes import Process
 
 
 def features(count: int, seed: int) -> torch.Tensor:
@@ -80,22 +77,13 @@ def test_a_batch_of_one_word_gives_no_gradient_instead_of_chance_level():
 
 
 def test_two_processes_have_the_gradient_of_one_with_the_whole_batch(tmp_path):
-    script = Path(gathered_gradient.__file__)
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[2] / "src")}
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                str(script),
-                str(rank),
-                str(tmp_path / "store"),
-                str(tmp_path / "out"),
-            ],
-            env=environment,
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    places = (str(tmp_path / "store"), str(tmp_path / "out"))
+    processes = []
+    for rank in range(2):
+        folder = tmp_path / str(rank)
+        folder.mkdir()
+        processes.append(Process(gathered_gradient.main, rank, *places, folder=folder))
+    assert [process.wait() for process in processes] == [0, 0], [p.err for p in processes]
     whole = gathered_gradient.gradient(slice(None))
     for ours, expected in zip(torch.load(tmp_path / "out"), whole, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)

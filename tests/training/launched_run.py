@@ -1,9 +1,4 @@
-"""As one of the processes that a launcher has started: go on with a run of `tiny_run`.
-
-Usage: launched_run.py OUTPUT. Prints how many modules are sharded and how many are computed again.
-"""
-
-import sys
+"""As one of the processes that a launcher has started: go on with a run of `tiny_run`."""
 
 import torch
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import CheckpointWrapper
@@ -21,10 +16,11 @@ def config(output, processes=1, steps=STEPS):
     return tiny_run.config(output, **sizes, validate_every=STEPS)
 
 
-if __name__ == "__main__":
+def main(output: str) -> None:
+    """Print how many modules are sharded and how many are computed again."""
     torch.set_num_threads(1)
     task = RestoreTask(tiny_run.network())
-    train(config(sys.argv[1], 2), task, tiny_run.Noisy(), tiny_run.Noisy())
+    train(config(output, 2), task, tiny_run.Noisy(), tiny_run.Noisy())
     parts = list(task.modules())
     sharded = sum(isinstance(part, FSDPModule) for part in parts)
     recomputed = sum(isinstance(part, CheckpointWrapper) for part in parts)

@@ -1,9 +1,6 @@
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from pellucid.checkpoints.bundle import load_bundle
 from pellucid.training import checkpoint
 from pellucid.training.loop import train
 from pellucid.training.tasks.restore import RestoreTask
+from processes import Process
 from training import launched_run, tiny_run
 
 ROOT = Path(__file__).parents[2]
@@ -34,22 +32,18 @@ def launched(output: Path) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
-        **prepare_multi_gpu_env(args),
+        **{name: str(value) for name, value in prepare_multi_gpu_env(args).items()},
         **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"},
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}",
     }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, launched_run.__file__, str(output)],
-            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [process.communicate(timeout=600)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    return outputs[0]
+    processes = []
+    for rank in range(2):
+        folder = output.with_name(f"rank-{rank}")
+        folder.mkdir()
+        own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        started = Process(launched_run.main, str(output), folder=folder, environment=own)
+        processes.append(started)
+    assert [process.wait(600) for process in processes] == [0, 0], [p.err for p in processes]
+    return processes[0].out
 
 
 def test_a_run_goes_on_sharded_over_two_processes_and_in_one_again_as_if_it_had_stayed_one(

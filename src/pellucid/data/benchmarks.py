@@ -31,7 +31,7 @@ class BenchmarkPair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
+class SetFolders:
     """Folders of a set, relative to the root of a tree; `layouts.match` pairs what is in them."""
 
     truths: str
@@ -59,12 +59,12 @@ class Benchmark:
 
     name: str
     word: str
-    layouts: tuple[Place, ...]
+    layouts: tuple[SetFolders, ...]
     count: int
     source: str
     licence: str = NOT_STATED
 
-    def layout(self, root: str | Path) -> Place:
+    def layout(self, root: str | Path) -> SetFolders:
         """The first layout that exists.
 
         Raises:
@@ -127,19 +127,19 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _aioir(folder: str) -> Place:
+def _aioir(folder: str) -> SetFolders:
     """The tree of PromptIR, AdaIR and Perceive-IR."""
-    return Place(f"test/{folder}/target", f"test/{folder}/input")
+    return SetFolders(f"test/{folder}/target", f"test/{folder}/input")
 
 
-def _universal(word: str) -> Place:
+def _universal(word: str) -> SetFolders:
     """DA-CLIP's tree, `datasets/universal`."""
-    return Place(f"val/{word}/{GT}", f"val/{word}/{LQ}")
+    return SetFolders(f"val/{word}/{GT}", f"val/{word}/{LQ}")
 
 
-def _weather(name: str) -> Place:
+def _weather(name: str) -> SetFolders:
     """TransWeather's tree, its folder `data`; the name of the set in it is ours."""
-    return Place(f"test/{name}/gt", f"test/{name}/input")
+    return SetFolders(f"test/{name}/gt", f"test/{name}/input")
 
 
 _PROMPTIR = "links in the README of github.com/va1shn9v/PromptIR"
@@ -155,7 +155,7 @@ BENCHMARKS = {
         Benchmark(
             "CBSD68",
             "noisy",
-            (Place("test/denoise/bsd68/target"), Place("test/denoise/bsd68")),
+            (SetFolders("test/denoise/bsd68/target"), SetFolders("test/denoise/bsd68")),
             68,
             f"68 pictures of Martin et al., ICCV 2001; {_PROMPTIR}",
         ),
@@ -169,14 +169,14 @@ BENCHMARKS = {
         Benchmark(
             "Urban100",
             "noisy",
-            (Place("test/denoise/urban100/target"),),
+            (SetFolders("test/denoise/urban100/target"),),
             100,
             "Huang et al., Self-Exemplars, CVPR 2015",
         ),
         Benchmark(
             "Kodak24",
             "noisy",
-            (Place("test/denoise/kodak24/target"),),
+            (SetFolders("test/denoise/kodak24/target"),),
             24,
             "Kodak lossless true colour suite",
         ),

@@ -23,7 +23,7 @@ from pellucid.imaging.reader import MAX_PIXELS
 from pellucid.loading import AUTO
 from pellucid.server.access import HEALTH, LOOPBACK, Access
 from pellucid.server.answers import answer
-from pellucid.server.jobs import Jobs, Models, Options, RestoreOptions, options_of
+from pellucid.server.jobs import Jobs, Models, Options, RestoreRequest, options_of
 from pellucid.server.metrics import Metrics
 from pellucid.server.page import mount
 from pellucid.server.problems import Problem, problem_of
@@ -128,7 +128,7 @@ def _handle_errors(app: FastAPI) -> None:
 def _add_routes(app: FastAPI, service: Service) -> None:
     jobs = service.jobs
 
-    @app.post("/api/restore", tags=["pictures"], openapi_extra=_body(RestoreOptions, MASKS))
+    @app.post("/api/restore", tags=["pictures"], openapi_extra=_body(RestoreRequest, MASKS))
     async def restore(request: Request) -> Response:
         """Restore a picture.
 
@@ -139,7 +139,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """
 
         def job(given: Upload, told: Told):
-            options = options_of(RestoreOptions, given.options)
+            options = options_of(RestoreRequest, given.options)
             return jobs.restore(given, options, told).made(options.format, options.quality)
 
         return answer(await service.do(request, job), request.headers.get("accept", ""))

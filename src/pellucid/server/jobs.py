@@ -45,8 +45,8 @@ class Options(BaseModel):
         return [word.strip() for word in self.words.split(",")] if self.words.strip() else []
 
 
-class RestoreOptions(Options):
-    """Options of a restoration."""
+class RestoreRequest(Options):
+    """Options of a request for a restoration."""
 
     strength: float = Field(1.0, description="1 is the restoration, 0 the input.")
     region: str = Field("", description="X,Y,W,H: restore only this rectangle, in pixels.")
@@ -150,7 +150,7 @@ class Jobs:
         self.models, self.max_pixels = models, max_pixels
 
     def restore(
-        self, upload: Upload, options: RestoreOptions, told: Told, damage: bool = False
+        self, upload: Upload, options: RestoreRequest, told: Told, damage: bool = False
     ) -> Restored:
         """A picture without its degradations, with the metadata and bit depth of the input."""
         restorer = self.models.get(options.model, False if options.no_guard else None)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import gradio as gr
 
 from pellucid.imaging.writer import write_all
-from pellucid.server.jobs import Restored, RestoreOptions, Suffix
+from pellucid.server.jobs import Restored, RestoreRequest, Suffix
 from pellucid.server.page.ask import SAID, chosen, error, restored
 from pellucid.server.page.files import folder, preview
 from pellucid.server.page.settings import KEEP, PRIVATE, TYPES, settings
@@ -35,7 +35,7 @@ class Album:
     failed: list[tuple[str, str]] = field(default_factory=list)  # names with reasons
     stopped: bool = False
 
-    async def add(self, service: Any, path: str, options: RestoreOptions) -> None:
+    async def add(self, service: Any, path: str, options: RestoreRequest) -> None:
         """Restore one more picture; why it failed is kept."""
         try:
             found = await self._restored(service, path, options)
@@ -43,7 +43,7 @@ class Album:
         except SAID as problem:
             self.failed.append((PurePath(path).name, str(problem).removeprefix("the image: ")))
 
-    async def _restored(self, service: Any, path: str, options: RestoreOptions) -> Restored:
+    async def _restored(self, service: Any, path: str, options: RestoreRequest) -> Restored:
         while True:
             try:
                 return await restored(service, path, options)
@@ -52,7 +52,7 @@ class Album:
                     raise
             await asyncio.sleep(AGAIN)
 
-    def _keep(self, found: Restored, options: RestoreOptions) -> tuple[str, str]:
+    def _keep(self, found: Restored, options: RestoreRequest) -> tuple[str, str]:
         """Write a picture with its report; its preview and caption."""
         made = found.made(options.format)
         target, number = self.folder / made.name, 2

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pellucid.errors import PellucidError
-from pellucid.server.jobs import Restored, RestoreOptions, options_of
+from pellucid.server.jobs import Restored, RestoreRequest, options_of
 from pellucid.server.problems import Problem
 from pellucid.server.uploads import IMAGE, Upload
 from pellucid.server.work import Told
@@ -25,7 +25,7 @@ def error(problem: Exception) -> gr.Error:
     return gr.Error(str(problem), title="", duration=SHOWN, print_exception=False)
 
 
-def chosen(names: Mapping[str, Any], values: tuple[Any, ...]) -> RestoreOptions:
+def chosen(names: Mapping[str, Any], values: tuple[Any, ...]) -> RestoreRequest:
     """Options by the values of their widgets; what is empty is left out.
 
     Raises:
@@ -34,13 +34,13 @@ def chosen(names: Mapping[str, Any], values: tuple[Any, ...]) -> RestoreOptions:
     given = {n: v for n, v in zip(names, values, strict=True) if v not in (None, "", [])}
     if "words" in given:
         given["words"] = ",".join(given["words"])
-    return options_of(RestoreOptions, given)
+    return options_of(RestoreRequest, given)
 
 
 async def restored(
     service: Any,
     path: str,
-    options: RestoreOptions,
+    options: RestoreRequest,
     masks: Mapping[str, bytes] | None = None,
     progress: Callable[[float], Any] = lambda share: None,
 ) -> Restored:

@@ -18,7 +18,7 @@ TYPES = ["image", *(suffix for kind in BY_NAME.values() for suffix in kind.suffi
 
 
 def settings(models: Iterable[str]) -> dict[str, Component]:
-    """Widgets by the names of `RestoreOptions`; the first model is the server's own."""
+    """Widgets by the names of `RestoreRequest`; the first model is the server's own."""
     models = list(models)
     with gr.Accordion("Settings", open=False):
         return {
