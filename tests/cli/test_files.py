@@ -282,7 +282,7 @@ def test_sigterm_is_as_clean_as_ctrl_c(tmp_path):
     started.until(lambda: started.out == "now\n")
     os.kill(started.pid, signal.SIGTERM)
     assert started.wait() == 143 and "Traceback" not in started.err
-    assert "interrupted: 2 of 4 pictures are done" in started.err
+    assert "interrupted: 2 of 4 pictures done" in started.err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
 
 
@@ -383,7 +383,7 @@ def test_a_reader_of_standard_output_that_leaves_is_told_what_was_left(folder, r
         patch.setattr(sys, "stdout", pipe)
         status, _, err = run("restore", "in", "-o", "out", "--json", "--quiet")
     assert status == 1 and files("out") == ["a.png"]
-    assert "standard output cannot be written" in err and "1 of 3 pictures are done" in err
+    assert "standard output cannot be written" in err and "1 of 3 pictures done" in err
 
 
 def test_a_name_of_two_lines_is_printed_as_one(folder, printed, words_too):
@@ -417,7 +417,7 @@ def test_a_signal_that_a_library_takes_for_its_own_error_ends_the_batch(
     finally:
         for n, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(n, handler)
-    assert ended == status and "interrupted: 0 of 2 pictures are done" in err
+    assert ended == status and "interrupted: 0 of 2 pictures done" in err
 
 
 def test_paths_and_reasons_are_whole_where_there_is_no_terminal(folder, run):
