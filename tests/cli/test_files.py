@@ -266,7 +266,7 @@ def test_sigterm_is_as_clean_as_ctrl_c(tmp_path):
     started.until(lambda: started.out == "now\n")
     os.kill(started.pid, signal.SIGTERM)
     assert started.wait() == 143 and "Traceback" not in started.err
-    assert "interrupted: 2 of 4 pictures are done" in started.err
+    assert "interrupted: 2 of 4 pictures done" in started.err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
 
 

@@ -251,7 +251,7 @@ def test_interrupting_leaves_finished_files_whole(tmp_path):
     started.until(lambda: started.out == "now\n")
     os.kill(started.pid, signal.SIGINT)
     assert started.wait() == 130, started.err
-    assert "interrupted: 2 of 6 pictures are done" in started.err
+    assert "interrupted: 2 of 6 pictures done" in started.err
     assert "Traceback" not in started.err
     assert files(tmp_path / "out") == ["0.png", "1.png"]
     for name in files(tmp_path / "out"):
