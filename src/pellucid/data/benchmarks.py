@@ -13,7 +13,6 @@ from typing import NamedTuple
 from pellucid.data.files import GT, LQ, pictures
 from pellucid.data.layouts import match
 from pellucid.errors import UsageError, look_up
-from pellucid.plural import counted
 
 NOT_STATED = "not stated"
 
@@ -108,7 +107,7 @@ class Benchmark:
         if alone or len(found) != self.count:
             first = f", {len(alone)} without a partner (the first: {alone[0]})" if alone else ""
             raise UsageError(
-                f"{root}: {self.name} has {counted(self.count, 'case')}, not {len(found)}{first}; "
+                f"{root}: {self.name} has {self.count} cases, here are {len(found)}{first}; "
                 f"`pellucid data check --benchmark {self.name} {root}` lists what is wrong"
             )
         return found
