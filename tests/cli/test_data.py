@@ -26,6 +26,13 @@ def test_check_takes_a_benchmark_and_training_pictures(tmp_path, capsys):
     assert main(["check", str(train), "--train", str(train)]) == 1
 
 
+def test_captions_look_for_pictures_before_they_load_a_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("pellucid.data.captions.BlipCaptioner", lambda *_: pytest.fail("loaded"))
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError):
+            main(["captions", str(root)])
+
+
 def test_generate_writes_pairs(tmp_path, capsys):
     clean, out = photos(tmp_path / "clean"), tmp_path / "out"
     words = ["--words", "noisy", "hazy", "--severity", "0.2", "0.4"]
@@ -73,6 +80,17 @@ def test_a_wrong_command_line_ends_with_status_2(arguments, capsys):
 def test_numbers_that_cannot_be_are_named_first(arguments):
     with pytest.raises(UsageError, match=f"{arguments[-2]} {arguments[-1]} is below"):
         main(arguments)
+
+
+@pytest.mark.parametrize("command", ["generate", "windows", "shards"])
+def test_an_output_that_is_a_file_is_said(tmp_path, command):
+    root = dataset(tmp_path / "in", {"hazy": 1})
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UsageError, match="out is a file; name a folder"):
+        main([command, str(root), str(tmp_path / "out")])
+    with pytest.raises(UsageError, match="out is a file, no folder"):
+        main([command, str(root), str(tmp_path / "out/deeper")])
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_triplets_are_rendered_by_any_model_and_checked(tmp_path, capsys):

@@ -189,7 +189,7 @@ def test_a_folder_without_access_for_a_real_user(tmp_path, weights):
         "2",
         "in/secret: cannot be an input (Permission denied)",
         "in/secret/b.png: cannot be an input (Permission denied)",
-        "in: no permission to write into this folder; see -o",
+        "in: no permission to write into this folder; name another",
         "in/secret: is a folder without access",
     ]
 
@@ -237,6 +237,7 @@ def test_results_that_vanish_are_failures(folder, run, monkeypatch):
     monkeypatch.setattr(imaging, "read", vandal)
     status, _, err = run("restore", "in", "-o", "out")
     assert status == 1 and "out/a.png: was written, and is no longer there" in err
+    assert "1 restored, 1 failed" in err
 
 
 # nothing is overwritten ------------------------------------------------------

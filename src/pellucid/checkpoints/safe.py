@@ -85,5 +85,7 @@ def load(path: str | PathLike) -> Any:
                 f"refused. {_CONVERT.format(name=path.name)}"
             ) from error
         raise CheckpointError(f"{path} is not a PyTorch checkpoint, or damaged") from error
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise CheckpointError(f"{path} is not a PyTorch checkpoint, or damaged: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged pickle can raise nearly anything, in words for others
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint, or damaged") from error

@@ -206,10 +206,12 @@ def refuse_place(output: Path) -> None:
     if nearest.is_symlink() and not nearest.exists():
         raise UsageError(f"{nearest} is a link that leads nowhere; name another output")
     if nearest != output and not nearest.is_dir():
-        raise UsageError(f"{nearest} is a file, no folder, so nothing can be in it; see -o")
+        raise UsageError(
+            f"{nearest} is a file, no folder, so nothing can be in it; name another output"
+        )
     folder = nearest if nearest.is_dir() else nearest.parent
     if not os.access(folder, os.W_OK | os.X_OK):  # else each picture would fail after the work
-        raise UsageError(f"{_short(folder)}: no permission to write into this folder; see -o")
+        raise UsageError(f"{_short(folder)}: no permission to write into this folder; name another")
 
 
 def _short(path: Path) -> Path:

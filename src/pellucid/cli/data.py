@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from pellucid.cli.batch import refuse_place
 from pellucid.cli.terminal import plain
 from pellucid.data.captions import MODEL
 from pellucid.errors import UsageError
@@ -137,7 +139,8 @@ def captions(
 
     _at_least(1, batch=batch)
     with _progress("captions") as progress:
-        path = write_captions(root, BlipCaptioner(model, device), table, batch, progress)
+        blip = cache(lambda: BlipCaptioner(model, device))  # loaded once there is a picture
+        path = write_captions(root, lambda pictures: blip()(pictures), table, batch, progress)
     print(path)
     return 0
 
@@ -168,6 +171,7 @@ def generate(
     from pellucid.data.write_pairs import write_pairs
     from pellucid.degradations import WORDS
 
+    _a_folder(out)
     _at_least(0, seed=seed)
     _at_least(1, window=1 if window is None else window)
     if len(severity) not in (1, 2):
@@ -211,6 +215,7 @@ def windows(
     from pellucid.degradations import WORDS
     from pellucid.errors import look_up
 
+    _a_folder(out)
     _at_least(0, seed=seed, workers=workers)
     _at_least(1, count=count)
     _at_least(16, side=side)
@@ -239,6 +244,7 @@ def shards(source: Root, out: Out, /, each: int = 1000, seed: int = 0) -> int:
     """
     from pellucid.data.shards import write_shards
 
+    _a_folder(out)
     _at_least(0, seed=seed)
     _at_least(1, each=each)
     with _progress("shards") as progress:
@@ -287,6 +293,12 @@ def _at_least(least: int, **values: int) -> None:
     for name, value in values.items():
         if value < least:
             raise UsageError(f"--{name} {value} is below {least}")
+
+
+def _a_folder(out: Path) -> None:
+    refuse_place(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder")
 
 
 @contextmanager

@@ -78,8 +78,9 @@ class Status:
     def summary(self, skipped: int = 0) -> int:
         """Print the failures; return the exit status."""
         self.bar.stop()
-        for target in self.finished:
+        for target in list(self.finished):
             if target != STREAM and not os.path.lexists(target):
+                self.finished.remove(target)
                 self.failures.append((one_line(target), "was written, and is no longer there"))
         self._list_failures()
         if not self.quiet and (self.total > 1 or skipped or self.failures):

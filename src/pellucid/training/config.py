@@ -190,7 +190,8 @@ def check(config: TrainConfig) -> None:
         if not isinstance(value, int | float) or isinstance(value, bool):
             continue
         if not (low <= value <= high and math.isfinite(value)):
-            limit = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+            above = "above 0" if 0 < low < 1e-6 else f"at least {low:g}"
+            limit = f"from {low} to {high}" if high < math.inf else above
             raise UsageError(f"--{name.replace('_', '-')} {value} must be {limit}")
 
 
