@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from pellucid import zoo
 from pellucid.export import export_tower
 from pellucid.loading import load_parts
 from pellucid.networks.contract import Guidance, RestorationNetwork
@@ -34,7 +35,7 @@ TOWER = "daclip-tower"
 Call = Callable[[np.ndarray], list[np.ndarray]]
 Module = TypeVar("Module", bound=torch.nn.Module)
 SIZES = ((1, 1), (17, 33), (64, 96), (131, 70), (128, 128))
-SHIPPED = ("lite", "lite-detail", "lite-overlay", "lite-weather", "lite-perceive", "lite-sde")
+SHIPPED = tuple(name for name, row in zoo.MODELS.items() if row.shipped)
 OFFICIAL = {
     "irsde-unet": lambda: network_of(UNIVERSAL, diffusion=True),
     "perceive-ir": lambda: network_of(PerceiveIRConfig()),

@@ -41,11 +41,13 @@ MODELS = {  # preset, photographs (None: all)
     "lite-perceive": (None, 20),
     "lite-weather": (None, None),
     "lite-detail": (None, None),
+    "lite-blur": (None, None),
     "lite-overlay": (None, None),
 }
 OWN_COLUMNS = {  # of the specialists
     "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
     "lite-overlay": ("rainy@0.5", "snowy@0.5", "raindrop@0.5", "clean"),
+    "lite-blur": ("motion-blurry@0.5", "clean"),
     "lite-detail": ("noisy@0.5", "jpeg-compressed@0.5", "motion-blurry@0.5", "clean"),
 }
 TOLERANCE = {"psnr_rgb": 0.1, "ssim_rgb": 0.003}  # other machines, other versions of libjpeg

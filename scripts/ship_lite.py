@@ -18,6 +18,7 @@ import torch
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.loading import tower_file
 from pellucid.zoo import (
+    LITE_BLUR,
     LITE_CLIP,
     LITE_DETAIL,
     LITE_INSTRUCTIONS,
@@ -32,6 +33,7 @@ from pellucid.zoo import (
 FILES = {
     "lite-words": (LITE_CLIP.name, torch.float16),
     "lite-stage3": ("lite.safetensors", torch.float16),
+    "lite-blur": (LITE_BLUR.network.name, torch.int8),
     "lite-detail": (LITE_DETAIL.network.name, torch.int8),
     "lite-overlay": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),

@@ -23,7 +23,8 @@ def test_importing_the_table_is_cheap():
 
 def test_every_row_says_where_it_comes_from():
     official = {"daclip", "daclip-mix", "daclip-wild"}
-    shipped = {"lite", "lite-detail", "lite-overlay", "lite-sde", "lite-perceive", "lite-weather"}
+    shipped = {"lite", "lite-blur", "lite-detail", "lite-overlay"}
+    shipped |= {"lite-sde", "lite-perceive", "lite-weather"}
     by_hand = {"perceive-ir-3task", "perceive-ir-5task"}
     assert set(zoo.MODELS) == shipped | official | by_hand
     assert set(zoo.LITE_WEATHER.covers) < set(WEATHER)
@@ -51,7 +52,9 @@ def test_a_file_to_be_fetched_by_hand_says_how_and_is_found_when_converted(tmp_p
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"unknown model 'daclp'.*did you mean daclip\?"):
         zoo.resolve("daclp")
-    known = "Known: lite, lite-detail, lite-overlay, lite-sde, lite-perceive, lite-weather, daclip"
+    known = (
+        "Known: lite, lite-blur, lite-detail, lite-overlay, lite-sde, lite-perceive, lite-weather"
+    )
     with pytest.raises(UsageError, match=known):
         zoo.resolve("restormer")
 

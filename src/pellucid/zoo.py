@@ -144,6 +144,17 @@ LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
     sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
 )
+LITE_BLUR = ModelEntry(
+    "lite-blur",
+    "blur; works offline",
+    ShippedFile(
+        "lite-blur.safetensors",
+        sha256="7b75372e13d38261d8208af1199ed982f2e53b1d07c641736274a869fa78c172",
+    ),
+    LITE_CLIP,
+    recipe="lite_blur",
+    covers=("motion-blurry",),
+)
 LITE_DETAIL = ModelEntry(
     "lite-detail",
     "blur, noise and JPEG; works offline",
@@ -190,6 +201,7 @@ MODELS = {
             LITE_CLIP,
             recipe="lite",
         ),
+        LITE_BLUR,  # before the one that covers blur with noise
         LITE_DETAIL,
         LITE_OVERLAY,
         ModelEntry(
