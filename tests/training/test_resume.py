@@ -92,10 +92,11 @@ def test_a_signal_saves_and_ends_cleanly_though_the_workers_get_it_too(tmp_path,
 
 
 def test_sigterm_saves_and_the_run_goes_on_from_there(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
     result = tiny_run.run(tmp_path, terminate=13)  # a sample of step 6
     assert result.stopped == "signal" and result.step == 7
     assert tiny_run.run(tmp_path).step == 12
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_max_minutes_stops_with_a_checkpoint(tmp_path):
