@@ -1,8 +1,25 @@
-"""What all tests share."""
+"""What every test may rely on: a plain CPU and one thread, whatever machine the tests run on."""
 
+import logging
 import os
+import signal
 
-# Processes of `pytest -n` share the cores. PyTorch would start a thread for every core in each of
-# them, and threads that wait for one another keep the cores busy.
-if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+import pytest
+
+# Before torch is imported, and for child processes. Sums are the same on every machine with one
+# thread, and small tensors are faster.
+os.environ |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def plain_cpu(monkeypatch):
+    """Hide bfloat16 hardware and Apple's GPU; undo what commands do to the process."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    logging.getLogger("pellucid").setLevel(logging.NOTSET)  # --quiet
