@@ -171,10 +171,10 @@ LITE_OVERLAY = ModelEntry(
     "rain, snow and drops; works offline",
     ShippedFile(
         "lite-overlay.safetensors",
-        sha256="ee7be414f32dd5d49a046e7ae2ebeb04a1a7cfd6a86f90af20783536ca1b4b4d",
+        sha256="8be8c95e32fe86b725a5c041300460a3d25a69eddaefb61c8399e28f9be58112",
     ),
     LITE_CLIP,
-    recipe="lite_overlay",
+    recipe="lite_overlay_light",
     covers=("rainy", "snowy", "raindrop"),
 )
 LITE_WEATHER = ModelEntry(
