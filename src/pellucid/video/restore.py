@@ -144,6 +144,7 @@ def restore_video(
         raise
     except KeyboardInterrupt:
         writer.finish()
+        report.frames = writer.written  # a signal may come between a frame and its count
         raise
     except Exception as error:
         kept = writer.finish()
