@@ -41,6 +41,17 @@ FORMATS = {  # Pillow's name: ours, suffix, options
 SOME_VALUES = (0, 1, -1, 255, 65536, 1.5, 1e30, float("nan"), "", "text", "é\udcff", b"", b"\xff\0")
 
 
+def damaged_fax() -> bytes:
+    """A TIFF of which libtiff prints what is wrong, and which is read nevertheless."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).random((64, 96)) < 0.5).save(
+        file, "TIFF", compression="group4"
+    )
+    data = bytearray(file.getvalue())
+    data[100:120] = bytes(20)
+    return bytes(data)
+
+
 class Corpus:
     """Files in a folder, and what is to come of each by its name."""
 

@@ -12,6 +12,7 @@ from PIL import Image
 pa = pytest.importorskip("pyarrow", reason="needs pip install 'pellucid[bulk]'")
 pq = pytest.importorskip("pyarrow.parquet")
 
+from hostile import damaged_fax  # noqa: E402
 from pellucid.bulk import parts, reports, worker  # noqa: E402
 from pellucid.bulk.ledger import Ledger  # noqa: E402
 from pellucid.bulk.run import Summary, Total, begin, bulk  # noqa: E402
@@ -105,6 +106,13 @@ def test_what_is_no_picture_is_in_the_table_and_the_others_are_done(tmp_path, wo
     assert rows["poison.jpg"]["error"] and "empty" in rows["empty.png"]["error"]
     assert rows["empty.png"]["output"] is None
     assert pictures.results(tmp_path / "out") == ["good.png"]
+
+
+def test_what_libtiff_prints_is_in_the_table_and_not_in_the_log(tmp_path, work, capfd):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "fax.tif").write_bytes(damaged_fax())
+    _, rows = work(tmp_path / "in", tmp_path / "out")
+    assert rows["fax.tif"]["notes"][0].startswith("libtiff: ") and capfd.readouterr().err == ""
 
 
 def test_pictures_added_to_a_source_are_done_and_no_other_again(tmp_path, work):

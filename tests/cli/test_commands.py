@@ -45,6 +45,7 @@ from .pictures import files, picture
         ([], "usage: pellucid"),
         (["models", "lit"], "did you mean lite"),
         (["convert", "nothing.pth", "out.safetensors"], "no such file"),
+        (["convert", ".", "out.safetensors"], ".: is no regular file"),
         (["convert", "a.png", "out.pth"], "must end in .safetensors"),
         (["diagnose"], "no input"),
         (["diagnose", "a.png", "--max-pixels", "0"], "--max-pixels must be positive"),

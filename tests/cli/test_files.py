@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cli import forked
+from hostile import damaged_fax
 from pellucid import cli
 from pellucid.errors import UsageError
 from processes import Process
@@ -471,12 +472,7 @@ def test_planning_never_ends_in_a_traceback():
 @pytest.mark.parametrize("command", ["restore", "diagnose"])
 def test_what_libtiff_prints_has_the_name_of_the_file(folder, printed, words_too, command):
     Path("in").mkdir()
-    Image.fromarray(np.random.default_rng(0).random((64, 96)) < 0.5).save(
-        "in/fax.tif", compression="group4"
-    )
-    data = bytearray(Path("in/fax.tif").read_bytes())
-    data[100:120] = bytes(20)
-    Path("in/fax.tif").write_bytes(data)
+    Path("in/fax.tif").write_bytes(damaged_fax())
     status, _, err = printed(command, "in")
     said = b"  note: libtiff: " if command == "restore" else b"pellucid: in/fax.tif: libtiff: "
     assert status == 0 and said in err

@@ -1,4 +1,7 @@
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -49,6 +52,23 @@ def test_a_folder_of_clean_pictures_is_opened_too(tmp_path):
 
 def test_an_empty_folder_is_a_problem(tmp_path):
     assert kinds(check_folder(tmp_path)) == [("empty", ".")]
+
+
+def test_a_folder_without_access_is_named_and_the_rest_is_checked(tmp_path, monkeypatch, caplog):
+    root = dataset(tmp_path / "pairs", {"hazy": 2, "rainy": 1, "snowy": 1})
+    save(root / "snowy/LQ/more/a.png", picture(0))
+    closed, scandir = {root / "rainy", root / "snowy/LQ/more"}, os.scandir
+
+    def guarded(path):
+        if Path(path) in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    report = check_folder(root)
+    assert report.counts == {"hazy": 2, "snowy": 1}
+    assert {(p.kind, p.path) for p in report.problems} == {("unreadable", path) for path in closed}
+    assert all(f"left out {str(path)!r}: Permission denied" in caplog.messages for path in closed)
 
 
 def test_the_tables_name_every_problem(tmp_path):

@@ -124,6 +124,8 @@ def test_clean_pictures_for_denoising_may_lie_in_a_task(tmp_path):
         assert len(data) == count and not (data[0]["lq"] == data[0]["gt"]).all()
         report = check_folder(tmp_path / root)
         assert report.ok and list(report.counts.values()) == [count]
+        with pytest.raises(UsageError, match=r"clean pictures alone: give --data\.noise"):
+            PairedFolders(tmp_path / root, ["noisy"], crop=16)
 
 
 def test_the_training_and_validation_of_a_tree_are_never_mixed(tmp_path):
@@ -244,6 +246,8 @@ def test_truths_of_resides_indoor_part_lose_their_border(tmp_path):
 
 
 def test_evaluation_leaves_out_clean_pictures_for_denoising(tmp_path):
-    dataset(tmp_path, {"hazy": 1})
     put(tmp_path, "denoise/bsd68/target", ["1"])
+    with pytest.raises(UsageError, match="clean pictures alone"):
+        PROTOCOLS["native"].cases(tmp_path)
+    dataset(tmp_path, {"hazy": 1})
     assert {case.column for case in PROTOCOLS["native"].cases(tmp_path)} == {"hazy"}

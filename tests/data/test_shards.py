@@ -120,6 +120,17 @@ def test_a_damaged_shard_and_a_folder_without_shards_are_named(pairs, tmp_path):
         ShardedPairs(tmp_path / "out")[0]
 
 
+def test_a_pair_that_no_training_could_read_comes_into_no_shard(pairs, tmp_path):
+    bad = next(pairs.rglob("LQ/*"))
+    making.save(bad, making.picture(0, 30, 30))
+    with pytest.raises(ImageError, match=rf"{bad.name} and .* differ in size"):
+        write_shards(pairs, tmp_path / "shards")
+    bad.write_bytes(b"damaged")
+    with pytest.raises(ImageError, match=bad.name):
+        write_shards(pairs, tmp_path / "shards")
+    assert not list((tmp_path / "shards").iterdir())
+
+
 def test_captions_go_along_and_the_recipe_of_the_controller_reads_them(tmp_path):
     for side in ("LQ", "GT"):
         making.photos(tmp_path / "noisy" / side, ((48, 64),) * 3)

@@ -53,6 +53,22 @@ def test_a_jpeg_without_its_end_mark_is_whole(lost, options, rng):
     assert "last bytes are missing" in photo.notes[0]
 
 
+def test_zeros_in_the_middle_of_a_jpeg_are_said(rng):
+    samples = rng.integers(0, 256, (160, 160, 3)).astype(np.uint8)
+    for options in ({}, {"optimize": True, "quality": 95}, {"subsampling": 0}):
+        data = bytearray(saved(samples, "JPEG", **options))
+        assert read(bytes(data)).notes == ()
+        data[len(data) // 2 : len(data) // 2 + 512] = bytes(512)
+        assert read(bytes(data)).notes == (
+            "512 bytes are lost (zeros), and a part of the picture with them",
+        )
+
+
+def test_zeros_that_are_an_even_area_are_none_that_were_lost():
+    even = saved(np.full((2048, 2048, 3), 255, np.uint8), "JPEG", optimize=True)
+    assert bytes(512) in even and read(even).notes == ()
+
+
 @pytest.mark.parametrize("lost", [3, 4, 6, 10, 100, 1000])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
 def test_a_jpeg_that_lost_more_is_refused(lost, options, rng):

@@ -6,6 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
+from hostile import damaged_fax
 from pellucid.imaging.io import encode, read
 from pellucid.loading import load
 
@@ -55,6 +56,13 @@ def test_metadata_profile_depth_and_name_survive(server):
     assert back.bit_depth == 16 and back.exif == given.exif
     assert back.dpi == pytest.approx(given.dpi, abs=0.1)
     assert "filename*=UTF-8''Gro%C3%9Fmutter%201911.png" in answer.headers["content-disposition"]
+
+
+def test_what_libtiff_prints_is_in_the_report_and_not_in_the_log(server, capfd):
+    answer = server.post("restore", ("fax.tif", damaged_fax()))
+    assert answer.status_code == 200, answer.text
+    notes = json.loads(answer.headers["pellucid-report"])["notes"]
+    assert notes[0].startswith("libtiff: ") and capfd.readouterr().err == ""
 
 
 def test_the_format_may_be_chosen(server, picture):

@@ -1,9 +1,10 @@
 """A training that cannot go on ends, says why, and loses nothing."""
 
-import errno
 import math
 import os
 import re
+import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +14,9 @@ import pytest
 import torch
 
 import tiny
+from pellucid.checkpoints.bundle import load_bundle
 from pellucid.cli import main
-from pellucid.errors import PellucidError, UsageError
+from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.loading import tokenizer_of
 from pellucid.networks.resunet import ResUNet, ResUNetConfig
 from pellucid.recipes import recipe
@@ -89,18 +91,41 @@ def test_an_error_ends_the_process_though_workers_ignore_signals(tmp_path):
     assert done.returncode == 1 and "Stop" in done.stderr
 
 
-def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    tiny_run.run(tmp_path, steps=3)
+def test_a_picture_that_cannot_be_read_is_one_sentence_from_a_worker_too(tmp_path):
+    class Damaged(tiny_run.Noisy):
+        def __getitem__(self, index):
+            if index == 3:
+                raise ImageError("a.png: damaged: truncated")
+            return super().__getitem__(index)
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(ImageError, match=r"^a\.png: damaged: truncated$"):
+        config = tiny_run.config(tmp_path, steps=6, workers=1)
+        train(config, RestoreTask(tiny_run.network()), Damaged())
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        tiny_run.run(tmp_path, steps=6, workers=1)
-    monkeypatch.undo()
-    assert checkpoint.newest(tmp_path)["step"] == 3
-    assert tiny_run.run(tmp_path, steps=6).step == 6
+
+def test_a_worker_that_dies_is_said(tmp_path):
+    with pytest.raises(PellucidError, match=r"reads the pictures died.* lower --workers"):
+        tiny_run.run(tmp_path, kill=3, steps=6, workers=1)
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path):
+    whole, output = tmp_path / "whole", tmp_path / "output"
+    tiny_run.run(output, steps=3)
+    shutil.copytree(output, whole)
+    tiny_run.run(whole, steps=6)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size, file in ((400, "config.yaml"), (30_000, "weights"), (120_000, "step-00000006.pt")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(PellucidError, match=f"{file}.* cannot be written: .*too large"):
+                tiny_run.run(output, steps=6)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert checkpoint.newest(output)["step"] == 3
+        assert not list(output.rglob("*.partial"))
+    tiny_run.run(output, steps=6)
+    found, wanted = (load_bundle(run / "weights.safetensors")[0] for run in (output, whole))
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_fresh_checkpoints_are_kept_beside_damaged_ones_of_later_steps(tmp_path):

@@ -17,6 +17,7 @@ from pellucid.bulk.samples import Loose, Picture, Rows, Sample, ShardError, Sink
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.imaging.contents import check_length
 from pellucid.imaging.io import BY_NAME, MAX_PIXELS, Photo, encode, fit, output_format, read
+from pellucid.imaging.libtiff import library_notes
 from pellucid.places import Place
 from pellucid.report import report_of
 
@@ -218,7 +219,9 @@ class Worker:
         given = picture.read()
         if isinstance(given, bytes):
             check_length(len(given), self.settings.max_pixels)
-        photo = read(given, self.settings.max_pixels)
+        with library_notes() as said:
+            photo = read(given, self.settings.max_pixels)
+        photo = photo.with_notes(*said)
         return fit(photo, self._format(photo, picture.output).name)
 
     def _format(self, photo: Photo, output: str | None) -> Any:

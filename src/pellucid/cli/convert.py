@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,9 @@ def main(argv: Sequence[str]) -> int:
     if args.target.suffix != ".safetensors":
         raise UsageError(f"{args.target}: the name must end in .safetensors")
     if not args.source.is_file():
-        raise UsageError(f"{args.source}: there is no such file")
+        there = os.path.lexists(args.source)
+        what = "is no regular file, or leads to none" if there else "there is no such file"
+        raise UsageError(f"{args.source}: {what}")
     refuse_place(args.target)
     if args.target.exists():
         if args.target.samefile(args.source):

@@ -76,8 +76,10 @@ def check(root: Root, /, benchmark: Name = None, train: Folders = (), crops: Fla
 
     from pellucid.data import benchmarks
     from pellucid.data.check import check_folder
+    from pellucid.data.files import check_readable
     from pellucid.data.triplets import MANIFEST, read_manifest, verify
 
+    check_readable(root)
     if (root / MANIFEST).exists():
         problems = verify(root)
         well = f"{root}: {counted(len(read_manifest(root)), 'triplet')}, all well"

@@ -16,7 +16,6 @@ from pellucid.cli.parse import Flag, parse, understood_of
 from pellucid.cli.start import import_little
 from pellucid.cli.terminal import (
     can_show,
-    library_notes,
     one_line,
     plain,
     raise_interrupt,
@@ -74,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
     import_little(args.model, "torch", None)
     from pellucid.diagnosis import DETECTED
     from pellucid.imaging.io import read
+    from pellucid.imaging.libtiff import library_notes
     from pellucid.loading import load
     from pellucid.report import asked_of
 

@@ -18,7 +18,7 @@ from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
 from pellucid.cli.parse import Flag, QuietFlag, parse, understood_of, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
-from pellucid.cli.terminal import library_notes, raise_interrupt, read_input
+from pellucid.cli.terminal import raise_interrupt, read_input
 from pellucid.cli.video import restore_videos
 from pellucid.errors import UsageError
 from pellucid.plural import counted
@@ -273,6 +273,7 @@ def _restore(
     from pellucid.imaging.compare import side_by_side
     from pellucid.imaging.heat import heat
     from pellucid.imaging.io import BY_NAME, encode, fit, output_format, read, write_all
+    from pellucid.imaging.libtiff import library_notes
     from pellucid.report import report_of
 
     data = read_input(args.max_pixels) if job.source is None else job.source

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 from pellucid.errors import UsageError
 
-_LIBTIFF = re.compile(rb"(?:\w+|tempfile\.tif): (.+)\.\r?\n")
 _PART = 1 << 20  # bytes that are read at once
 
 
@@ -59,29 +55,6 @@ def can_show(text: str, stream: object) -> bool:
     except (UnicodeError, LookupError):
         return False
     return True
-
-
-@contextmanager
-def library_notes() -> Iterator[list[str]]:
-    """Collect what libtiff prints on standard error, which has no file's name; a list to be read
-    after the block."""
-    notes: list[str] = []
-    with tempfile.TemporaryFile() as printed:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(printed.fileno(), 2)
-        try:
-            yield notes
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            printed.seek(0)
-            for line in printed.read().splitlines(keepends=True):
-                if said := _LIBTIFF.fullmatch(line):
-                    notes.append(f"libtiff: {said[1].decode('ascii', 'replace')}")
-                else:
-                    os.write(2, line)  # a bar of progress
 
 
 def read_input(max_pixels: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -81,6 +82,12 @@ def check_folder(
         ImageError: a training picture cannot be read.
     """
     report = Report(Path(root))
+    unreadable: list[OSError] = []
+    for _ in os.walk(root, onerror=unreadable.append):
+        pass
+    for error in unreadable:
+        detail = f"a folder without access ({error.strerror})"
+        report.problems.append(Problem("unreadable", Path(error.filename), detail))
     trained = [path for folder in train for path in pictures(folder)]
     with ThreadPoolExecutor(threads) as pool:
         if benchmark is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from pellucid.errors import ImageError, UsageError
 from pellucid.imaging import formats, io
 from pellucid.imaging.photo import to_integers
 
+log = logging.getLogger(__name__)
 LQ, GT = "LQ", "GT"  # damaged and clean, as the official datasets call them
 
 
@@ -27,14 +31,38 @@ class Pair:
     border: int = 0
 
 
-def pictures(folder: str | Path) -> list[Path]:
-    """All picture files below `folder`, sorted by path; hidden files and folders are left out."""
-    folder = Path(folder)
+def check_readable(folder: Path) -> None:
+    """`UsageError` for a folder that is not there or may not be read."""
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in formats.BY_SUFFIX and p.is_file())
-    visible = (p for p in found if not any(n.startswith(".") for n in p.relative_to(folder).parts))
-    return sorted(visible)
+        what = "is a file; name a folder" if folder.exists() else "no such folder"
+        raise UsageError(f"{folder}: {what}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError(f"{folder}: no permission to read this folder")
+
+
+def pictures(folder: str | Path) -> list[Path]:
+    """All picture files below `folder`, sorted by path; hidden files and folders are left out.
+
+    So are folders below it that may not be read, with a warning.
+    """
+    folder = Path(folder)
+    check_readable(folder)
+    found = []
+    for here, inside, names in os.walk(folder, onerror=left_out):
+        inside[:] = [name for name in inside if name[0] != "."]
+        paths = (Path(here, name) for name in names if name[0] != ".")
+        found += [p for p in paths if p.suffix.lower() in formats.BY_SUFFIX and p.is_file()]
+    return sorted(found)
+
+
+def left_out(error: OSError) -> None:
+    """Warn of a folder that cannot be read, once."""
+    _warn(str(error.filename), error.strerror or type(error).__name__)
+
+
+@cache
+def _warn(folder: str, reason: str) -> None:
+    log.warning("left out %r: %s", folder, reason)  # a name may hold control characters
 
 
 def stable_name(path: Path, folder: Path) -> str:

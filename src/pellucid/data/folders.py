@@ -92,7 +92,9 @@ class PairedFolders(Dataset):
             raise UsageError(f"{len(ratios)} ratios for the types {', '.join(self.words)}")
         self.pairs = {word: found[word] for word in self.words}
         if empty := [word for word, listed in self.pairs.items() if not listed]:
-            raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {CHECK}")
+            clean = any(one.word == empty[0] == "noisy" and one.inputs is None for one in sets)
+            how = "clean pictures alone: give --data.noise 15 25 50" if clean else CHECK
+            raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {how}")
         longest = max(len(listed) for listed in self.pairs.values())
         counts = np.array([len(listed) for listed in self.pairs.values()])
         self._shares = np.cumsum(counts * ratios) / (counts @ ratios) if ratios else None

@@ -8,13 +8,14 @@ official code; Rain200, GoPro and LOL are as public loaders read them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pellucid.data.files import GT, LQ, Pair, pictures
+from pellucid.data.files import GT, LQ, Pair, check_readable, left_out, pictures
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import UsageError
 from pellucid.plural import counted
@@ -219,8 +220,7 @@ def find_sets(root: str | Path) -> list[PairSet]:
             never mixed.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder")
+    check_readable(root)
     if own := _set(root, root.resolve().name):
         return [own]
     found = []
@@ -269,9 +269,17 @@ def _complete(inside: dict[str, Path]) -> bool:
 
 
 def _folders(folder: Path) -> dict[str, Path]:
-    """Folders in a folder, by name in lower case; hidden ones are left out."""
-    inside = (path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-    return {path.name.lower(): path for path in sorted(inside)}
+    """Folders in a folder, by name in lower case; hidden ones are left out.
+
+    None, with a warning, if it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted(e.name for e in entries if e.name[0] != "." and e.is_dir())
+    except OSError as error:
+        left_out(error)
+        return {}
+    return {name.lower(): folder / name for name in inside}
 
 
 def _of_allweather(pair: Pair) -> str:

@@ -69,7 +69,7 @@ def write_shards(
 
     Raises:
         UsageError: no pairs are there, or `out` holds shards already.
-        ImageError: a picture cannot be read.
+        ImageError: a picture cannot be read, or the two of a pair differ in size.
     """
     out = Path(out)
     if any(out.glob("*.tar")):
@@ -81,14 +81,17 @@ def write_shards(
     for shard in range(count):
         target = out / f"pairs-{shard:05d}.tar"
         part = target.with_suffix(f".{os.getpid()}.part")
-        with tarfile.open(part, "w") as tar:
-            for place in order[shard * each : (shard + 1) * each]:
-                word, pair, caption = listed[place]
-                for suffix, data in _files(pair):
-                    _add(tar, f"{word}/{place:07d}.{suffix}", data)
-                if caption:
-                    _add(tar, f"{word}/{place:07d}.txt", caption.encode())
-        part.replace(target)
+        try:
+            with tarfile.open(part, "w") as tar:
+                for place in order[shard * each : (shard + 1) * each]:
+                    word, pair, caption = listed[place]
+                    for suffix, data in _files(pair):
+                        _add(tar, f"{word}/{place:07d}.{suffix}", data)
+                    if caption:
+                        _add(tar, f"{word}/{place:07d}.txt", caption.encode())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
         progress((shard + 1) / count)
     return len(listed), count
 
@@ -102,13 +105,17 @@ def _pairs(source: str | Path) -> list[tuple[str, Pair, str]]:
 
 
 def _files(pair: Pair) -> Iterator[tuple[str, bytes]]:
-    """Suffix and content of a pair's files, as they are; a border of the clean one is cut off."""
+    """Suffix and content of a pair's files, as they are; a border of the clean one is cut off.
+
+    Both are opened: a training that meets a damaged one is stopped by it, perhaps days later.
+    """
+    _, clean = read_pair(pair)
     yield f"lq{pair.lq.suffix}", pair.lq.read_bytes()
     if not pair.border:
         yield f"gt{pair.gt.suffix}", pair.gt.read_bytes()
         return
     buffer = io.BytesIO()
-    Image.fromarray(read_pair(pair)[1]).save(buffer, "PNG")
+    Image.fromarray(clean).save(buffer, "PNG")
     yield "gt.png", buffer.getvalue()
 
 

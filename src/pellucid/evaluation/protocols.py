@@ -148,6 +148,11 @@ def _folder_cases(root: Path) -> Iterator[Case]:
     """Cases of the sets of a folder, a column a set; of Allweather, a column a weather."""
     sets = find_sets(root)
     found = [one for one in sets if one.inputs or one.word != "noisy"]  # those have no damaged ones
+    if sets and not found:
+        raise UsageError(
+            f"{root}: holds clean pictures alone; noise is made by the protocols of Perceive-IR "
+            "and PromptIR (pellucid evaluate --list)"
+        )
     if not found:
         raise UsageError(
             f"{root}: no folders <type>/{LQ} and <type>/{GT}, nor {LQ} and {GT}, nor others of "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from pellucid.imaging import iptc, jxl, metadata, tiff, xmp
+from pellucid.imaging import iptc, jpeg_holes, jxl, metadata, tiff, xmp
 from pellucid.imaging.formats import check_size
 from pellucid.plural import counted
 
@@ -21,7 +21,6 @@ _SEGMENTS = (
     *(b"Photoshop 3.0", b"Adobe", b"Ducky"),
 )
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG, but for those in its scans
 # boxes of a HEIC or AVIF file that hold the picture, or nothing
 _PARTS = (b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"moov", b"uuid", b"etyp")
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -139,6 +138,8 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         claimed = xmp.without_further(metadata.as_bytes(image.info.get("xmp")) or b"")[1]
         is_gain_map = data[end : end + 2] == b"\xff\xd8" and "gain map" in claimed
         found += () if is_gain_map else _trailer(data, end)
+    if zeros := jpeg_holes.lost(data):
+        found.append(f"{zeros} bytes are lost (zeros), and a part of the picture with them")
     parts = getattr(image, "applist", ())
     if not image.info.get("icc_profile") and any(b[:12] == b"ICC_PROFILE\0" for _, b in parts):
         found.append("its colour profile is damaged and was left out")
@@ -162,7 +163,7 @@ def _jpeg_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
 def _jpeg_end(data: bytes) -> int | None:
     """Where the first picture of a JPEG file ends; None if its end mark is missing."""
     at = 2
-    while match := _MARKER.search(data, at):
+    while match := jpeg_holes.MARKER.search(data, at):
         at = match.end()
         if match[0] == b"\xff\xd9":
             return at

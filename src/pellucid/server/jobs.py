@@ -13,6 +13,7 @@ from pellucid import zoo
 from pellucid.errors import UsageError, look_up
 from pellucid.imaging.heat import heat
 from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_format, read
+from pellucid.imaging.libtiff import library_notes
 from pellucid.instruction import understand
 from pellucid.loading import AUTO, load
 from pellucid.report import asked_of, report_of
@@ -198,7 +199,9 @@ class Jobs:
         return Made(encode(heat(photo, where), "PNG"), "image/png", name, report)
 
     def _read(self, upload: Upload) -> Photo:
-        return read(upload.files[IMAGE].read(), self.max_pixels)
+        with library_notes() as said:
+            photo = read(upload.files[IMAGE].read(), self.max_pixels)
+        return photo.with_notes(*said)
 
 
 def format_for(photo: Photo, suffix: str | None) -> Format:

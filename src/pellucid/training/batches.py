@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pellucid.errors import PellucidError
 from pellucid.training.config import TrainConfig
 
 
@@ -59,15 +61,36 @@ def loader(config: TrainConfig, dataset: Dataset, start: int, rank: int, world: 
     )
 
 
-def close(batches: Iterator) -> None:
-    """End the workers of a loader's iterator.
+@contextmanager
+def closing(batches: Iterator) -> Iterator[None]:
+    """End the workers of a loader's iterator after the block; what failed in them is one sentence.
 
-    Nothing else would after an error: its traceback holds the iterator, and the workers do not mind
-    the SIGTERM that ends them when Python exits, so the process would wait for them for ever.
+    Nothing else would end them after an error: its traceback holds the iterator, and the workers do
+    not mind the SIGTERM that ends them when Python exits, so the process would wait for ever.
+
+    Raises:
+        PellucidError: a picture cannot be read, or a worker died.
     """
-    shut_down = getattr(batches, "_shutdown_workers", None)
-    if shut_down is not None:
-        shut_down()
+    try:
+        yield
+    except PellucidError as error:  # of a worker it holds a whole traceback, as text
+        kind = type(error)
+        _, found, said = str(error).rpartition(f"\n{kind.__module__}.{kind.__name__}: ")
+        if not found:
+            raise
+        raise kind(said.rstrip("\n")) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        said = str(error).rstrip(". ")
+        raise PellucidError(
+            "a process that reads the pictures died, perhaps for want of memory: lower --workers "
+            f"or --batch-size; the same command goes on from the last checkpoint ({said})"
+        ) from error
+    finally:
+        shut_down = getattr(batches, "_shutdown_workers", None)
+        if shut_down is not None:
+            shut_down()
 
 
 def seed_of(*key: int) -> int:

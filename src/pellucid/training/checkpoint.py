@@ -5,12 +5,13 @@ Everything else that a run needs is a function of the config and the step (see `
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from pellucid.training.writing import said, written
 
 NAME = re.compile(r"step-(\d{8})\.pt")
 
@@ -29,13 +30,12 @@ def listed(output: str | Path) -> list[Path]:
 def save(output: str | Path, step: int, state: dict[str, Any], keep: int) -> Path:
     """Write a checkpoint atomically and remove the oldest; returns its path."""
     path = folder(output) / f"step-{step:08d}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with open(temporary, "wb") as file:
+    with said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob("step-*.partial"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+    with written(path) as temporary, open(temporary, "wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
     # Those of later steps are no older: they are damaged, or the run would have gone on from them.
     before = [p for p in listed(output) if p.name <= path.name]
     for old in before[: -max(1, keep)]:

@@ -17,6 +17,7 @@ import tyro
 import yaml
 
 from pellucid.errors import UsageError
+from pellucid.training.writing import write_text
 
 
 @dataclass(frozen=True)
@@ -252,8 +253,8 @@ def updated(config: Any, values: dict) -> Any:
 
 
 def save_yaml(config: TrainConfig, path: str | Path) -> None:
-    """Write the config as YAML."""
-    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+    """Write the config as YAML, whole or not at all."""
+    write_text(Path(path), yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def read_yaml(path: str | Path) -> dict:

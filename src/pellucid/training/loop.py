@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from torch.utils.data import Dataset
 from pellucid import hardware
 from pellucid.data.crops import Samples
 from pellucid.training import checkpoint, state
-from pellucid.training.batches import close, loader, seed_of, to_device
+from pellucid.training.batches import closing, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, check_resumable, save_yaml
 from pellucid.training.finite import (
     MicroBatch,
@@ -116,11 +116,11 @@ def train(
             weights, meta = task.export()
             weights = state.gathered(weights)
         if accelerator.is_main_process:
-            checkpoint.save(output, step, whole, config.keep)
+            # The checkpoint comes last: a run that has the last one does nothing more.
             log.export(weights, meta, step)
+            checkpoint.save(output, step, whole, config.keep)
 
-    with Stopping(config.max_minutes, accelerator) as stopping, log, ExitStack() as at_end:
-        at_end.callback(close, batches)
+    with Stopping(config.max_minutes, accelerator) as stopping, log, closing(batches):
         for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
             log.say(note)
         while step < config.steps:

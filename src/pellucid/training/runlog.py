@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.training.config import TrainConfig, to_dict
+from pellucid.training.writing import said, write_text
+
+BOARD = "tensorboard"
 
 
 class RunLog:
@@ -35,8 +39,9 @@ class RunLog:
 
         self.path = output / "metrics.jsonl"
         _cut(self.path, start)
-        # TensorBoard drops what is at this step, too; the point at `start` is valid.
-        self.board = SummaryWriter(str(output / "tensorboard"), purge_step=start + 1)
+        with said(output / BOARD):
+            # TensorBoard drops what is at this step, too; the point at `start` is valid.
+            self.board = SummaryWriter(str(output / BOARD), purge_step=start + 1)
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -53,6 +58,8 @@ class RunLog:
     def __enter__(self) -> RunLog:
         self.began = self.since = time.monotonic()
         if self.enabled:
+            # A full disk fails TensorBoard's thread; the next `add` raises the same here.
+            self.hook, threading.excepthook = threading.excepthook, _hook
             self.progress.start()
             if self.start:
                 self.say(f"going on from step {self.start}")
@@ -61,7 +68,11 @@ class RunLog:
     def __exit__(self, *exception) -> None:
         if self.enabled:
             self.progress.stop()
-            self.board.close()
+            try:
+                with said(self.output / BOARD):
+                    self.board.close()
+            finally:
+                threading.excepthook = self.hook
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -101,8 +112,9 @@ class RunLog:
         """Write the validation after `step`; `pictures` are uint8 (H, W, 3), by name."""
         if not self.enabled:
             return
-        for name, picture in pictures.items():
-            self.board.add_image(f"validation/{name}", picture, step, dataformats="HWC")
+        with said(self.output / BOARD):
+            for name, picture in pictures.items():
+                self.board.add_image(f"validation/{name}", picture, step, dataformats="HWC")
         self._write(step, {f"validation/{k}": v for k, v in values.items()}, "")
         short = {k: v for k, v in values.items() if "/" not in k}
         self.say(f"step {step}  validation  " + "  ".join(f"{k} {v:.4g}" for k, v in short.items()))
@@ -115,10 +127,11 @@ class RunLog:
 
     def _write(self, step: int, values: dict[str, float], group: str) -> None:
         known = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with open(self.path, "a", encoding="utf-8") as file:
+        with said(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **known}) + "\n")
-        for name, value in values.items():
-            self.board.add_scalar(f"{group}/{name}" if group else name, value, step)
+        with said(self.output / BOARD):
+            for name, value in values.items():
+                self.board.add_scalar(f"{group}/{name}" if group else name, value, step)
 
 
 def _cut(path: Path, step: int) -> None:
@@ -133,7 +146,13 @@ def _cut(path: Path, step: int) -> None:
             continue  # the line that a killed run was writing
         if record["step"] <= step:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    write_text(path, "".join(kept))
+
+
+def _hook(thread: threading.ExceptHookArgs) -> None:
+    """Leave out the traceback of a file that cannot be written."""
+    if not isinstance(thread.exc_value, OSError):
+        threading.__excepthook__(thread)
 
 
 def _clock(seconds: float) -> str:
