@@ -160,10 +160,10 @@ LITE_DETAIL = ModelEntry(
     "blur, noise and JPEG; works offline",
     ShippedFile(
         "lite-detail.safetensors",
-        sha256="c8b87fdb468dfb784b802489d4278125b1188b4b6699e0a67531547a9c08b172",
+        sha256="7f0db3c791377e7268e919bb6ce687cb20db0761f13cd633072e8f91cae9aacb",
     ),
     LITE_CLIP,
-    recipe="lite_detail",
+    recipe="lite_detail_light",
     covers=("noisy", "jpeg-compressed", "motion-blurry"),
 )
 LITE_OVERLAY = ModelEntry(

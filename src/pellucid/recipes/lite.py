@@ -238,6 +238,20 @@ def lite_detail() -> TrainConfig:
     )
 
 
+def lite_detail_light() -> TrainConfig:
+    """Second part of `lite-detail`: PSNR, which counts coarse grain and blocks in full."""
+    first = lite_detail()
+    return replace(
+        first,
+        recipe="lite_detail_light",
+        task=replace(first.task, loss="psnr40"),
+        optimizer=replace(first.optimizer, lr=8e-4, adamw_lr=6e-4),
+        steps=6_000,
+        init_from="runs/lite-detail/weights.safetensors",
+        output="runs/lite-detail-light",
+    )
+
+
 def lite_blur() -> TrainConfig:
     """A specialist for blur alone, from `lite_detail`.
 
@@ -291,6 +305,18 @@ def lite_overlay_light() -> TrainConfig:
         steps=4_000,
         init_from="runs/lite-overlay/weights.safetensors",
         output="runs/lite-overlay-light",
+    )
+
+
+def lite_overlay_more() -> TrainConfig:
+    """Third part of `lite-overlay`: as the second, in another order."""
+    second = lite_overlay_light()
+    return replace(
+        second,
+        recipe="lite_overlay_more",
+        seed=1,
+        init_from="runs/lite-overlay-light/weights.safetensors",
+        output="runs/lite-overlay-more",
     )
 
 
