@@ -197,6 +197,20 @@ def test_a_target_with_other_things_or_another_run_is_refused(tmp_path, work):
         work(tmp_path / "other", tmp_path / "out")
 
 
+def test_workers_elsewhere_are_told_the_whole_path_of_weights(tmp_path, monkeypatch):
+    from pellucid.bulk import run
+    from pellucid.cli import main
+
+    pictures.save(tmp_path / "in" / "a.png", 0)
+    (tmp_path / "mine.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    told = []
+    monkeypatch.setattr(run, "bulk", lambda *args: told.append(args[2].model) or Summary())
+    for model in ("mine.safetensors", "lite"):
+        assert main(["bulk", "in", "-o", "out", "--model", model, "--quiet"]) == 0
+    assert told == [str(tmp_path / "mine.safetensors"), "lite"]
+
+
 def test_a_model_that_cannot_be_loaded_stops_the_run(tmp_path):
     pictures.save(tmp_path / "in" / "a.png", 0)
     source, target = parts.source_of(str(tmp_path / "in")), Place(str(tmp_path / "out"))

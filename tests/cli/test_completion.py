@@ -1,5 +1,7 @@
+import shlex
 import shutil
 import subprocess
+from functools import cache
 
 import pytest
 
@@ -7,34 +9,66 @@ from pellucid.cli import COMMANDS
 from pellucid.cli.completion import OPTIONS, SHELLS, script
 
 
+@cache
+def made(shell):
+    return script(shell, COMMANDS)
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_command_and_its_options_are_in_the_script(shell):
-    text = script(shell, COMMANDS)
-    for word in (*COMMANDS, "--strength", "--steady", "--skip-existing"):
+    text = made(shell)
+    for word in (*COMMANDS, "strength", "steady", "skip-existing"):
         assert word in text
-    assert set(OPTIONS) <= set(COMMANDS)
+    assert set(OPTIONS) | {"data", "train"} == set(COMMANDS)
+
+
+CASES = [
+    ("pellucid res", ["restore"]),
+    ("pellucid data che", ["check"]),
+    ("pellucid train lite_ow", ["lite_own"]),
+    ("pellucid restore --stea", ["--steady"]),
+    ("pellucid restore --preset ", ["balanced", "fast", "paper"]),
+    ("pellucid restore pho", ["photo.jpg"]),
+    ("pellucid restore photo.jpg -o alb", ["album"]),
+]
+
+
+def completions(command, folder):
+    """What a shell prints that is asked to complete, in a folder with a picture and a folder."""
+    (folder / "photo.jpg").touch()
+    (folder / "album").mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    lines = (line.split("\t")[0].strip().rstrip("/") for line in done.stdout.splitlines())
+    return sorted(set(filter(None, lines)))
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        (("pellucid", "res"), "restore"),
-        (("pellucid", "restore", "--stea"), "--steady"),
-        (("pellucid", "restore", "--preset", "ba"), "balanced"),
-    ],
-)
-def test_bash_completes_with_it(tmp_path, words, wanted):
+@pytest.mark.parametrize(("typed", "wanted"), CASES)
+def test_bash_completes_with_it(tmp_path, typed, wanted):
     file = tmp_path / "script"
-    file.write_text(script("bash", COMMANDS))
-    array = " ".join(words)
+    file.write_text(made("bash"))
+    words = [*typed.split(), *([""] if typed.endswith(" ") else [])]
     asked = (
-        f"source {file}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; "
-        f"COMP_LINE='{array}'; COMP_POINT=${{#COMP_LINE}}; "
-        "_tyro_pellucid pellucid; printf '%s\\n' \"${COMPREPLY[@]}\""
+        f"source {file}; COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; "
+        "_shtab_pellucid; printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
-    assert wanted in [line.strip() for line in done.stdout.splitlines()]
+    assert completions(["bash", "-c", asked], tmp_path) == wanted
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+@pytest.mark.parametrize(("typed", "wanted"), CASES)
+def test_fish_completes_with_it(tmp_path, typed, wanted):
+    file = tmp_path / "script"
+    file.write_text(made("fish"))
+    asked = f"source {file}; complete -C '{typed}'"
+    assert completions(["fish", "--no-config", "-c", asked], tmp_path) == wanted
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
+def test_zsh_understands_it(tmp_path):
+    assert made("zsh").startswith("#compdef pellucid\n")
+    (tmp_path / "_pellucid").write_text(made("zsh"))
+    subprocess.run(["zsh", "-n", tmp_path / "_pellucid"], check=True)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +86,7 @@ def test_it_is_installed_where_the_shell_looks(tmp_path, monkeypatch, run, shell
     monkeypatch.setenv("SHELL", f"/bin/{shell}")
     status, out, _ = run("--install-completion")
     assert status == 0 and str(tmp_path / place) in out
-    assert (tmp_path / place).read_text() == script(shell, COMMANDS)
+    assert (tmp_path / place).read_text() == made(shell)
 
 
 def test_an_unknown_shell_is_refused(run):

@@ -39,21 +39,64 @@ def connected(server):
     return socket.create_connection(("127.0.0.1", server.port), 30)
 
 
-def test_a_slow_client_is_answered_408_and_keeps_nobody_waiting(start, picture):
+def test_a_slow_client_is_answered_408(start, picture):
     with start(upload_seconds=1.0) as server, connected(server) as slow:
         slow.sendall(head(server, len(picture)) + picture[:10])
-        assert fine(server, picture)  # meanwhile
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
-        assert server.service.worker.taken == 0
         assert fine(server, picture)
 
 
-def test_a_client_that_leaves_in_its_upload_gives_its_place_back(start, picture):
-    with start(queue=0) as server:
-        with connected(server) as leaving:
-            leaving.sendall(head(server, len(picture)) + picture[:10])
-            until(lambda: server.service.worker.taken == 1)
-        until(lambda: server.service.worker.taken == 0)
+def dripped(connection, data):
+    """Send a body in small pieces while others are served; returns the answer's first line."""
+    step = -(-len(data) // 50)
+    for at in range(0, len(data), step):
+        connection.sendall(data[at : at + step])
+        time.sleep(0.02)
+    return connection.recv(4096).split(b"\r\n")[0]
+
+
+def form_of(picture):
+    line = b'Content-Disposition: form-data; name="image"; filename="a.png"'
+    return b"--x\r\n" + line + b"\r\n\r\n" + picture + b"\r\n--x--\r\n"
+
+
+def test_slow_uploads_take_no_place_while_others_are_answered(start, picture):
+    kinds = [("image/png", picture), ("multipart/form-data; boundary=x", form_of(picture))]
+    with start(queue=1) as server, ThreadPoolExecutor(1) as pool:
+        slow = [connected(server) for _ in kinds]
+        for connection, (kind, body) in zip(slow, kinds, strict=True):
+            connection.sendall(head(server, len(body), kind) + body[:10])
+        room = server.service.room
+        until(lambda: room.taken == 20)
+        assert fine(server, picture)  # two places in all, and two slow uploads
+        first = pool.submit(dripped, slow[0], picture[10:])
+        answers = 0
+        while not first.done():
+            assert fine(server, picture)
+            answers += 1
+        assert first.result() == b"HTTP/1.1 200 OK" and answers >= 2
+        assert dripped(slow[1], kinds[1][1][10:]) == b"HTTP/1.1 200 OK"
+        until(lambda: (room.taken, server.service.worker.taken) == (0, 0))
+        for connection in slow:
+            connection.close()
+
+
+def test_what_arrives_and_waits_is_limited_in_bytes(start, monkeypatch, gate, picture):
+    monkeypatch.setattr(application, "most", lambda pixels: 2 * len(picture))
+    with start() as server, ThreadPoolExecutor(2) as pool, connected(server) as slow:
+        room = server.service.room
+        assert room.most == 4 * len(picture)
+        waiting = [pool.submit(server.post, "restore", picture) for _ in range(2)]
+        until(lambda: server.service.worker.taken == 2)
+        slow.sendall(head(server, 2 * len(picture)) + picture)
+        until(lambda: room.taken > 3 * len(picture))
+        refused = server.post("restore", picture)
+        assert "fill the" in problem(refused, 429) and int(refused.headers["retry-after"]) >= 1
+        slow.close()  # a client that leaves gives its bytes back
+        until(lambda: room.taken < 3 * len(picture))
+        gate.open.set()
+        assert [done.result().status_code for done in waiting] == [200, 200]
+        until(lambda: room.taken == 0)
         assert fine(server, picture)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from pellucid import zoo
 from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
 from pellucid.cli.restore import FORMATS
 from pellucid.cli.terminal import plain
@@ -30,12 +32,14 @@ examples:
   pellucid bulk s3://a/in -o s3://b/out --address host:6379 --workers 64
 The same command goes on with a run that was stopped or killed; --retry-failed also tries again
 what failed. a.jpg becomes TARGET/a.jpg, 000.tar becomes TARGET/000.tar.
-TARGET/_reports is a Parquet table with one row a picture: diagnosis, quality, decision, seconds.
+TARGET/_reports is a Parquet table with one row per picture: diagnosis, quality, decision, seconds.
 What could not be restored has its reason in the column `error`:
   python -c "import pyarrow.parquet as p; print(p.read_table('restored/_reports',
       columns=['name', 'error'], filters=[('error', '!=', '')]).to_pylist())"
-S3 and GCS take credentials from the environment; with --address that of the cluster's machines,
-where pellucid must be installed, too. What a million pictures need: docs/scale.md
+S3 and GCS take credentials from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+AWS_DEFAULT_REGION, AWS_ENDPOINT_URL ...). With --address it is the environment of the cluster's
+machines: pellucid must be installed there, too, and folders must be on a disk that all share.
+What a million pictures need: docs/scale.md
 """
 
 
@@ -131,8 +135,9 @@ def main(argv: Sequence[str]) -> int:
     from pellucid.bulk.worker import Machine, Settings
     from pellucid.places import Place
 
+    is_file = args.model not in zoo.MODELS and os.path.isfile(args.model)
     settings = Settings(
-        model=args.model,
+        model=os.path.abspath(args.model) if is_file else args.model,  # workers are elsewhere
         words=tuple(words_of(args.words)),
         strength=args.strength,
         preset=args.preset,

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
-import tempfile
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import shtab
 import tyro
 
 from pellucid.cli.parse import CONFIG
 from pellucid.errors import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
-OPTIONS = {  # what a command's options are made of; the others are completed by name
+OPTIONS = {  # what a command's options are made of; `data` and `train` are below
     "restore": "Restore",
     "bulk": "Bulk",
     "diagnose": "Diagnose",
     "evaluate": "Evaluate",
+    "report": "Report",
     "gate": "Gate",
     "models": "Models",
     "fetch-metrics": "Options",
+    "reproduce": "Reproduce",
     "average": "run",
     "convert": "Convert",
     "export": "Export",
     "doctor": "Doctor",
     "serve": "Serve",
 }
+NUMBERS = ("INT", "FLOAT", "N", "PX", "1..100")  # what stands for them in a help text
 
 
-def script(shell: str, commands: dict[str, Any]) -> str:
+def script(shell: str, commands: Mapping[str, Any]) -> str:
     """The completion script of a shell.
 
     Args:
@@ -42,31 +48,39 @@ def script(shell: str, commands: dict[str, Any]) -> str:
     """
     if shell not in SHELLS:
         raise UsageError(f"there is no completion for {shell!r}; name one of {', '.join(SHELLS)}")
-    kinds = {name: _options(name, command) for name, command in commands.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "script")
-        try:
-            tyro.extras.subcommand_cli_from_dict(
-                kinds,
-                prog="pellucid",
-                args=["--tyro-write-completion", shell, str(file)],
-                config=CONFIG,
-            )
-        except SystemExit as end:
-            if end.code:
-                raise
-        return file.read_text(encoding="utf-8")
-
-
-def _options(name: str, command: Any) -> Any:
-    if name in OPTIONS:
+    parser = argparse.ArgumentParser("pellucid")
+    parser.add_argument("-V", "--version", action="store_true", help="print the version")
+    parser.add_argument("--install-completion", choices=SHELLS, help="write such a script")
+    parsers = parser.add_subparsers()
+    for name, command in commands.items():
         module = importlib.import_module(command.home.split(":")[0])
-        return getattr(module, OPTIONS[name])
+        if name in OPTIONS:
+            _add(parsers, name, getattr(module, OPTIONS[name]), command.summary)
+        else:
+            within = parsers.add_parser(name, help=command.summary)
+            if name == "data":
+                kinds = within.add_subparsers()
+                for kind, function in module.COMMANDS.items():
+                    _add(kinds, kind, function, (function.__doc__ or "").splitlines()[0])
+            elif name == "train":
+                from pellucid.recipes import RECIPES
 
-    def by_name() -> None: ...
+                within.add_argument("recipe", choices=tuple(RECIPES))
+    return shtab.complete(parser, shell)
 
-    by_name.__doc__ = command.summary
-    return by_name
+
+def _add(parsers: Any, name: str, kind: Callable[..., Any], summary: str) -> None:
+    """Add a command whose options are the fields of a dataclass or a function's arguments."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # tyro has no other way to argparse
+        options = tyro.extras.get_parser(kind, config=CONFIG)
+    for action in options._actions:
+        if action.choices:
+            action.choices = sorted(map(str, set(action.choices) - {"None"}))
+        elif action.nargs != 0 and action.metavar not in NUMBERS:
+            action.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
+        action.help = " ".join((action.help or "").split())
+    parsers.add_parser(name, help=summary, parents=[options], add_help=False)
 
 
 def install(shell: str | None, commands: dict[str, Any]) -> tuple[Path, str]:
@@ -91,7 +105,8 @@ def install(shell: str | None, commands: dict[str, Any]) -> tuple[Path, str]:
         ),
         "zsh": (
             home / ".zfunc/_pellucid",
-            "Add to ~/.zshrc, before compinit: fpath=(~/.zfunc $fpath)  Then open a new shell.",
+            "Add to ~/.zshrc: fpath=(~/.zfunc $fpath); autoload -U compinit; compinit\n"
+            "Then open a new shell.",
         ),
         "fish": (config / "fish/completions/pellucid.fish", "Open a new shell."),
     }[shell]

@@ -39,14 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         PellucidError: as the functions called; SystemExit with status 2 for a wrong command line.
     """
     return tyro.extras.subcommand_cli_from_dict(
-        {
-            "check": check,
-            "captions": captions,
-            "generate": generate,
-            "windows": windows,
-            "shards": shards,
-            "triplets": triplets,
-        },
+        COMMANDS,
         prog="pellucid data",
         description="Check, caption and make training data.",
         args=argv,
@@ -312,3 +305,13 @@ def _progress(name: str) -> Iterator[Callable[[float], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+COMMANDS = {
+    "check": check,
+    "captions": captions,
+    "generate": generate,
+    "windows": windows,
+    "shards": shards,
+    "triplets": triplets,
+}

@@ -20,7 +20,8 @@ examples:
   pellucid export lite -o lite.xml       OpenVINO's own format, .xml and .bin
   python examples/restore_onnx.py lite.onnx photo.jpg restored.png --words noisy
 Writes two files: lite.onnx (the network) and lite-tower.onnx (what finds the damage). They run with
-onnxruntime and numpy alone. Exporting takes about a minute for each.
+onnxruntime and numpy alone, as examples/restore_onnx.py of the repository does. Exporting needs
+pip install 'pellucid[onnx]', for .xml 'pellucid[openvino]'. More: docs/engines.md
 """
 
 

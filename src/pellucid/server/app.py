@@ -27,10 +27,11 @@ from pellucid.server.jobs import Jobs, Models, Options, RestoreRequest, options_
 from pellucid.server.metrics import Metrics
 from pellucid.server.page import mount
 from pellucid.server.problems import Problem, problem_of
-from pellucid.server.uploads import IMAGE, MASKS, Upload, upload
+from pellucid.server.uploads import IMAGE, MASKS, Room, Upload, upload
 from pellucid.server.work import Cancelled, Told, Worker
 
 GONE = 499  # nginx's status for a client that closed the connection; nobody reads it
+UPLOADS = 2  # of the greatest length, for which there is room at once; there is for many short ones
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 log = logging.getLogger(__name__)
 
@@ -65,14 +66,20 @@ class Service:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.worker = Worker(settings.queue, settings.seconds)
+        self.room = Room(UPLOADS * settings.most)
         self.jobs = Jobs(Models(settings.model, **settings.loading), settings.max_pixels)
         self.metrics = Metrics()
         self.metrics.jobs.set_function(lambda: self.worker.taken)
+        self.metrics.bytes.set_function(lambda: self.room.taken)
 
     async def do(self, request: Request, job: Callable[[Upload, Told], Any]) -> Any:
-        """Take a place, read the upload, and do a job with it."""
+        """Read the upload, take a place, and do a job with it.
+
+        An upload takes no place while it arrives: a slow one keeps nobody waiting.
+        """
+        self.worker.check()  # before the upload is read in vain
         limits = self.settings.most, self.settings.upload_seconds
-        async with self.worker.place(), upload(request, *limits) as given:
+        async with upload(request, *limits, self.room) as given, self.worker.place():
             return await self.worker.do(lambda told: job(given, told), request.is_disconnected)
 
 

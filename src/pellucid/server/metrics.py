@@ -8,7 +8,7 @@ SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300)  # upper ends of the h
 
 
 class Metrics:
-    """Answers by path and status, their seconds, and the pictures that wait or are restored."""
+    """Answers by path and status, their seconds, pictures that wait, and bytes of uploads."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,6 +25,11 @@ class Metrics:
         )
         self.jobs = Gauge(
             "pellucid_jobs", "Pictures that wait or are worked on.", registry=self.registry
+        )
+        self.bytes = Gauge(
+            "pellucid_upload_bytes",
+            "Bytes of uploads that arrive, wait or are worked on.",
+            registry=self.registry,
         )
 
     def add(self, path: str, status: int, seconds: float) -> None:

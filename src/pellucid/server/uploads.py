@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO, NamedTuple
 
@@ -20,6 +20,7 @@ IMAGE = "image"  # the field of a form with the picture
 MASKS = ("mask", "missing")
 _IN_MEMORY = 1 << 20  # bytes; longer uploads wait on the disk
 _FIELD = 1 << 14  # bytes of a text field
+RETRY = 10  # seconds after which a client may come back for which there was no room
 
 
 class Upload(NamedTuple):
@@ -30,17 +31,52 @@ class Upload(NamedTuple):
     options: dict[str, str]
 
 
+class Room:
+    """Bytes of all uploads that arrive, wait or are worked on, and the most that there may be."""
+
+    def __init__(self, most: int):
+        self.most, self.taken = most, 0
+
+    @contextmanager
+    def part(self) -> Iterator[Callable[[int], None]]:
+        """A function that takes so many more bytes; all are given back when the block ends.
+
+        Raises:
+            Problem: by the function, 429 with Retry-After if there is no room for them.
+        """
+        mine = 0
+
+        def take(count: int) -> None:
+            nonlocal mine
+            if self.taken + count > self.most:
+                raise Problem(
+                    429,
+                    f"the uploads that arrive or wait fill the {self.most / 1e6:.0f} MB that are "
+                    "there for them; try again later",
+                    {"Retry-After": str(RETRY), "Connection": "close"},
+                )
+            mine += count
+            self.taken += count
+
+        try:
+            yield take
+        finally:
+            self.taken -= mine
+
+
 @asynccontextmanager
-async def upload(request: Request, most: int, seconds: float) -> AsyncIterator[Upload]:
+async def upload(request: Request, most: int, seconds: float, room: Room) -> AsyncIterator[Upload]:
     """Read a picture: the field `image` of a form, or the whole body.
 
     Args:
         request: its query and, of a form, its text fields are the options.
         most: greatest length of the body in bytes.
         seconds: how long the body may take to arrive.
+        room: shared by all uploads; what has come takes its bytes until the block ends.
 
     Raises:
-        Problem: 413 too long, 408 too slow, 415 another content type, 400 a broken form.
+        Problem: 413 too long, 408 too slow, 415 another content type, 400 a broken form, 429 no
+            room.
     """
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most:
@@ -53,9 +89,9 @@ async def upload(request: Request, most: int, seconds: float) -> AsyncIterator[U
             f"a body of type {kind or '(none)'} cannot be read; send multipart/form-data with a "
             "field image, or the picture itself as image/* or application/octet-stream",
         )
-    counted = _counted(request, most)
     options = dict(request.query_params)
     async with AsyncExitStack() as opened:
+        counted = _counted(request, most, opened.enter_context(room.part()))
         try:
             with anyio.fail_after(seconds):
                 if is_form:
@@ -92,16 +128,21 @@ def _of_form(form: FormData, options: dict[str, str]) -> Upload:
     return Upload(opened, files[IMAGE].filename or "", options)
 
 
-def _counted(request: Request, most: int) -> Request:
-    """The request, which raises when more than `most` bytes have come, whatever it announced."""
+def _counted(request: Request, most: int, take: Callable[[int], None]) -> Request:
+    """The request, which raises when more than `most` bytes have come, whatever it announced.
+
+    `take` is told of the bytes of each piece.
+    """
     come = 0
 
     async def receive() -> Message:
         nonlocal come
         message = await request.receive()
-        come += len(message.get("body", b""))
+        count = len(message.get("body", b""))
+        come += count
         if come > most:
             raise _too_long(most)
+        take(count)
         return message
 
     return Request(request.scope, receive)

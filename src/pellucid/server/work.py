@@ -41,19 +41,19 @@ class Worker:
         self._mean = 1.0  # seconds of a job, the latest weigh most
         self._thread = ThreadPoolExecutor(1, "pellucid-worker")
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """A place in the queue, from the upload to the answer.
-
-        Raises:
-            Problem: 429 with Retry-After if there is none.
-        """
+    def check(self) -> None:
+        """Raise `Problem` 429 with Retry-After if no place is free."""
         if self.taken > self.queue:
             raise Problem(
                 429,
                 f"the queue is full ({counted(self.taken, 'picture')}); try again later",
                 {"Retry-After": str(max(1, math.ceil(self._mean)))},
             )
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place in the queue, from the whole upload to the answer; raises as `check` does."""
+        self.check()
         self.taken += 1
         try:
             yield
