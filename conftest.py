@@ -1,5 +1,6 @@
 """What every test may rely on: a plain CPU and one thread, whatever machine the tests run on."""
 
+import gc
 import logging
 import os
 import signal
@@ -9,6 +10,11 @@ import pytest
 # Before torch is imported, and for child processes. Sums are the same on every machine with one
 # thread, and small tensors are faster.
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
+def pytest_collection_finish():
+    """What was imported stays; the collector need not look at it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

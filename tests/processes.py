@@ -14,6 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 IMPORTED = ("training.sharded_run", "training.tiny_run", "cli.forked")
+IMPORTED += ("torch._dynamo", "torch.utils.tensorboard")  # which a training imports as it starts
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(IMPORTED))

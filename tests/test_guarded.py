@@ -1,21 +1,18 @@
 """A restorer with a guard: measurement corrects the diagnosis and judges the result."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity
 
+import peaks
 from pellucid.degradations import CLASSES
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.restorer import Restorer
 from pellucid.vision_language.preprocess import embed
+from processes import Process
 from tiny import controller, text_features
 
 
@@ -91,30 +88,11 @@ def test_a_word_that_changes_the_light_must_be_sure(half_sure, scene, monkeypatc
     assert guarded(Brighter()).diagnose(scene).words == ("rainy",)
 
 
-def test_memory_for_a_picture_of_many_pixels_is_bounded():
+def test_memory_for_a_picture_of_many_pixels_is_bounded(tmp_path):
     """Beside the photo (12 bytes a pixel): the result, evidence and a tile."""
-    script = (
-        "import resource, sys\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "import numpy as np\n"
-        "from pellucid.imaging.io import Photo\n"
-        "from test_guarded import guarded\n"
-        "from test_restorer import Identity, resource_unit\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * resource_unit()\n"
-        "small = np.random.default_rng(0).random((256, 256, 3), np.float32)\n"
-        "model = guarded(Identity())\n"
-        "model.restore(small)\n"
-        "pixels = np.tile(small, (12, 16, 1))\n"
-        "before = peak()\n"
-        "model.restore(Photo(pixels), tile=512)\n"
-        "assert np.array_equal(pixels[:256, :256], small)\n"
-        "print((peak() - before) / pixels[..., 0].size)\n"
-    )
-    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 40
+    work = Process(peaks.guarding, 12, 16, folder=tmp_path)
+    assert work.wait() == 0, work.err
+    assert int(work.out) / (12 * 16 * 256**2) < 40
 
 
 def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):

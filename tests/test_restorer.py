@@ -1,21 +1,18 @@
 import io
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 from torch.nn.functional import normalize
 
+import peaks
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.hardware import has_fast_bfloat16, resolve_device, resolve_dtype
 from pellucid.imaging.io import Photo, read
-from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
 from pellucid.networks.weather import WeatherUNet
 from pellucid.restorer import Restorer
@@ -25,28 +22,14 @@ from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver, QualityPrompts
 from pellucid.vision_language.tokenizer import Tokenizer
 from pellucid.zoo import LITE_TOKENIZER
+from processes import Process
 from tiny import CLIP as TOWER
-from tiny import WEATHER, controller, randomised, restorer, text_features
+from tiny import WEATHER, Identity, controller, randomised, restorer, text_features
 
 
 @pytest.fixture
 def image():
     return torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(3))
-
-
-class Identity(RestorationNetwork):
-    """Gives back its input; counts its calls."""
-
-    multiple, overlap = 8, 16
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.shapes = []
-
-    def forward(self, image, condition):
-        self.shapes.append(tuple(image.shape))
-        return image + 0
 
 
 # types in, types out ---------------------------------------------------------
@@ -408,30 +391,10 @@ def test_memory_shortage_is_survived_with_smaller_tiles(image):
     torch.testing.assert_close(result, big, atol=1e-6, rtol=0)
 
 
-def test_a_12_megapixel_photograph_needs_less_than_a_gibibyte_of_buffers():
-    script = (
-        "import resource, sys, torch\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "from test_restorer import Identity, restorer\n"
-        "import numpy as np\n"
-        "model = restorer(network=Identity(), guided=False)\n"
-        "pixels = np.full((3000, 4000, 3), 0.5, np.float32)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "from pellucid.imaging.io import Photo\n"
-        "model.restore(Photo(pixels), tile=1024)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-    )
-    from pathlib import Path
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) * resource_unit() < 2**30
-
-
-def resource_unit():
-    return 1 if sys.platform == "darwin" else 1024
+def test_a_12_megapixel_photograph_needs_less_than_a_gibibyte_of_buffers(tmp_path):
+    work = Process(peaks.restoring, folder=tmp_path)
+    assert work.wait() == 0, work.err
+    assert int(work.out) < 2**30
 
 
 # numbers ---------------------------------------------------------------------

@@ -1,30 +1,14 @@
-"""`pellucid restore --engine`, and what `pellucid doctor` says of engines."""
+"""`pellucid restore --engine`, and what `pellucid doctor` says of engines.
+
+A picture restored by one: tests/runtimes/test_engines.py, which has its graph.
+"""
 
 import json
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from pellucid import cli
 from pellucid.runtimes import choice
 
 from .pictures import picture
-
-
-def pixels(path):
-    return np.asarray(Image.open(path), np.int16)
-
-
-def test_another_engine_gives_the_same_picture_within_a_level(folder, run, monkeypatch):
-    monkeypatch.setenv("PELLUCID_CACHE", str(folder / "cache"))
-    picture("photo.png")
-    assert run("restore", "photo.png", "-o", "a.png")[0] == 0
-    options = ("--engine", "onnxruntime", "--report", "json")
-    assert run("restore", "photo.png", "-o", "b.png", *options)[0] == 0
-    assert np.abs(pixels("a.png") - pixels("b.png")).max() <= 1
-    assert np.abs(pixels("a.png") - pixels("photo.png")).max() > 1
-    assert json.loads(Path("b.png.report.json").read_text())["settings"]["engine"] == "onnxruntime"
 
 
 def test_an_engine_that_cannot_compute_so_is_bad_usage(folder, capsys):

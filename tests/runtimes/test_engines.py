@@ -3,10 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tiny
+from pellucid.cli import main
 from pellucid.errors import UsageError
 from pellucid.networks.contract import Guidance
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
@@ -80,6 +83,23 @@ def test_a_restorer_tiles_by_another_engine_as_by_pytorch(cache):
     for engine in ("onnxruntime", "openvino"):
         found = tiny.restorer(engine=engine).restore(image, tile=64)
         assert (found - right).abs().max() <= 1e-4
+
+
+def test_the_command_line_restores_by_another_engine_within_a_level(cache, tmp_path):
+    model = str(tiny.save_bundles(tmp_path) / "net.safetensors")
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    results = [image]
+    for engine in ("torch", "onnxruntime"):
+        made = tmp_path / f"{engine}.png"
+        argv = ["restore", str(tmp_path / "photo.png"), "-o", str(made), "--engine", engine]
+        argv += ["--model", model, "--device", "cpu", "--dtype", "float32", "--report", "json"]
+        assert main(argv) == 0
+        report = json.loads(made.with_name(f"{made.name}.report.json").read_text())
+        assert report["settings"]["engine"] == engine
+        results.append(np.asarray(Image.open(made)))
+    given, right, found = (result.astype(int) for result in results)
+    assert np.abs(found - right).max() <= 1 < np.abs(right - given).max()
 
 
 def test_a_restorer_chooses_its_engine_at_its_first_picture(cache):
