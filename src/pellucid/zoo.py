@@ -171,10 +171,10 @@ LITE_OVERLAY = ModelEntry(
     "rain, snow and drops; works offline",
     ShippedFile(
         "lite-overlay.safetensors",
-        sha256="8be8c95e32fe86b725a5c041300460a3d25a69eddaefb61c8399e28f9be58112",
+        sha256="d6499445da91a8fc36a24f6da36f758d1beea51c330b63934d8d5ca27f05fd5a",
     ),
     LITE_CLIP,
-    recipe="lite_overlay_light",
+    recipe="lite_overlay_more",
     covers=("rainy", "snowy", "raindrop"),
 )
 LITE_WEATHER = ModelEntry(
