@@ -69,7 +69,8 @@ def ray_cluster(s3_server, tmp_path_factory):
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
         "RAY_prestart_worker_first_driver": "0",
-        "RAY_worker_register_timeout_seconds": "600",  # on a machine that does much else
+        "RAY_worker_niceness": "0",  # 15 by itself: workers starve on a machine that does much else
+        "RAY_worker_register_timeout_seconds": "600",
         "RAY_health_check_failure_threshold": "1000",
     }
     with pytest.MonkeyPatch.context() as patch:
