@@ -49,5 +49,6 @@ _, height, width = image.shape
 below, right = -height % about["multiple"], -width % about["multiple"]
 padded = np.pad(image, ((0, 0), (0, below), (0, right)), "reflect")[None]
 guided = {"image": padded, "degradation": found, "content": content}
-restored = network.run(None, guided)[0][0, :, :height, :width].clip(0, 1)
+wanted = {given.name: guided[given.name] for given in network.get_inputs()}
+restored = network.run(None, wanted)[0][0, :, :height, :width].clip(0, 1)
 Image.fromarray((restored.transpose(1, 2, 0) * 255).round().astype(np.uint8)).save(args.target)
