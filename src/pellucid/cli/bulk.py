@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -128,7 +128,8 @@ def main(argv: Sequence[str]) -> int:
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)
     for module in ("pyarrow", "ray"):
-        importlib.import_module(module)  # said before anything is listed
+        if importlib.util.find_spec(module) is None:  # said before anything is listed
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     from pellucid.bulk.parts import source_of
     from pellucid.bulk.run import Cluster, bulk
