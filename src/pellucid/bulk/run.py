@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pellucid.bulk import reports
@@ -170,10 +169,6 @@ def started(cluster: Cluster) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    token = Path.home() / ".ray/auth_token"
-    if cluster.address and ("RAY_AUTH_TOKEN" in os.environ or token.exists()):
-        # `ray start` asks for this token unless told otherwise, `ray.init` does not give it
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import logging
 import os
@@ -128,8 +128,7 @@ def main(argv: Sequence[str]) -> int:
     if args.quiet:
         logging.getLogger("pellucid").setLevel(logging.ERROR)
     for module in ("pyarrow", "ray"):
-        if importlib.util.find_spec(module) is None:  # said before anything is listed
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+        importlib.import_module(module)  # said before anything is listed
 
     from pellucid.bulk.parts import source_of
     from pellucid.bulk.run import Cluster, bulk
