@@ -31,6 +31,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_overlay,
         lite.lite_overlay_light,
         lite.lite_overlay_more,
+        lite.lite_overlay_long,
         lite.lite_sde,
         lite.lite_own,
         perceive.perceive_medium,

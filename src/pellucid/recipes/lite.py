@@ -320,6 +320,20 @@ def lite_overlay_more() -> TrainConfig:
     )
 
 
+def lite_overlay_long() -> TrainConfig:
+    """Fourth part of `lite-overlay`: as the third, twice as long."""
+    third = lite_overlay_more()
+    return replace(
+        third,
+        recipe="lite_overlay_long",
+        seed=2,
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=8_000,
+        init_from="runs/lite-overlay-more/weights.safetensors",
+        output="runs/lite-overlay-long",
+    )
+
+
 def lite_sde() -> TrainConfig:
     """The diffusion version: predicts the clean picture at all times of the SDE, from `lite`."""
     restore = lite_restore()
