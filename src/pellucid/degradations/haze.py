@@ -103,10 +103,12 @@ def plasma_fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Fractal fog that is added, the sum scaled back to the picture's highest value (the form of
     ImageNet-C, Hendrycks and Dietterich, ICLR 2019); ranges and noise are ours."""
     h, w = image.shape[:2]
-    amount = log_uniform(rng, 0.08, 3.5)
+    heavy = rng.random() < 0.5
+    amount = rng.uniform(1, 3) if heavy else log_uniform(rng, 0.08, 3.5)
     field = plasma(rng, h, w, rng.uniform(1.6, 2.8))
-    low = rng.uniform(0, 0.5)  # a window may be a piece of a larger fog
-    fog = (low + (rng.uniform(low, 1) - low) * field)[..., None] * tint(rng, 1, 1, 0.05)
+    low = rng.uniform(0, 0.5) * (rng.random() < 0.7)  # a window may be a piece of a larger fog
+    high = rng.uniform(max(low, 0.7 * heavy), 1)
+    fog = (low + (high - low) * field)[..., None] * tint(rng, 1, 1, 0.05)
     most = max(float(image.max()), 0.2)
     return bounded((image + amount * fog) * (most / (most + amount * rng.uniform(0.85, 1.1))))
 
@@ -189,6 +191,7 @@ FORMS = (
     even_veil,
     machine_fog,
     plasma_fog,
+    plasma_fog,  # twice: the form that is the hardest to undo
     patchy,
     coloured,
     at_night,

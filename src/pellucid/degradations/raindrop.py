@@ -12,8 +12,18 @@ slope.
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from .fields import convolve, gaussian_kernel, log_uniform, smooth_field, smoothstep, soften
+from .fields import (
+    convolve,
+    disc_kernel,
+    gaussian_kernel,
+    log_uniform,
+    resize,
+    smooth_field,
+    smoothstep,
+    soften,
+)
 from .layers import bounded, grains, plasma, tint, top_share
 
 MAX_DROPS = 40  # on an image of the reference size at severity 1
@@ -106,6 +116,28 @@ def pale_patches(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     varied = 1 + rng.uniform(0, 0.5) * (smooth_field(rng, h, w, 6) - 0.5)
     alpha = soften(water.mask, radius * rng.uniform(0.08, 0.6)) * rng.uniform(0.3, 1)
     alpha = np.clip(alpha * varied, 0, 1)[..., None]
+    return bounded(image * (1 - alpha) + inside * alpha)
+
+
+def far_out_of_focus(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Drops all over the glass, so far out of focus that each is a pale disc through which the
+    scene is half seen: Qian et al. (CVPR 2018) where the lens is wide open; form ours."""
+    h, w = image.shape[:2]
+    radius = min(log_uniform(rng, 4, 30), min(h, w) / 4)
+    water = drops(rng, h, w, log_uniform(rng, 0.1, 0.9), radius)
+    aperture = disc_kernel(radius * rng.uniform(0.2, 0.9))
+    cover = convolve(water.mask, aperture / aperture.sum())
+    varied = 1 - rng.uniform(0, 0.6) * smooth_field(rng, h, w, max(h, w) / (2 * radius))
+    alpha = np.clip(cover * varied * rng.uniform(0.35, 1), 0, 1)[..., None]
+    # A drop sees far more of the scene than the camera, upside down.
+    small = resize(image, -(-h // 4), -(-w // 4), Image.Resampling.BOX)
+    around = soften(small, radius / 4 * log_uniform(rng, 0.5, 3))
+    turned = rng.uniform(0, 0.7)
+    around = (1 - turned) * around + turned * soften(around[::-1], 0.05 * h)
+    around = resize(around, h, w, Image.Resampling.BILINEAR)
+    sky = tint(rng, 0.4, 1, 0.08)
+    share = rng.uniform(0.1, 0.8)
+    inside = (1 - share) * around * rng.uniform(0.85, 1.3) + share * sky
     return bounded(image * (1 - alpha) + inside * alpha)
 
 
@@ -285,6 +317,8 @@ FORMS = (
     sharp_drops,
     defocused_drops,
     pale_patches,
+    far_out_of_focus,
+    far_out_of_focus,  # twice: most photographs of drops look like this
     running_water,
     spatter,
     mud,

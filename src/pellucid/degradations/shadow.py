@@ -113,9 +113,10 @@ def shaded(image: np.ndarray, mask: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 def umbra(rng: np.random.Generator, low: float = 0.1) -> np.ndarray:
-    """The linear light left in the umbra, `(3,)`: [low, 0.92], with slightly more blue."""
+    """The linear light left in the umbra, `(3,)`: [low, 0.92], often a tenth to a third, as under a
+    clear sky; with slightly more blue."""
     blue = rng.uniform(-0.02, 0.18) * np.array([-1.0, -0.2, 1.0])
-    return np.clip(rng.uniform(low, 0.92) * (1 + blue), 0.03, 1)
+    return np.clip(log_uniform(rng, low, 0.92) * (1 + blue), 0.03, 1)
 
 
 def some_mask(rng: np.random.Generator, h: int, w: int) -> np.ndarray:

@@ -252,6 +252,24 @@ def lite_detail_light() -> TrainConfig:
     )
 
 
+def lite_light() -> TrainConfig:
+    """A specialist for what changes the light of whole regions: haze, low light, shadows.
+
+    Data: `pellucid data windows --seed 8 --words hazy low-light shadowed`.
+    """
+    third = lite_stage3()
+    return replace(
+        third,
+        recipe="lite_light",
+        task=replace(third.task, loss="psnr40"),
+        data=replace(WINDOWS, root="data/windows/light-2"),
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        steps=4_500,
+        init_from="runs/lite-stage3/weights.safetensors",
+        output="runs/lite-light-2",
+    )
+
+
 def lite_blur() -> TrainConfig:
     """A specialist for blur alone, from `lite_detail`.
 
@@ -331,6 +349,24 @@ def lite_overlay_long() -> TrainConfig:
         steps=8_000,
         init_from="runs/lite-overlay-more/weights.safetensors",
         output="runs/lite-overlay-long",
+    )
+
+
+def lite_overlay_last() -> TrainConfig:
+    """Fifth part of `lite-overlay`: windows of another seed, with drops far out of focus.
+
+    Data: `pellucid data windows --seed 7 --words rainy snowy raindrop --count 32768`.
+    """
+    fourth = lite_overlay_long()
+    return replace(
+        fourth,
+        recipe="lite_overlay_last",
+        data=replace(fourth.data, root="data/windows/overlay-2"),
+        optimizer=replace(fourth.optimizer, lr=8e-4, adamw_lr=6e-4),
+        seed=3,
+        steps=4_000,
+        init_from="runs/lite-overlay-long/weights.safetensors",
+        output="runs/lite-overlay-last",
     )
 
 
