@@ -15,7 +15,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from hostile import damaged_fax  # noqa: E402
 from pellucid.bulk import parts, reports, worker  # noqa: E402
 from pellucid.bulk.ledger import Ledger  # noqa: E402
-from pellucid.bulk.run import Summary, Total, begin, bulk  # noqa: E402
+from pellucid.bulk.run import Cluster, Summary, Total, begin, bulk, started  # noqa: E402
 from pellucid.bulk.worker import Machine, Settings, Worker  # noqa: E402
 from pellucid.cli.bulk import progress  # noqa: E402
 from pellucid.errors import ImageError, PellucidError, UsageError  # noqa: E402
@@ -209,6 +209,19 @@ def test_workers_elsewhere_are_told_the_whole_path_of_weights(tmp_path, monkeypa
     for model in ("mine.safetensors", "lite"):
         assert main(["bulk", "in", "-o", "out", "--model", model, "--quiet"]) == 0
     assert told == [str(tmp_path / "mine.safetensors"), "lite"]
+
+
+def test_a_cluster_that_wants_a_token_is_said(monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def init(**options):  # as ray.init ends in 2.60, with this text
+        why = "Failed to connect to GCS. Last connection error: ray.exceptions.AuthenticationError:"
+        raise ConnectionError("Failed to connect to Ray cluster at host:1") from RuntimeError(why)
+
+    monkeypatch.setattr(ray, "init", init)
+    said = r"^the cluster at host:1 wants its token: copy .* and set RAY_AUTH_MODE=token$"
+    with pytest.raises(PellucidError, match=said), started(Cluster("host:1")):
+        raise AssertionError
 
 
 def test_a_model_that_cannot_be_loaded_stops_the_run(tmp_path):

@@ -1,14 +1,16 @@
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 
+from pellucid.checkpoints.bundle import load_bundle, read_meta
 from pellucid.errors import UsageError
-from pellucid.training import checkpoint
-from pellucid.training.config import DataConfig
+from pellucid.training import checkpoint, loop
+from pellucid.training.config import DataConfig, save_yaml
 from processes import Process
 from training import tiny_run
 
@@ -44,6 +46,30 @@ def test_a_run_killed_by_sigkill_and_started_again_ends_the_same_bit_for_bit(tmp
     assert same(checkpoint.newest(tmp_path / "killed"), whole)
 
 
+def test_a_run_killed_while_it_saves_goes_on_from_what_is_whole(tmp_path):
+    # The calls are of config.yaml, and of weights and checkpoint, in this order, at steps 3 and 6.
+    points = [(call, number) for number in (4, 5) for call in ("fsync", "replace")]
+    outputs = [tmp_path / f"{call}-{number}" for call, number in points]
+    killed = []
+    for output, point in zip(outputs, points, strict=True):
+        output.mkdir()
+        killed.append(Process(tiny_run.killed_at, str(output), *point, folder=output))
+    tiny_run.run(tmp_path / "whole", steps=6)
+    weights, _ = load_bundle(tmp_path / "whole/weights.safetensors")
+    wanted = checkpoint.newest(tmp_path / "whole")
+    for output, (_, number), process in zip(outputs, points, killed, strict=True):
+        assert process.wait() == -signal.SIGKILL
+        assert checkpoint.newest(output)["step"] == 3
+        step = read_meta(output / "weights.safetensors")["step"]
+        assert step == (3 if number == 4 else 6)  # 5: between the weights and the last checkpoint
+        (half,) = [p for p in output.rglob("*") if p.suffix in (".tmp", ".partial")]
+        assert half.stat().st_size > 10_000
+        assert tiny_run.run(output, steps=6).step == 6
+        assert same(checkpoint.newest(output), wanted)
+        assert same(load_bundle(output / "weights.safetensors")[0], weights)
+        assert not half.exists()
+
+
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_either_precision_resumes_bit_for_bit(tmp_path, precision):
     chosen = tiny_run.OptimizerConfig(lr=3e-3, weight_decay=0.01, clip_norm=1.0)
@@ -61,9 +87,16 @@ def test_either_precision_resumes_bit_for_bit(tmp_path, precision):
 def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
     tiny_run.run(tmp_path, steps=6)
     newest = checkpoint.listed(tmp_path)[-1]
-    newest.write_bytes(newest.read_bytes()[:1000])
-    assert checkpoint.newest(tmp_path)["step"] == 3
-    assert newest.name in capsys.readouterr().out
+    whole = newest.read_bytes()
+    at = len(whole) // 2  # in a tensor: torch.load does not notice it
+    flipped = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+    for damaged in (whole[:1000], b"<html>", b"", bytes(len(whole)), flipped):
+        newest.write_bytes(damaged)
+        assert checkpoint.newest(tmp_path)["step"] == 3
+        said = capsys.readouterr().out
+        assert re.search(
+            f"passed over the checkpoint .*{newest.name}: damaged( or cut short)?$", said
+        )
     assert tiny_run.run(tmp_path, steps=6).step == 6
 
 
@@ -71,6 +104,19 @@ def test_the_newest_checkpoints_are_kept_and_no_partial_file_is_left(tmp_path):
     tiny_run.run(tmp_path, steps=12, keep=2)
     names = sorted(p.name for p in checkpoint.folder(tmp_path).iterdir())
     assert names == ["step-00000009.pt", "step-00000012.pt"]
+
+
+def test_no_resume_cut_short_leaves_no_checkpoint_of_the_former_run(tmp_path, monkeypatch):
+    tiny_run.run(tmp_path, steps=3)
+
+    def written(*arguments):
+        save_yaml(*arguments)
+        raise tiny_run.Stop
+
+    monkeypatch.setattr(loop, "save_yaml", written)
+    with pytest.raises(tiny_run.Stop):
+        tiny_run.run(tmp_path, steps=6, seed=1, resume=False)
+    assert not checkpoint.listed(tmp_path)
 
 
 def test_no_resume_starts_over(tmp_path):

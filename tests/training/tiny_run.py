@@ -3,6 +3,7 @@
 Usage: tiny_run.py OUTPUT [name=integer ...]: see `main`.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -84,6 +85,19 @@ def main(output, *settings: str) -> None:
     if "validate" in given:
         given |= {"validate_every": given.pop("validate"), "validation": Noisy()}
     print(f"stopped by {run(output, **given).stopped}")
+
+
+def killed_at(output, call: str, number: int) -> None:
+    """Run six steps; SIGKILL at that call of `os.fsync` or `os.replace`, which is not made."""
+    made, real = itertools.count(1), getattr(os, call)
+
+    def counted(*arguments):
+        if next(made) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+
+    setattr(os, call, counted)
+    main(output, "steps=6")
 
 
 if __name__ == "__main__":

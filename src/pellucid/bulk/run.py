@@ -179,6 +179,11 @@ def started(cluster: Cluster) -> Iterator[None]:
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray raises that itself where a machine is too busy
+        if "AuthenticationError" in f"{error.__cause__}":  # it is there as a text alone
+            raise PellucidError(
+                f"the cluster at {cluster.address} wants its token: copy ~/.ray/auth_token from "
+                "its head to this machine, and set RAY_AUTH_MODE=token"
+            ) from error
         raise PellucidError(f"Ray did not start: {error}") from error
     for number, handler in handlers.items():
         with suppress(ValueError, TypeError):  # not the main thread, or none of Python's

@@ -65,6 +65,8 @@ def save_bundle(
         mode = temporary.stat().st_mode
         save_file(tensors, temporary, header)
         temporary.chmod(mode)
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(

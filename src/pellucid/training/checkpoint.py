@@ -6,6 +6,7 @@ Everything else that a run needs is a function of the config and the step (see `
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,16 @@ def clear(output: str | Path) -> None:
 
 
 def newest(output: str | Path) -> dict[str, Any] | None:
-    """Return the newest checkpoint that can be read, on the CPU; None if there is none."""
+    """Return the newest checkpoint that is whole, on the CPU; None if there is none."""
     for path in reversed(listed(output)):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a disk that filled up, a copy that was cut short
-            print(f"skipped the unreadable checkpoint {path}: {error}")
+            with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums
+                if not parts.testzip():
+                    return torch.load(path, map_location="cpu", weights_only=True)
+            reason = "damaged"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except Exception:  # torch's own words advise to run what is in the file
+            reason = "damaged or cut short"
+        print(f"passed over the checkpoint {path}: {reason}")
     return None

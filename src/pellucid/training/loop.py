@@ -101,10 +101,10 @@ def train(
     step = state.restore(held, model, optimizer, ema) if held else 0
     if accelerator.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            checkpoint.clear(output)  # first, or they would pass for those of the new config
         if step < config.steps:  # a finished run keeps the config that it ran with
             save_yaml(config, output / "config.yaml")
-        if not resume:
-            checkpoint.clear(output)
     log = RunLog(output, config, step, enabled=accelerator.is_main_process)
     batches = iter(loader(config, dataset, step, rank, world))
     result, bad = Result(step, "finished"), 0

@@ -123,7 +123,10 @@ class RunLog:
     def export(self, weights: dict[str, Tensor], meta: dict, step: int) -> None:
         """Write the weights that inference loads."""
         meta = {**meta, "recipe": self.config.recipe, "step": step, "train": to_dict(self.config)}
-        save_bundle(self.output / "weights.safetensors", weights, meta)
+        path = self.output / "weights.safetensors"
+        for left in self.output.glob(f".{path.name}.*.tmp"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+        save_bundle(path, weights, meta)
 
     def _write(self, step: int, values: dict[str, float], group: str) -> None:
         known = {name: value if math.isfinite(value) else None for name, value in values.items()}
