@@ -1,5 +1,7 @@
 """A restorer with a guard: measurement corrects the diagnosis and judges the result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pellucid.degradations import CLASSES
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.restorer import Restorer
+from pellucid.routing import Router
 from pellucid.vision_language.preprocess import embed
 from processes import Process
 from tiny import controller, text_features
@@ -34,6 +37,20 @@ def scene():
     picture = np.stack([0.05 + 0.9 * x, 0.1 + 0.85 * y, 0.98 - 0.7 * x * y], axis=-1)
     picture[40:90, 30:70] *= 0.6
     return np.rint(picture * 255).astype(np.uint8)
+
+
+class Same(Brighter):
+    """Changes nothing."""
+
+    def forward(self, tile, condition):
+        return tile
+
+
+class Darker(Brighter):
+    """Takes a tenth of white away from every picture."""
+
+    def forward(self, tile, condition):
+        return tile - 0.1
 
 
 def guarded(network, guard=True):
@@ -101,3 +118,38 @@ def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):
     assert load("lite", "cpu").guard
     assert not load("lite", "cpu", guard=False).guard
     assert not load(save_bundles(tmp_path) / "net.safetensors", "cpu").guard
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words", "darker"),
+    [
+        (("noisy",), ("hazy",), ("noisy", "hazy"), 0.1),
+        (("noisy",), ("low-light",), ("noisy",), 0),  # a picture without its noise may look dark
+        (("noisy",), ("hazy", "low-light"), ("noisy",), 0),
+        (("noisy",), (), ("noisy",), 0),
+        (("rainy",), ("hazy",), ("rainy",), 0),  # rain hides nothing
+    ],
+)
+def test_what_noise_hid_is_restored_after_it(scene, monkeypatch, first, second, words, darker):
+    veiled = torch.from_numpy(0.35 + 0.4 * scene / np.float32(255)).permute(2, 0, 1)[None]
+    special = Restorer(Darker(), controller(), text_features(), CLASSES, name="dehazer", guard=True)
+    parts = Same(), controller(), text_features(), CLASSES
+    model = Router(*parts, specialists={("hazy",): special}, guard=True, name="other")
+    known = model.diagnose(veiled)[0]
+    answers = [replace(known, words=first), replace(known, words=second)]
+    monkeypatch.setattr(model, "_diagnose", lambda *_: [answers.pop(0)])
+    found = model.run(veiled)[0]
+    assert found.guidance.words == words
+    assert found.model == ("other, dehazer" if darker else "other")
+    expected = veiled[0] - darker
+    torch.testing.assert_close(found.picture, expected, atol=1e-4, rtol=0)
+    assert found.decision == "kept" and ("Without the noise" in found.reason) == bool(darker)
+
+
+def test_a_person_who_names_noise_gets_no_second_look(scene, monkeypatch):
+    parts = Same(), controller(), text_features(), CLASSES
+    model = Router(*parts, specialists={}, guard=True)
+    known = model.diagnose(scene)
+    told = replace(known, words=("noisy",), told=True)
+    monkeypatch.setattr(model, "_diagnose", lambda *_: pytest.fail("diagnosed again"))
+    assert model.run(scene, guidance=told).guidance.words == ("noisy",)

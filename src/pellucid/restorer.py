@@ -239,6 +239,8 @@ class Restorer(Engine):
                 for i, restoration in zip(part, found, strict=True):
                     unguided = chosen.unguided(answers[i])
                     restored[i] = restoration.judged(batch[i], answers[i], evidence[i], unguided)
+                    if evidence[i] is not None and holes[i] is None and asked is None:
+                        restored[i] = self.second_look(restored[i], strength, options)
                 done += len(part)
         for i, result in enumerate(restored):
             result, picture = result.with_hole(holes[i], seen[i]), result.picture
@@ -378,6 +380,12 @@ class Restorer(Engine):
             Restoration(picture, guidance.of(i, answer), self.name, seconds, where)
             for i, (picture, answer, where) in enumerate(zip(result, answers, maps, strict=True))
         ]
+
+    def second_look(
+        self, first: Restoration, strength: float, options: dict[str, Any]
+    ) -> Restoration:
+        """Restore what the first restoration uncovered; here nothing, see `Router`."""
+        return first
 
     def _quality(self, picture: Tensor) -> dict[str, float] | None:
         if self.perceiver is None:

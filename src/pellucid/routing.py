@@ -11,6 +11,10 @@ from pellucid.networks.contract import Guidance
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
 
+# What noise hides from the controller. Not low light, as a picture without its noise may look dark,
+# and not blur, as it may look soft.
+HIDDEN = frozenset({"hazy", "rainy", "snowy", "raindrop"})
+
 
 class Specialists(Mapping[tuple[str, ...], Restorer]):
     """Restorers by what they cover, each loaded when it is first asked for.
@@ -68,6 +72,37 @@ class Router(Restorer):
             if guidance.words and set(guidance.words) <= set(words):
                 return self.specialists[words]
         return self
+
+    def second_look(
+        self, first: Restoration, strength: float, options: dict[str, Any]
+    ) -> Restoration:
+        """Restore what noise hid, if the picture without its noise is named again (ours).
+
+        `words` of the result are those of both diagnoses, `model` names both models, and its
+        probabilities are of the first.
+        """
+        seen = first.guidance
+        if "noisy" not in seen.words or seen.told or first.decision == "refused":
+            return first
+        image = first.picture[None]
+        evidence = self._measured(image, None)
+        answer = self._diagnose(image, (), evidence)[0]
+        if not answer.words or not set(answer.words) <= HIDDEN - set(seen.words):
+            return first
+        chosen = self.route(answer)
+        found = chosen._run(image, [answer], strength, False, None, options)[0]
+        found = found.judged(image[0], answer, evidence[0], unguided=False)
+        if found.decision == "refused":
+            return first
+        return replace(
+            first,
+            picture=found.picture,
+            guidance=replace(seen, words=(*seen.words, *answer.words)),
+            model=f"{first.model}, {found.model}",
+            seconds=first.seconds + found.seconds,
+            decision=found.decision,
+            reason=f"{first.reason} Without the noise: {found.reason}",
+        )
 
     def _run(self, *arguments: Any) -> list[Restoration]:
         return [replace(found, model=self.default) for found in super()._run(*arguments)]
