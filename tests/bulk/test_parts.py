@@ -339,6 +339,17 @@ def test_a_tar_that_is_cut_off_has_no_result_and_one_row(tmp_path, work):
     assert "damaged or unreadable shard" in rows["0.tar"]["error"] and len(rows) == 2
 
 
+def test_a_tar_with_zeros_in_its_middle_has_no_result_and_one_row(tmp_path, work):
+    tar(tmp_path / "0.tar", [(f"{i}.png", encoded(i)) for i in range(3)])
+    whole = (tmp_path / "0.tar").read_bytes()
+    with tarfile.open(tmp_path / "0.tar") as file:
+        at = file.getmembers()[1].offset
+    (tmp_path / "0.tar").write_bytes(whole[:at] + bytes(512) + whole[at + 512 :])
+    _, rows = work(tmp_path / "0.tar", tmp_path / "out")
+    assert not pictures.results(tmp_path / "out")
+    assert "damaged in its middle" in rows["0.tar"]["error"]
+
+
 def test_a_shard_that_is_done_is_not_done_again_even_if_it_holds_no_picture(tmp_path, work):
     tar(tmp_path / "0.tar", [("a.txt", b"t")])
     work(tmp_path / "0.tar", tmp_path / "out")

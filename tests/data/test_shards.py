@@ -120,6 +120,23 @@ def test_a_damaged_shard_and_a_folder_without_shards_are_named(pairs, tmp_path):
         ShardedPairs(tmp_path / "out")[0]
 
 
+@pytest.mark.parametrize("damage", [bytes(512), b"U" * 512, bytes(1 << 17)])
+def test_a_shard_that_is_damaged_in_its_middle_is_not_taken_for_a_shorter_one(
+    pairs, tmp_path, damage
+):
+    write_shards(pairs, tmp_path / "out")
+    (path,) = (tmp_path / "out").iterdir()
+    whole = path.read_bytes()
+    with tarfile.open(path) as tar:
+        at = tar.getmembers()[4].offset
+    rest = (
+        whole[at + len(damage) :] if len(damage) == 512 else b""
+    )  # the last one: zeros to the end
+    path.write_bytes(whole[:at] + damage + rest)
+    with pytest.raises(ImageError, match=f"{path.name}: damaged or unreadable .*in its middle"):
+        ShardedPairs(tmp_path / "out", crop=8)[0]
+
+
 def test_a_pair_that_no_training_could_read_comes_into_no_shard(pairs, tmp_path):
     bad = next(pairs.rglob("LQ/*"))
     making.save(bad, making.picture(0, 30, 30))

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pellucid.bulk.parts import Part
+from pellucid.data.tars import members
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging.contents import most
 from pellucid.imaging.formats import format_of, result_name
@@ -96,19 +97,19 @@ class Tar:
     def samples(self) -> Iterator[Sample]:
         """One a key, in the shard's order."""
         try:
-            members: list[tuple[tarfile.TarInfo, bytes]] = []
+            held: list[tuple[tarfile.TarInfo, bytes]] = []
             with (
                 self.source.stream(self.shard) as stream,
                 tarfile.open(fileobj=stream, mode="r|") as tar,
             ):
-                for info in tar:
-                    if members and _key(info.name) != _key(members[0][0].name):
-                        yield self._sample(members)
-                        members = []
+                for info in members(tar):
+                    if held and _key(info.name) != _key(held[0][0].name):
+                        yield self._sample(held)
+                        held = []
                     file = tar.extractfile(info) if info.isfile() else None
-                    members.append((info, file.read() if file else b""))
-            if members:
-                yield self._sample(members)
+                    held.append((info, file.read() if file else b""))
+            if held:
+                yield self._sample(held)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise ShardError(f"damaged or unreadable shard ({error})") from error
 

@@ -33,6 +33,7 @@ from pellucid.data.folders import (
     resized_crop_box,
     view,
 )
+from pellucid.data.tars import members
 from pellucid.degradations import CLASSES
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging.io import read
@@ -134,7 +135,7 @@ class Shard:
             self.file = open(place / name, "rb") if isinstance(place, Path) else _fetch(place, name)  # noqa: SIM115
             samples: dict[str, dict[str, tuple[int, int]]] = {}
             with tarfile.open(fileobj=self.file) as tar:
-                for info in tar:
+                for info in members(tar):
                     folder, base = os.path.split(info.name)
                     key, _, suffix = base.partition(".")
                     at = (info.offset_data, info.size)
@@ -230,8 +231,8 @@ class ShardedPairs(Dataset):
         if not found:
             wanted = ", ".join(self.words) or "lq and gt"
             raise ImageError(f"{shard.name}: this shard has no pairs of {wanted}")
-        members = shard.by_word[found[index % len(found)]]
-        member = members[rng.integers(len(members))]
+        pairs = shard.by_word[found[index % len(found)]]
+        member = pairs[rng.integers(len(pairs))]
         lq, gt = (self._pixels(shard, member, side) for side in ("lq", "gt"))
         if lq.shape != gt.shape:
             raise ImageError(f"{shard.name}: a pair of {member.word} differs in size")
