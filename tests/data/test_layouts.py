@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,37 @@ def test_the_training_and_validation_of_a_tree_are_never_mixed(tmp_path):
     for read in (find_sets, PairedFolders, check_folder, PROTOCOLS["native"].cases):
         with pytest.raises(UsageError, match=r"the sets are in .*train and .*val; name one"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize("parts", ["train test", "our485 eval15", "train test_a test_b"])
+@pytest.mark.parametrize("below", ["", "Rain"])
+def test_the_parts_of_a_downloaded_set_are_never_mixed(tmp_path, parts, below):
+    for part in parts.split():
+        put(tmp_path / below / part, "rain", ["norain-1x2"])
+        put(tmp_path / below / part, "norain", ["norain-1"])
+    with pytest.raises(UsageError, match=r"the sets are in .* and .*; name one of them"):
+        find_sets(tmp_path)
+    (one,) = find_sets(tmp_path / below / parts.split()[0])
+    assert one.word == "rainy" and len(one.match().pairs) == 1
+
+
+def test_sets_of_one_kind_of_part_are_read_together(tmp_path):
+    for name in ("test_a", "test_b", "testimony"):
+        put(tmp_path, f"{name}/data", ["0_rain"])
+        put(tmp_path, f"{name}/gt", ["0_clean"])
+    assert len(find_sets(tmp_path)) == 3
+
+
+def test_sets_that_lie_too_deep_are_said(tmp_path, caplog):
+    for name in ("outdoor", "indoor/nyuhaze500"):
+        put(tmp_path / "SOTS", f"{name}/hazy", ["1400_1"])
+        put(tmp_path / "SOTS", f"{name}/gt", ["1400"])
+    for root in (tmp_path, tmp_path / "SOTS"):
+        assert len(find_sets(root)) == 1
+    assert f"left out '{tmp_path}/SOTS/indoor': it holds sets of its own" in caplog.text
+    shutil.rmtree(tmp_path / "SOTS/outdoor")
+    with pytest.raises(UsageError, match=r"the sets are in .*indoor; name it"):
+        find_sets(tmp_path / "SOTS")
 
 
 def test_types_called_rainy_and_clean_are_not_two_sides(tmp_path):

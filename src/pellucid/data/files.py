@@ -57,11 +57,12 @@ def pictures(folder: str | Path) -> list[Path]:
 
 def left_out(error: OSError) -> None:
     """Warn of a folder that cannot be read, once."""
-    _warn(str(error.filename), error.strerror or type(error).__name__)
+    pass_over(str(error.filename), error.strerror or type(error).__name__)
 
 
 @cache
-def _warn(folder: str, reason: str) -> None:
+def pass_over(folder: str, reason: str) -> None:
+    """Warn of a folder that is left out, once."""
     log.warning("left out %r: %s", folder, reason)  # a name may hold control characters
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pellucid.data.files import GT, LQ, Pair, check_readable, left_out, pictures
+from pellucid.data.files import GT, LQ, Pair, check_readable, left_out, pass_over, pictures
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import UsageError
 from pellucid.plural import counted
@@ -77,6 +77,10 @@ RULES = (
     Rule("0001_0.8_0.2 -> 0001", r"([^_]+)_.*", r"\1"),  # RESIDE
 )
 ORDER = "in sorted order, as no names agree"
+
+PART = re.compile(  # folders that hold a part of a set each: train, test_a, eval15, held-out
+    r"(train|test|val|eval|held|our(?=485))(ing|set|id|idation|uation|.?out)?([\W_\d].*)?", re.I
+)
 
 KINDS = {  # beginnings of names, the longest that fits counts
     **{word: word for word in CLASSES},
@@ -213,7 +217,7 @@ def find_sets(root: str | Path) -> list[PairSet]:
     """Sets below a folder: it is one, or its folders are, or those of a task's folder in it.
 
     The official words come first, in their order. A folder `Denoise` may hold clean pictures
-    directly. Empty if there is none.
+    directly. Sets that lie deeper are left out with a warning. Empty if there is none.
 
     Raises:
         UsageError: no such folder, or it holds several trees, such as `train` and `val`, which are
@@ -223,22 +227,37 @@ def find_sets(root: str | Path) -> list[PairSet]:
     check_readable(root)
     if own := _set(root, root.resolve().name):
         return [own]
-    found = []
+    found, deeper = [], []
     for folder in _folders(root).values():
         if one := _set(folder, folder.name):
             found.append(one)
         elif word := kind_of(folder.name):
-            inner = [_set(f, f"{folder.name}/{f.name}", word) for f in _folders(folder).values()]
-            found += [one for one in inner if one]
-            clean = folder.name.lower() in ("denoise", "denosie") and not any(inner)
+            inner = {f: _set(f, f"{folder.name}/{f.name}", word) for f in _folders(folder).values()}
+            found += [one for one in inner.values() if one]
+            deeper += [f for f, one in inner.items() if not one and _holds_sets(f)]
+            clean = folder.name.lower() in ("denoise", "denosie") and not any(inner.values())
             if clean and pictures(folder):
                 found.append(PairSet(folder.name, word, MIXED, None, folder))
-    trees = [] if found else [f for f in _folders(root).values() if _holds_sets(f)]
+        elif _holds_sets(folder):
+            deeper.append(folder)
+    trees = _parts(found) if found else deeper
     if trees:
         names = " and ".join(str(tree) for tree in trees)
-        raise UsageError(f"{root}: the sets are in {names}; name one of them")
+        which = "one of them" if len(trees) > 1 else "it"
+        raise UsageError(f"{root}: the sets are in {names}; name {which}")
+    for folder in deeper:
+        pass_over(str(folder), "it holds sets of its own; name it to read them")
     official = {word: i for i, word in enumerate(CLASSES)}
     return sorted(found, key=lambda s: (official.get(s.word, len(official)), s.name))
+
+
+def _parts(found: list[PairSet]) -> list[Path]:
+    """The folders of one data set that are its parts, where there are several kinds of parts."""
+    parts: dict[Path, dict[str, Path]] = {}
+    for one in found:
+        if hit := PART.fullmatch(one.folder.name):
+            parts.setdefault(one.folder.parent, {})[hit[1].lower()] = one.folder
+    return next((list(kinds.values()) for kinds in parts.values() if len(kinds) > 1), [])
 
 
 def _holds_sets(folder: Path) -> bool:
