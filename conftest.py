@@ -10,6 +10,7 @@ import pytest
 # Before torch is imported, and for child processes. Sums are the same on every machine with one
 # thread, and small tensors are faster.
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+gc.set_threshold(100_000)  # as commands do: nearly all that imports and exports make stays
 
 
 def pytest_collection_finish():

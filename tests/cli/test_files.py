@@ -37,8 +37,12 @@ sys.exit(cli.main(sys.argv[1:]))
 def finished(*argv, more="", **options):
     """Status and streams of a real process that ran a command with a tiny model."""
     script = RUN.format(more=more)
+    return ended([sys.executable, "-c", script, *map(os.fsencode, argv)], **options)
+
+
+def ended(command, **options):
+    """Status and streams of a process."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, **options}
-    command = [sys.executable, "-c", script, *map(os.fsencode, argv)]
     done = subprocess.run(command, timeout=120, **options)
     err = (done.stderr or b"").decode("utf-8", "backslashreplace")
     return done.returncode, done.stdout or b"", err
@@ -374,7 +378,7 @@ def test_a_full_disk_behind_standard_output(tmp_path):
         assert "standard output: No space left" in err
     for asked in ("--help", "--version"):
         with open("/dev/full", "w") as full:
-            status, _, err = finished(asked, stdout=full)
+            status, _, err = ended([sys.executable, "-m", "pellucid", asked], stdout=full)
             assert (status, err) == (1, "pellucid: standard output: No space left on device\n")
 
 
