@@ -1,6 +1,9 @@
+import csv
+import errno
 import hashlib
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import tiny
-from pellucid.errors import ImageError, UsageError
+from pellucid.errors import ImageError, PellucidError, UsageError
 from pellucid.evaluation.protocols import PROTOCOLS
 from pellucid.evaluation.scoring import FolderSource, ModelSource, read_rows, score
 
@@ -113,6 +116,29 @@ def test_a_case_that_fails_is_told_and_tried_again(scored, tmp_path):
     again = Perfect()
     rows, failures = scored(again)
     assert len(rows) == 6 and not failures and again.asked == [("noisy", "1", 1)]
+
+
+def test_a_full_disk_and_a_damaged_note_are_said_and_no_score_is_lost(
+    scored, tmp_path, monkeypatch
+):
+    writerow = csv.DictWriter.writerow
+
+    def full(writer, row):
+        if row["name"] == "1":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return writerow(writer, row)
+
+    monkeypatch.setattr(csv.DictWriter, "writerow", full)
+    with pytest.raises(PellucidError, match=r"images\.csv cannot be written: No space .*goes on"):
+        scored(Lazy())
+    monkeypatch.undo()
+    assert [row["name"] for row in read_rows(tmp_path / "out/images.csv")] == ["0"]
+    note = (tmp_path / "out/run.json").read_bytes()
+    (tmp_path / "out/run.json").write_bytes(note[:20])
+    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+        scored(Lazy())
+    (tmp_path / "out/run.json").write_bytes(note)
+    assert len(scored(Lazy()).rows) == 6
 
 
 def test_another_size_is_a_failure_of_the_case(scored, tmp_path):

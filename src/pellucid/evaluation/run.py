@@ -17,7 +17,7 @@ from pellucid.evaluation.fid import frechet_distance
 from pellucid.evaluation.perceptual import Perceptual
 from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.report import Rows, Scored
-from pellucid.evaluation.scoring import ResultSource, Track, score
+from pellucid.evaluation.scoring import ResultSource, Track, score, written
 
 
 class Evaluated(NamedTuple):
@@ -78,12 +78,13 @@ class Evaluation:
             "missing": list(self.perceptual.missing),
             "failures": failures,
         }
-        (folder / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
-        (folder / "summary.md").write_text(report.document(summary), encoding="utf-8")
-        main = summary["metrics"][0]
-        sheet = pictures.contact_sheet(rows, self.cases, folder / "restored", main)
-        sheet.save(folder / "sheet.png")
-        pictures.gain_plot([scored], main, folder / "gain.png")
+        with written(folder):
+            (folder / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
+            (folder / "summary.md").write_text(report.document(summary), encoding="utf-8")
+            main = summary["metrics"][0]
+            sheet = pictures.contact_sheet(rows, self.cases, folder / "restored", main)
+            sheet.save(folder / "sheet.png")
+            pictures.gain_plot([scored], main, folder / "gain.png")
         return Evaluated(scored, summary)
 
     def compare(self, results: Sequence[Evaluated]) -> list[list[str]]:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +24,7 @@ from pellucid.evaluation.memory import peak_mib, reset_peak
 from pellucid.evaluation.metrics import MetricSettings
 from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
+from pellucid.imaging.writer import write_all
 from pellucid.restorer import Restorer
 
 _TEXT = ("column", "name", "input_sha256", "detected", "second")
@@ -131,7 +133,8 @@ def score(
     rows = _begin(folder, identity)
     known = {(row["column"], row["name"]) for row in rows}
     failures = []
-    with open(folder / "images.csv", "a", newline="", encoding="utf-8") as file:
+    table = folder / "images.csv"
+    with written(table), open(table, "a", newline="", encoding="utf-8") as file:
         writer = None
         for case in track(cases, source.name):
             if (case.column, case.name) not in known:
@@ -154,6 +157,22 @@ def score(
     return Outcome(sorted(rows, key=lambda r: order[r["column"], r["name"]]), failures)
 
 
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Make a sentence of what a full disk, or a folder without permission, throws.
+
+    Raises:
+        PellucidError: says it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise PellucidError(
+            f"{path} cannot be written: {error.strerror or error}; when this is mended, the same "
+            "command goes on from there"
+        ) from error
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of an `images.csv`, numbers as numbers; a last line cut short is left out."""
     if not path.exists():
@@ -173,7 +192,13 @@ def _begin(folder: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "run.json"
     if note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
+        try:
+            before = json.loads(note.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(
+                f"{note} is damaged, so what the scores beside it are of is not known; name "
+                "another folder with --out, or delete this one"
+            ) from error
         if before != identity:
             keys = sorted(k for k in before | identity if before.get(k) != identity.get(k))
             raise UsageError(
@@ -181,7 +206,7 @@ def _begin(folder: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
                 "folder with --out, or delete it"
             )
     else:
-        note.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+        write_all({note: f"{json.dumps(identity, indent=1)}\n".encode()})  # whole or not at all
     return read_rows(folder / "images.csv")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pellucid.errors import PellucidError
+from pellucid.errors import ImageError, PellucidError
 from pellucid.training.config import TrainConfig
 
 
@@ -75,10 +75,10 @@ def closing(batches: Iterator) -> Iterator[None]:
         yield
     except PellucidError as error:  # of a worker it holds a whole traceback, as text
         kind = type(error)
-        _, found, said = str(error).rpartition(f"\n{kind.__module__}.{kind.__name__}: ")
-        if not found:
-            raise
-        raise kind(said.rstrip("\n")) from error
+        said = str(error).rpartition(f"\n{kind.__module__}.{kind.__name__}: ")[2].rstrip("\n")
+        if kind is ImageError:
+            said += "; when this is mended, the same command goes on from the last checkpoint"
+        raise kind(said) from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
