@@ -36,6 +36,14 @@ def test_a_variant_is_the_mean_gain_over_the_same_seed():
     assert "+0.650 [+0.650, +0.650]" in text and "+0.500, +0.800" in text
 
 
+def test_the_length_of_the_training_is_told_and_a_stopped_run_named(tmp_path):
+    one, two = (runs.Run(tmp_path / f"a-{i}", "a", i, "", 40, 40) for i in (0, 1))
+    stopped = runs.Run(tmp_path / "b-0", "b", 0, "", 17, 40)
+    assert runs.trained([one, two]) == "40 steps"
+    assert runs.trained([one, stopped]) == "17 to 40 steps (not finished: b-0 at 17 of 40)"
+    assert runs.trained([runs.Run(tmp_path, "c", 0, "")]) == ""
+
+
 def test_runs_without_a_common_seed_are_not_compared():
     with pytest.raises(UsageError, match="no run of x has a seed that the base has"):
         runs.compare({"l1": {0: scored(0)}, "x": {1: scored(0)}}, "l1")

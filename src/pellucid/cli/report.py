@@ -103,7 +103,14 @@ def main(argv: Sequence[str]) -> int:
     images = len({case.name for case in cases})
     rows = runs.records(variants)
     if args.format == "json":
-        about = {"base": base, "data": str(photos), "columns": args.columns, "photographs": images}
+        steps = [run.step for run in found]
+        about = {
+            "base": base,
+            "steps": steps,
+            "data": str(photos),
+            "columns": args.columns,
+            "photographs": images,
+        }
         print(json.dumps({**about, "rows": rows}, indent=1))
     elif args.format == "csv":
         writer = csv.DictWriter(sys.stdout, list(rows[0]))
@@ -111,7 +118,8 @@ def main(argv: Sequence[str]) -> int:
         writer.writerows(rows)
     else:
         about = "pellucid-bench", " ".join(args.columns), counted(images, "photograph")
-        print(f"{', '.join(about)}, base {base}\n")
+        length = runs.trained(found)
+        print(f"{', '.join(about)}, base {base}{length and f', trained for {length}'}\n")
         print(report.markdown(runs.cells(variants)))
     return 0
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from pellucid.checkpoints.bundle import load_bundle
 from pellucid.errors import UsageError
 from pellucid.evaluation.cases import Case
 from pellucid.evaluation.damage_maps import table as map_table
@@ -24,6 +25,7 @@ from pellucid.evaluation.report import by_column
 from pellucid.evaluation.scoring import ModelSource, Track, score
 from pellucid.evaluation.statistics import Estimate, estimate, paired
 from pellucid.loading import load
+from pellucid.plural import counted
 
 METRICS = ("psnr_rgb", "ssim_rgb")
 CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
@@ -42,6 +44,10 @@ class Run:
     seed: int
     photos: str
     """Folder of clean photographs that it was validated on; may be empty."""
+    step: int = 0
+    """Of its weights; 0 if they do not say."""
+    steps: int = 0
+    """That it is to have."""
 
 
 class Variant(NamedTuple):
@@ -86,7 +92,21 @@ def _run(folder: Path) -> Run:
         raise UsageError(f"{folder / CONFIG} is not the config of a run: {error}") from error
     variant = re.sub(rf"-{seed}$", "", folder.resolve().name)
     photos = data.get("validation", "") if data.get("kind") == "generated" else ""
-    return Run(folder, variant, seed, photos)
+    _, meta = load_bundle(folder / WEIGHTS)
+    return Run(folder, variant, seed, photos, int(meta.get("step", 0)), int(values.get("steps", 0)))
+
+
+def trained(found: Sequence[Run]) -> str:
+    """How long the runs were trained, in words; empty if none says it."""
+    steps = sorted({run.step for run in found if run.step})
+    unfinished = [
+        f"{run.folder.name} at {run.step} of {run.steps}"
+        for run in found
+        if 0 < run.step < run.steps
+    ]
+    span = f"{steps[0]} to {counted(steps[-1], 'step')}" if len(steps) > 1 else ""
+    words = span or (counted(steps[0], "step") if steps else "")
+    return f"{words} (not finished: {', '.join(unfinished)})" if unfinished else words
 
 
 def scores(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import NamedTuple
 
 from pellucid.degradations import WEATHER
@@ -38,7 +39,7 @@ class Table(NamedTuple):
 
 
 def _evaluated(run: str, protocol: str, *columns: str, preset: str = "") -> str:
-    chosen = f" --columns {' '.join(columns)}" if columns else ""
+    chosen = f" --columns {shlex.join(columns)}" if columns else ""
     paper = f" --preset {preset}" if preset else ""
     return (
         f"evaluate runs/{run}/weights.safetensors --protocol {protocol} --data {{data}}"
