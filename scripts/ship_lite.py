@@ -35,7 +35,7 @@ FILES = {
     "lite-stage3": ("lite.safetensors", torch.float16),
     "lite-blur": (LITE_BLUR.network.name, torch.int8),
     "lite-detail-light": (LITE_DETAIL.network.name, torch.int8),
-    "lite-overlay-more": (LITE_OVERLAY.network.name, torch.int8),
+    "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),

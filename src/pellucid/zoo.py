@@ -171,10 +171,10 @@ LITE_OVERLAY = ModelEntry(
     "rain, snow and drops; works offline",
     ShippedFile(
         "lite-overlay.safetensors",
-        sha256="d6499445da91a8fc36a24f6da36f758d1beea51c330b63934d8d5ca27f05fd5a",
+        sha256="f827e21321bc5394fdadaf705db8792d8717321c8ab63a9a288d593ade702f67",
     ),
     LITE_CLIP,
-    recipe="lite_overlay_more",
+    recipe="lite_overlay_last",
     covers=("rainy", "snowy", "raindrop"),
 )
 LITE_WEATHER = ModelEntry(

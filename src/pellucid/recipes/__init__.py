@@ -27,7 +27,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage3,
         lite.lite_detail,
         lite.lite_detail_light,
-        lite.lite_light,
         lite.lite_blur,
         lite.lite_overlay,
         lite.lite_overlay_light,

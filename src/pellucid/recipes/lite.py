@@ -252,24 +252,6 @@ def lite_detail_light() -> TrainConfig:
     )
 
 
-def lite_light() -> TrainConfig:
-    """A specialist for what changes the light of whole regions: haze, low light, shadows.
-
-    Data: `pellucid data windows --seed 8 --words hazy low-light shadowed`.
-    """
-    third = lite_stage3()
-    return replace(
-        third,
-        recipe="lite_light",
-        task=replace(third.task, loss="psnr40"),
-        data=replace(WINDOWS, root="data/windows/light-2"),
-        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
-        steps=4_500,
-        init_from="runs/lite-stage3/weights.safetensors",
-        output="runs/lite-light-2",
-    )
-
-
 def lite_blur() -> TrainConfig:
     """A specialist for blur alone, from `lite_detail`.
 
