@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py [--models lite lite-sde] [--sizes 0.25 1 12] [--skip-official]
 
+First the CPU seconds that loading a model takes after `import torch` (the aim for `lite` is 0.4).
 For each shipped model and image size (megapixels, 4:3): seconds of one restoration, with guidance
 and tiling, the best of a few, and the peak resident memory of a process that did nothing else. "At
 matrix rate" is what its multiplications alone would take at the rate of a large float32 matrix
@@ -85,11 +86,29 @@ def one(model: str, megapixels: float, preset: str | None) -> None:
     print(json.dumps(row))
 
 
+def loading(model: str) -> None:
+    """Child process: load a model and print the CPU seconds as JSON."""
+    import pellucid
+
+    began = time.process_time()
+    pellucid.load(model)
+    print(json.dumps({"seconds": time.process_time() - began}))
+
+
 def child(*arguments: str) -> dict[str, float]:
     """What a process of its own measures."""
     command = [sys.executable, __file__, *arguments]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(out.splitlines()[-1])
+
+
+def load_table(models: list[str]) -> None:
+    print("| loading | CPU seconds, the best of a few |")
+    print("|---|---|")
+    for model in models:
+        best = min(child("--load", model)["seconds"] for _ in range(REPEATS))
+        print(f"| {model} | {best:.2f} |", flush=True)
+    print()
 
 
 def table(models: list[str], sizes: list[float], rate: float) -> None:
@@ -256,10 +275,14 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=float, default=[0.25, 1, 12])
     parser.add_argument("--skip-official", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--load", help=argparse.SUPPRESS)
     parser.add_argument("--perceive-megapixel", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.perceive_megapixel:
         perceive_megapixel()
+        return
+    if args.load:
+        loading(args.load)
         return
     if args.one:
         one(args.one[0], float(args.one[1]), args.one[2] or None)
@@ -269,6 +292,7 @@ def main() -> None:
         f"{cpu_name()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, "
         f"{rate / 1e9:.0f} GFLOP/s in a float32 matrix product\n"
     )
+    load_table(args.models)
     table(args.models, args.sizes, rate)
     if not args.skip_official:
         perceive(rate)

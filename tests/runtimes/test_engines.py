@@ -11,7 +11,8 @@ from PIL import Image
 import tiny
 from pellucid.cli import main
 from pellucid.errors import UsageError
-from pellucid.networks.contract import Guidance
+from pellucid.networks import restormer
+from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.perceive_ir import PerceiveCondition
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet
@@ -65,6 +66,35 @@ def test_graphs_give_what_pytorch_gives_at_all_sizes(kind, cache):
         assert (right - given[-1 if len(given) == 1 else 1]).abs().max() > 1e-3
         for engine in engines:
             assert (engine(given, condition) - right).abs().max() <= 1e-4
+
+
+class Banded(RestorationNetwork):
+    """One layer that goes through bands of rows, and no condition."""
+
+    config, multiple = None, 8
+
+    def __init__(self):
+        super().__init__()
+        self.layer = restormer.GDFN(3, 4)
+
+    def condition(self, image, guidance):
+        return None
+
+    def forward(self, tile, condition=None):
+        return tile + self.layer(tile)
+
+
+def test_a_graph_without_condition_goes_through_no_bands_of_rows(cache, monkeypatch):
+    monkeypatch.setattr(restormer, "BAND", 2**16)
+    network = Banded().eval().requires_grad_(False)
+    tile = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert len(list(restormer.bands(tile, 24))) > 1  # but PyTorch does
+        right = network(tile)
+    assert (right - tile).abs().max() > 1e-3
+    for name in ("onnxruntime", "openvino"):
+        engine = run.ENGINES[name](network, CPU, FLOAT32)
+        assert (engine([tile], None) - right).abs().max() <= 1e-4
 
 
 def test_each_picture_of_a_batch_has_its_own_condition(cache):

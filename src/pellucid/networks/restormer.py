@@ -294,10 +294,12 @@ def depthwise(channels: int, bias: bool = True) -> nn.Conv2d:
 def bands(x: Tensor, channels: int) -> Iterator[slice]:
     """Rows of (B, C, H, W) to go through one after the other, where maps have so many channels.
 
-    All at once where gradients are asked for or the device is no CPU.
+    All at once where gradients are asked for or the device is no CPU, and in a graph, which would
+    keep the number of bands that one size has.
     """
     height = rows = x.shape[2]
-    if x.device.type == "cpu" and not torch.is_grad_enabled():
+    traced = torch.compiler.is_compiling()
+    if x.device.type == "cpu" and not torch.is_grad_enabled() and not traced:
         rows = max(4, BAND // (4 * x.shape[0] * channels * x.shape[3]))
     return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 

@@ -52,7 +52,7 @@ class TileCall(nn.Module):
         super().__init__()
         self.network, self.example = network, condition
 
-    def forward(self, pictures: Sequence[Tensor], tensors: Sequence[Tensor]) -> Tensor:
+    def forward(self, pictures: Sequence[Tensor], tensors: Sequence[Tensor] = ()) -> Tensor:
         return self.network(*pictures, rebuilt(self.example, iter(tensors)))
 
 
@@ -153,7 +153,8 @@ def tile_graph(network: RestorationNetwork, pictures: Sequence[Tensor], conditio
         )
         names = picture_names(len(pictures) > 1)
         names += [f"condition{i}" for i in range(len(tensors))]
-        write_graph(
-            TileCall(network, condition), (examples, tensors), dynamic, names, ["result"], path
-        )
+        arguments = (examples, tensors)
+        if not tensors:  # torch.onnx finds no shapes for an empty tuple
+            arguments, dynamic = arguments[:1], dynamic[:1]
+        write_graph(TileCall(network, condition), arguments, dynamic, names, ["result"], path)
     return path
