@@ -15,7 +15,10 @@ def hook(event, given):
     if str(given[0]).endswith("killer.png"):  # what a decoder does that crashes
         os.kill(os.getpid(), signal.SIGKILL)
     if str(given[0]).endswith("gate.png"):  # is read when the file `closed` beside it is gone
-        while os.path.exists(str(given[0]).replace("gate.png", "closed")):
+        closed = str(given[0]).replace("gate.png", "closed")
+        if os.path.exists(closed):
+            open(closed.replace("closed", "waits"), "w").close()
+        while os.path.exists(closed):
             time.sleep(0.1)
 
 sys.addaudithook(hook)
