@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from pellucid.checkpoints.bundle import load_bundle
+from pellucid.checkpoints.bundle import read_meta
 from pellucid.errors import UsageError
 from pellucid.evaluation.cases import Case
 from pellucid.evaluation.damage_maps import table as map_table
@@ -92,7 +92,7 @@ def _run(folder: Path) -> Run:
         raise UsageError(f"{folder / CONFIG} is not the config of a run: {error}") from error
     variant = re.sub(rf"-{seed}$", "", folder.resolve().name)
     photos = data.get("validation", "") if data.get("kind") == "generated" else ""
-    _, meta = load_bundle(folder / WEIGHTS)
+    meta = read_meta(folder / WEIGHTS)
     return Run(folder, variant, seed, photos, int(meta.get("step", 0)), int(values.get("steps", 0)))
 
 
