@@ -420,6 +420,7 @@ def test_a_signal_that_a_library_takes_for_its_own_error_ends_the_batch(
     picture("in/b.png")
     monkeypatch.setattr(imaging, "read", read)
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins without
     try:
         ended, _, err = run("restore", "in", "-o", "out")
     finally:
