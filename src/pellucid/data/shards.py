@@ -135,7 +135,7 @@ class Shard:
             self.file = open(place / name, "rb") if isinstance(place, Path) else _fetch(place, name)  # noqa: SIM115
             samples: dict[str, dict[str, tuple[int, int]]] = {}
             with tarfile.open(fileobj=self.file) as tar:
-                for info in members(tar):
+                for info in members(tar, lambda info: self._bytes(info.offset_data, info.size)):
                     folder, base = os.path.split(info.name)
                     key, _, suffix = base.partition(".")
                     at = (info.offset_data, info.size)
@@ -150,7 +150,9 @@ class Shard:
 
     def read(self, member: Member, suffix: str) -> bytes:
         """The bytes of a sample's file."""
-        start, length = member.files[suffix]
+        return self._bytes(*member.files[suffix])
+
+    def _bytes(self, start: int, length: int) -> bytes:
         return os.pread(self.file.fileno(), length, start)
 
 
