@@ -209,6 +209,11 @@ class ShardedPairs(Dataset):
         self._coming: dict[str, Future[Shard]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the shards."""
+        return {"shards": self.names}
+
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_held": {}, "_coming": {}, "_pool": None}
 
