@@ -422,6 +422,8 @@ def test_ranges_in_braces():
 def test_sources_are_told_apart(tmp_path):
     with pytest.raises(UsageError, match="nothing to restore"):
         parts.source_of(str(tmp_path))
+    with pytest.raises(UsageError, match="nowhere: there is no such folder"):
+        parts.source_of(str(tmp_path / "nowhere"))
     for name in ("b/2.tar", "b/1.tar", "c/.hidden/3.tar"):
         tar(tmp_path / name, [])
     source = parts.source_of(str(tmp_path))

@@ -110,6 +110,13 @@ def test_a_run_that_went_on_with_other_pictures_says_so(trained, capsys):
         report.main([str(trained)])
 
 
+@pytest.mark.parametrize("text", ["seed: 0", "{seed: 0, data: 3}", "[1]", "a: [", "\xff"])
+def test_a_run_whose_config_is_damaged_is_named(trained, text):
+    (trained / "sgm-1/config.yaml").write_bytes(text.encode("latin1"))
+    with pytest.raises(UsageError, match=r"config\.yaml is not the config of a run"):
+        report.main([str(trained)])
+
+
 def test_a_run_that_is_not_finished_is_named(trained):
     (trained / "sgm-1" / "weights.safetensors").unlink()
     with pytest.raises(UsageError, match="sgm-1 has no weights"):

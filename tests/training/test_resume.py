@@ -181,6 +181,15 @@ def test_a_run_with_other_samples_is_not_resumed_and_nothing_is_lost(tmp_path, c
     assert (tmp_path / "config.yaml").read_text() == config
 
 
+@pytest.mark.parametrize("text", ["steps: 3", "{seed: 0, data: 3}", "[1]", "a: [", "\xff"])
+def test_a_run_whose_config_is_damaged_is_not_gone_on_with(tmp_path, text):
+    tiny_run.run(tmp_path, steps=3)
+    (tmp_path / "config.yaml").write_bytes(text.encode("latin1"))
+    with pytest.raises(UsageError, match=r"config.*yaml"):
+        tiny_run.run(tmp_path, steps=6)
+    assert checkpoint.newest(tmp_path)["step"] == 3
+
+
 def test_a_run_may_be_resumed_with_more_steps_and_other_validation_data(tmp_path):
     tiny_run.run(tmp_path, steps=3)
     assert tiny_run.run(tmp_path, steps=6, data=DataConfig(validation="other")).step == 6

@@ -89,7 +89,7 @@ def _run(folder: Path) -> Run:
         raise UsageError(f"{folder} has no {WEIGHTS}: is its training finished?")
     try:
         values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        seed, data, steps = int(values["seed"]), values["data"], int(values.get("steps", 0))
+        seed, data, steps = int(values["seed"]), dict(values["data"]), int(values.get("steps", 0))
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder / CONFIG} is not the config of a run: {error}") from error
     meta = read_meta(folder / WEIGHTS)
