@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity
 
 import peaks
-from pellucid.degradations import CLASSES
+from pellucid.degradations import CLASSES, WORDS
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.restorer import Restorer
@@ -82,6 +82,21 @@ def test_measured_noise_is_named_and_guides_in_place_of_the_towers_words(scene):
     rows = text_features()[[CLASSES.index(word) for word in found.words]]
     mean = nn.functional.normalize(rows, dim=-1).mean(dim=0, keepdim=True)
     assert cosine_similarity(found.degradation, mean) > 0.999
+
+
+@pytest.mark.parametrize("sigma, named", [(40, ("noisy",)), (0, ())])
+def test_official_weights_which_know_no_clean_name_no_holes_without_any(
+    scene, monkeypatch, sigma, named
+):
+    sure = torch.tensor([[float(word == "uncompleted") for word in WORDS]])
+    monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: sure)
+    parts = Brighter(), controller(), text_features()[: len(WORDS)], WORDS
+    official = [Restorer(*parts, guard=guard, device="cpu", dtype="float32") for guard in (0, 1)]
+    noise = np.random.default_rng(0).normal(0, sigma, scene.shape)
+    picture = np.clip(scene + noise, 0, 255).astype(np.uint8)
+    plain, found = (restorer.diagnose(picture) for restorer in official)
+    assert plain.words == ("uncompleted",) and "uncompleted" not in found.words
+    assert set(named) <= set(found.words)
 
 
 @pytest.fixture

@@ -350,6 +350,18 @@ def test_a_tar_with_zeros_in_its_middle_has_no_result_and_one_row(tmp_path, work
     assert "damaged in its middle" in rows["0.tar"]["error"]
 
 
+def test_a_tar_of_large_blocks_is_restored_and_one_that_was_copied_in_part_is_not(tmp_path, work):
+    tar(tmp_path / "in/0.tar", [("a.png", encoded(0)), ("b.png", encoded(1))])
+    whole = (tmp_path / "in/0.tar").read_bytes()
+    with tarfile.open(tmp_path / "in/0.tar") as file:
+        end = file.getmembers()[1].offset_data + 512
+    (tmp_path / "in/0.tar").write_bytes(whole.ljust(512 * 2048, b"\0"))  # as `tar -b 2048` does
+    (tmp_path / "in/1.tar").write_bytes(whole[:end].ljust(512 * 2048, b"\0"))
+    _, rows = work(tmp_path / "in", tmp_path / "out")
+    assert pictures.results(tmp_path / "out") == ["0.tar"]
+    assert "bytes are zeros, as of a copy that was cut short" in rows["1.tar"]["error"]
+
+
 def test_a_shard_that_is_done_is_not_done_again_even_if_it_holds_no_picture(tmp_path, work):
     tar(tmp_path / "0.tar", [("a.txt", b"t")])
     work(tmp_path / "0.tar", tmp_path / "out")
@@ -410,6 +422,8 @@ def test_ranges_in_braces():
 def test_sources_are_told_apart(tmp_path):
     with pytest.raises(UsageError, match="nothing to restore"):
         parts.source_of(str(tmp_path))
+    with pytest.raises(UsageError, match="nowhere: there is no such folder"):
+        parts.source_of(str(tmp_path / "nowhere"))
     for name in ("b/2.tar", "b/1.tar", "c/.hidden/3.tar"):
         tar(tmp_path / name, [])
     source = parts.source_of(str(tmp_path))

@@ -17,7 +17,7 @@ from .pictures import files, picture
     [
         (["restore"], "no input"),
         (["restore", "nowhere.png"], "nowhere.png: there is no such file"),
-        (["restore", "*.nothing"], "no picture in it"),
+        (["restore", "*.nothing"], "no file has a name of this pattern"),
         (["restore", "empty"], "no picture in it"),
         (["restore", "a.png", "--strength", "2"], "strength"),
         (["restore", "a.png", "--steps", "5"], "one pass"),

@@ -6,6 +6,7 @@ from PIL import Image
 
 import pellucid.loading
 from evaluation.making import clean, pairs, save
+from pellucid.evaluation.cases import Case
 from pellucid.evaluation.scoring import read_rows
 
 
@@ -139,6 +140,52 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_done(evaluate, folder):
     assert len(read_rows(folder / "evaluations/native/net/images.csv")) == 5
 
 
+@pytest.fixture
+def losing(monkeypatch):
+    """Before the picture of this number is read, files vanish, and others are cut short."""
+
+    def lose(number, vanish=(), cut=()):
+        plain, asked = Case.load, []
+
+        def load(self):
+            asked.append(self)
+            if len(asked) == number:
+                for path in vanish:
+                    path.unlink()
+                for path in cut:
+                    path.write_bytes(path.read_bytes()[:99])
+            return plain(self)
+
+        monkeypatch.setattr(Case, "load", load)
+
+    return lose
+
+
+def test_pictures_that_go_while_others_are_scored_are_named_and_the_rest_is_done(
+    evaluate, folder, losing
+):
+    root = folder / "set"
+    ahead = [root / f"noisy/{name}" for name in ("LQ/1.png", "GT/2.png")]
+    losing(3, vanish=[*ahead[:1], root / "hazy/GT/0.png"], cut=ahead[1:])
+    status, out, err = evaluate()
+    assert status == 1 and "mean of columns" in out
+    assert "not scored: noisy/1: set/noisy/LQ/1.png: no such file" in err
+    assert "not scored: noisy/2: set/noisy/GT/2.png: damaged or truncated" in err
+    assert "left out of sheet.png: hazy/0: set/hazy/GT/0.png: no such file" in err
+    made = folder / "evaluations/native/net"
+    assert len(read_rows(made / "images.csv")) == 4 and Image.open(made / "sheet.png").size
+    text = (made / "summary.md").read_text()
+    assert "- failed: noisy/1: " in text and "- left out of sheet.png: hazy/0: " in text
+
+
+def test_a_model_of_which_nothing_can_be_scored_costs_the_other_no_table(evaluate, folder, losing):
+    files = sorted((folder / "set").glob("*/LQ/*.png"))
+    losing(7, cut=files)  # the first one of the sheet of the first model
+    status, out, err = evaluate(models=("net", "sde"))
+    assert status == 1 and "net: protocol native" in out
+    assert "sde: no picture could be scored; hazy/0: set/hazy/LQ/0.png: damaged or trunc" in err
+
+
 def test_our_bench_needs_clean_photographs_alone(run, weights, folder):
     big = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     save(folder / "photos/a.png", big)
@@ -147,6 +194,11 @@ def test_our_bench_needs_clean_photographs_alone(run, weights, folder):
     status, out, err = run("evaluate", net, "--data", "photos", *chosen)
     assert status == 0 and "protocol pellucid-bench" in out and "noisy@0.75" in out
     assert "not measured" not in err
+    save(folder / "photos/b.png", big[:99])
+    status, out, err = run("evaluate", net, "--data", "photos", *chosen)
+    assert status == 1 and "noisy@0.75" in out
+    where = "noisy@0.25/b, noisy@0.5/b, noisy@0.75/b and 1 more"
+    assert f"not scored: {where}: photos/b.png is smaller than 256 x 256 px" in err
 
 
 def test_protocols_are_listed(run):
@@ -221,6 +273,34 @@ def test_models_and_another_tools_results_on_sets_stand_side_by_side(sets, folde
     assert status == 0 and "side by side" in out
     table = (folder / "evaluations/sets/comparison.md").read_text()
     assert "| gain, told (harmed) | net | sde-fast |" in table
+
+
+def test_results_of_another_tool_stand_beside_a_model_that_was_asked_in_a_way(sets, folder):
+    for number in range(2):
+        save(folder / f"theirs/noise/{number}.png", clean(number))
+    status, out, err = sets("--ways", "blind", "--restored", "theirs", "--columns", "noise")
+    assert status == 1 and "not scored: theirs, restored: noise/2: theirs/noise/2: there" in err
+    table = (folder / "evaluations/sets/comparison.md").read_text()
+    assert "side by side" in out and "| gain (harmed) | net, blind | theirs, restored |" in table
+
+
+def test_pictures_of_sets_that_go_while_others_are_scored_are_named(sets, folder, losing):
+    noise = folder / "sets/noise"
+    losing(2, vanish=[noise / "gt/0.png"], cut=[noise / "lq/2.jpg"])
+    ways = ["--ways", "blind", "told", "--columns", "noise", "--sheets"]
+    status, out, err = sets(*ways)
+    assert status == 1 and "net, blind, set by set" in out
+    assert "not scored: net, blind: noise/2, net, told: noise/2: sets/noise/lq/2.jpg: dam" in err
+    assert "not scored: net, told: noise/0: sets/noise/gt/0.png: no such file" in err
+    assert "left out of sheets/noise.png: noise/0: sets/noise/gt/0.png: no such file" in err
+    made = folder / "evaluations/sets/net"
+    assert "left out of sheets/noise.png" in (made / "summary.md").read_text()
+    assert Image.open(made / "sheets/noise.png").size[0] > 3 * 48
+
+
+def test_a_way_that_no_picture_can_be_asked_in_is_said(sets):
+    status, _, err = sets("--ways", "told", "--columns", "real")
+    assert status == 2 and "--ways told: no picture here can be asked about so" in err
 
 
 def test_what_only_sets_have_is_refused_elsewhere(evaluate, sets):

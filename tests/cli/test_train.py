@@ -67,8 +67,12 @@ def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path
     places = ["--data.root", str(clean), "--data.validation", str(clean), "--output", str(out)]
     assert main(["lite_restore", *TINY.split(), *places, "--steps", "2"]) == 0
     assert "finished at step 2 of 2" in capsys.readouterr().out
+    (clean / "0.png").unlink()
     assert main([str(out / "config.yaml"), "--steps", "3"]) == 0
-    assert "going on from step 2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    lost = f"(photographs: {len(SIZES) - 1} instead of {len(SIZES)})"
+    assert "going on from step 2" in said
+    assert f"it went on from step 2 with other training pictures {lost}" in said
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
     assert (out / "weights.safetensors").exists()

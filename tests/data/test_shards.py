@@ -1,3 +1,4 @@
+import os
 import tarfile
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image
 
 from data import making
 from pellucid.data import shards
-from pellucid.data.shards import BLOCK, ShardedPairs, write_shards
+from pellucid.data.shards import BLOCK, Shard, ShardedPairs, write_shards
 from pellucid.errors import ImageError, UsageError
 from pellucid.recipes import recipe
 from pellucid.training.config import updated
@@ -120,7 +121,7 @@ def test_a_damaged_shard_and_a_folder_without_shards_are_named(pairs, tmp_path):
         ShardedPairs(tmp_path / "out")[0]
 
 
-@pytest.mark.parametrize("damage", [bytes(512), b"U" * 512, bytes(1 << 17)])
+@pytest.mark.parametrize("damage", [bytes(512), b"U" * 512])
 def test_a_shard_that_is_damaged_in_its_middle_is_not_taken_for_a_shorter_one(
     pairs, tmp_path, damage
 ):
@@ -129,11 +130,48 @@ def test_a_shard_that_is_damaged_in_its_middle_is_not_taken_for_a_shorter_one(
     whole = path.read_bytes()
     with tarfile.open(path) as tar:
         at = tar.getmembers()[4].offset
-    rest = (
-        whole[at + len(damage) :] if len(damage) == 512 else b""
-    )  # the last one: zeros to the end
-    path.write_bytes(whole[:at] + damage + rest)
+    path.write_bytes(whole[:at] + damage + whole[at + len(damage) :])
     with pytest.raises(ImageError, match=f"{path.name}: damaged or unreadable .*in its middle"):
+        ShardedPairs(tmp_path / "out", crop=8)[0]
+
+
+@pytest.fixture
+def long_shard(tmp_path):
+    """A shard of 400 KB, and its members."""
+    for number in range(4):
+        picture = np.random.default_rng(number).integers(0, 256, (128, 128, 3), np.uint8)
+        for side in ("LQ", "GT"):
+            (tmp_path / f"long/noisy/{side}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / f"long/noisy/{side}/{number}.png")
+    write_shards(tmp_path / "long", tmp_path / "out")
+    (path,) = (tmp_path / "out").iterdir()
+    with tarfile.open(path) as tar:
+        return path, tar.getmembers()
+
+
+@pytest.mark.parametrize("blocks", [1, 20, 128, 129, 2048, 4000, 32768])
+def test_a_shard_of_any_block_size_is_read(long_shard, tmp_path, blocks):
+    path, held = long_shard
+    end = held[-1].offset_data + -(-held[-1].size // 512) * 512 + 1024
+    whole, block = path.read_bytes()[:end], 512 * blocks
+    path.write_bytes(whole.ljust(-(-end // block) * block, b"\0"))  # as `tar -b` does
+    assert len(Shard(path.parent, path.name).by_word["noisy"]) == 4
+
+
+def test_a_shard_whose_room_was_reserved_and_written_in_part_is_not_taken_for_a_shorter_one(
+    long_shard, tmp_path
+):
+    path, held = long_shard
+    size, whole = path.stat().st_size, path.read_bytes()
+    in_a_picture = held[3].offset_data + 4096
+    path.write_bytes(whole[:in_a_picture].ljust(size, b"\0"))
+    with pytest.raises(
+        ImageError, match=r"its last \d{6} bytes are zeros, as of a copy that was cut"
+    ):
+        ShardedPairs(tmp_path / "out", crop=8)[0]
+    path.write_bytes(whole[: held[4].offset])
+    os.truncate(path, 1 << 25)  # zeros that no block is as long as
+    with pytest.raises(ImageError, match=r"its last .* are zeros"):
         ShardedPairs(tmp_path / "out", crop=8)[0]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pellucid.degradations import CLASSES, WORDS, degrade
-from pellucid.errors import UsageError
+from pellucid.errors import ImageError, UsageError
 from pellucid.evaluation.bench import COLUMNS, window
 from pellucid.evaluation.protocols import PROTOCOLS
 
@@ -75,7 +75,7 @@ def test_damage_grows_with_severity_and_clean_is_untouched(folder):
 
 def test_photographs_that_are_too_small_are_named(folder):
     save(folder / "c.png", clean(0, 255, 300))
-    with pytest.raises(UsageError, match=r"c\.png is smaller than 256 x 256"):
+    with pytest.raises(ImageError, match=r"c\.png is smaller than 256 x 256"):
         next(c for c in cases(folder) if c.name == "c").load()
 
 

@@ -130,6 +130,31 @@ def test_an_evaluation_leaves_tables_json_and_pictures(evaluation, tmp_path):
     assert "lazy, perfect" in text and "ssim_y" in text
 
 
+def test_fid_of_a_column_is_left_out_where_a_picture_is_gone_and_the_rest_stays(
+    evaluation, tmp_path
+):
+    class Vanishing(Lazy):
+        def restore(self, case, damaged, seed):
+            if (case.column, case.name) == ("noisy", "2"):  # the last one
+                (tmp_path / "set/hazy/GT/1.png").unlink()
+            return super().restore(case, damaged, seed)
+
+    evaluation.perceptual = NOTHING._replace(inception=lambda picture: picture.mean(dim=(2, 3)))
+    summary = evaluation.run(Vanishing()).summary
+    assert summary["columns"]["noisy"]["fid"] >= 0 and "fid" not in summary["columns"]["hazy"]
+    assert summary["average"]["columns"].keys() == {"psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y"}
+    assert summary["images"] == 6 and not summary["failures"]
+    assert summary["left_out"][0].startswith("FID of hazy: 1: ")
+
+
+def test_a_column_of_one_picture_has_no_fid(evaluation):
+    evaluation.perceptual = NOTHING._replace(inception=lambda picture: picture.mean(dim=(2, 3)))
+    evaluation.cases = evaluation.cases[2:]
+    summary = evaluation.run(Lazy()).summary
+    assert "fid" not in summary["columns"]["hazy"] and not summary["left_out"]
+    assert report.table(summary)[1][6] == ""
+
+
 def test_the_sheet_shows_best_median_and_worst_where_most_has_changed(tmp_path):
     from pellucid.evaluation.pictures import CROP, LABEL, contact_sheet
 
@@ -139,7 +164,9 @@ def test_the_sheet_shows_best_median_and_worst_where_most_has_changed(tmp_path):
         target = tmp_path / "restored/noisy" / f"{case.name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (48, 40), (level,) * 3).save(target)
-    sheet = np.asarray(contact_sheet(found, cases, tmp_path / "restored", "psnr_rgb"))
+    drawn, lost = contact_sheet(found, cases, tmp_path / "restored", "psnr_rgb")
+    sheet = np.asarray(drawn)
+    assert not lost
     step = (sheet.shape[1]) // 3
     middle = [sheet[LABEL + 5, place * step + CROP + 1 + 5, 0] for place in range(3)]
     assert middle == [80, 120, 40]  # best, median, worst

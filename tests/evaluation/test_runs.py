@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 import tiny
+from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.cli import report
 from pellucid.errors import UsageError
 from pellucid.evaluation import runs
@@ -88,11 +89,32 @@ def test_the_report_of_equal_runs_has_no_gain(trained, capsys):
     assert set(rows) == {(v, m) for v in ("l1", "sgm") for m in ("psnr_rgb", "ssim_rgb")}
     assert rows["sgm", "psnr_rgb"]["gain"] == 0 and rows["l1", "psnr_rgb"]["gain"] is None
     assert rows["sgm", "psnr_rgb"]["seeds"] == "0 1"
+    assert not any(found["changes"])
     assert report.main([*argv, "csv"]) == 0  # from what is scored already
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(lines) == 4 and float(lines[2]["gain"]) == 0
     assert report.main([*argv, "markdown"]) == 0
     assert "| sgm | 0 1 |" in capsys.readouterr().out
+
+
+def test_a_run_that_went_on_with_other_pictures_says_so(trained, capsys):
+    weights, meta = load_bundle(trained / "sgm-1/weights.safetensors")
+    change = "from step 6 with other training pictures (noisy: 2 instead of 3)"
+    save_bundle(trained / "sgm-1/weights.safetensors", weights, {**meta, "changes": [change]})
+    assert report.main([str(trained), "--columns", "clean", "--quiet", "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["changes"] == [[], [], [], [change]]
+    assert f"{trained / 'sgm-1'} went on {change}" in err
+    save_bundle(trained / "sgm-1/weights.safetensors", weights, {**meta, "step": "six"})
+    with pytest.raises(UsageError, match="what it says of its run is damaged"):
+        report.main([str(trained)])
+
+
+@pytest.mark.parametrize("text", ["seed: 0", "{seed: 0, data: 3}", "[1]", "a: [", "\xff"])
+def test_a_run_whose_config_is_damaged_is_named(trained, text):
+    (trained / "sgm-1/config.yaml").write_bytes(text.encode("latin1"))
+    with pytest.raises(UsageError, match=r"config\.yaml is not the config of a run"):
+        report.main([str(trained)])
 
 
 def test_a_run_that_is_not_finished_is_named(trained):

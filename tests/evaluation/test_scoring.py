@@ -134,11 +134,30 @@ def test_a_full_disk_and_a_damaged_note_are_said_and_no_score_is_lost(
     monkeypatch.undo()
     assert [row["name"] for row in read_rows(tmp_path / "out/images.csv")] == ["0"]
     note = (tmp_path / "out/run.json").read_bytes()
-    (tmp_path / "out/run.json").write_bytes(note[:20])
-    with pytest.raises(UsageError, match=r"run\.json is damaged"):
-        scored(Lazy())
+    for damaged in (note[:20], b"[]"):
+        (tmp_path / "out/run.json").write_bytes(damaged)
+        with pytest.raises(UsageError, match=r"run\.json is damaged"):
+            scored(Lazy())
     (tmp_path / "out/run.json").write_bytes(note)
     assert len(scored(Lazy()).rows) == 6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [b"\xff\xfe", *lines[1:]],
+        lambda lines: lines[1:],
+        lambda lines: [*lines[:2], lines[2][:20], *lines[3:]],
+        lambda lines: [*lines[:2], lines[2] + b"x", *lines[3:]],
+        lambda lines: [*lines[:2], lines[2] + b",1", *lines[3:]],
+    ],
+)
+def test_damaged_scores_are_said(scored, tmp_path, damage):
+    scored(Lazy())
+    table = tmp_path / "out/images.csv"
+    table.write_bytes(b"\n".join([*damage(table.read_bytes().splitlines()), b""]))
+    with pytest.raises(UsageError, match=r"images\.csv is damaged after \d rows?; .*--out"):
+        scored(Lazy())
 
 
 def test_another_size_is_a_failure_of_the_case(scored, tmp_path):

@@ -74,3 +74,13 @@ def test_a_maker_of_the_wrong_type_ends_nothing(value, kind):
         with Image.open(io.BytesIO(encode(photo, format))) as image:
             assert image.getexif()[315] == "Ansel"
     assert any("271" in note for note in photo.notes) or photo.exif
+
+
+@pytest.mark.parametrize("format", ["TIFF", "PNG"])
+def test_a_resolution_that_makes_no_sense_is_left_out_and_said(format):
+    note = "its resolution makes no sense and was left out"
+    photo = read(saved(scene(), format, dpi=(4e7, 4e7)))
+    assert photo.dpi is None and photo.notes == (note,)
+    assert read(saved(scene(), format, dpi=(300, 300))).notes == ()
+    if format == "TIFF":
+        assert read(saved(scene(), format, dpi=(0, 0))).notes == ()

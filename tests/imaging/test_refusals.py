@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pellucid.errors import ImageError, UsageError
+from pellucid.imaging.formats import check_size
 from pellucid.imaging.io import encode, read, write
 
 from .pictures import available, picture, reference_png16, saved, scene, source
@@ -91,6 +92,7 @@ def test_clear_words_for_what_is_no_picture(tmp_path):
         (b"\0\0\0\x14ftypqt  " + bytes(30), "is a film, not a picture"),
         (b"\0\5\x16\7" + bytes(30), "what macOS stores"),
         (bytes(4096), "holds only zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a git-lfs pointer"),
     ],
 )
 def test_other_files_with_the_name_of_a_picture_are_called_what_they_are(tmp_path, data, words):
@@ -119,6 +121,13 @@ def test_pictures_above_the_limit_are_refused_before_decoding(format):
     with pytest.raises(ImageError, match=r"40.*limit.*--max-pixels"):
         read(data, max_pixels=40 * 56 - 1)
     assert read(data, max_pixels=40 * 56).width == 56
+
+
+def test_a_size_just_above_the_limit_is_told_apart_from_it():
+    with pytest.raises(ImageError, match=r"is 1\.44 megapixels, above the limit of 1;"):
+        check_size(1200, 1200, 10**6)
+    with pytest.raises(ImageError, match=r"is 3600 megapixels, above the limit of 100;"):
+        check_size(60000, 60000, 10**8)
 
 
 def test_decompression_bomb_is_refused_quickly_and_can_be_allowed():

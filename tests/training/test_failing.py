@@ -23,6 +23,7 @@ from pellucid.recipes import recipe
 from pellucid.training import checkpoint
 from pellucid.training.config import check, updated
 from pellucid.training.loop import train
+from pellucid.training.start import run
 from pellucid.training.tasks.prompts import PromptsTask
 from pellucid.training.tasks.restore import RestoreTask
 from pellucid.vision_language.clip import CLIP
@@ -63,6 +64,37 @@ def test_every_number_is_checked_in_a_sentence(name, value):
     config = updated(recipe("lite_restore"), values)
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} .* must be"):
         check(config)
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"steps": "many"}, "TrainConfig: steps is 'many', but must be int"),
+        ({"seed": None}, "seed is None, but must be int"),
+        ({"batch_size": 2.5}, "batch_size is 2.5, but must be int"),
+        ({"data": 3}, "data is 3, but must be DataConfig"),
+        ({"task": [1]}, r"task is \(1,\), but must be RestoreOptions"),
+        ({"ema": None}, "ema is None, but must be EMAConfig"),
+        (
+            {"precision": "fast"},
+            r"precision is 'fast', but must be Literal\['auto', 'no', 'bf16'\]",
+        ),
+        ({"optimizer": {"lr": "fast"}}, "OptimizerConfig: lr is 'fast', but must be float"),
+        ({"data": {"words": ["noisy", 3]}}, r"words is .*, but must be tuple\[str, \.\.\.\]"),
+        ({"data": {"words": "noisy"}}, r"words is 'noisy', but must be tuple"),
+        ({"task": {"network": {"widths": "wide"}}}, "ResUNetConfig: widths is 'wide', but must be"),
+    ],
+)
+def test_a_saved_config_with_a_value_of_another_type_is_refused(values, words):
+    with pytest.raises(UsageError, match=words):
+        updated(recipe("lite_restore"), values)
+
+
+def test_an_output_that_is_a_file_is_said(tmp_path):
+    (tmp_path / "run").write_text("")
+    config = updated(recipe("lite_restore"), {"output": str(tmp_path / "run")})
+    with pytest.raises(UsageError, match="run is a file; name a folder"):
+        run(config)
 
 
 def test_all_recipes_pass():

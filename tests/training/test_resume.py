@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from data import making
 from pellucid.checkpoints.bundle import load_bundle, read_meta
+from pellucid.data.crops import TwoCrops
+from pellucid.data.folders import CaptionedPairs, PairedFolders
+from pellucid.data.generated import GeneratedPairs
+from pellucid.data.photos import CleanPhotos
+from pellucid.data.shards import ShardedPairs, write_shards
+from pellucid.data.table import CaptionWriter
+from pellucid.data.triplets import Triplets, render
+from pellucid.data.windows import Windows
 from pellucid.errors import UsageError
 from pellucid.training import checkpoint, loop
 from pellucid.training.config import DataConfig, save_yaml
+from pellucid.training.data import Shuffled
+from pellucid.training.tasks.restore import RestoreTask
 from processes import Process
 from training import tiny_run
 
@@ -170,6 +181,15 @@ def test_a_run_with_other_samples_is_not_resumed_and_nothing_is_lost(tmp_path, c
     assert (tmp_path / "config.yaml").read_text() == config
 
 
+@pytest.mark.parametrize("text", ["steps: 3", "{seed: 0, data: 3}", "[1]", "a: [", "\xff"])
+def test_a_run_whose_config_is_damaged_is_not_gone_on_with(tmp_path, text):
+    tiny_run.run(tmp_path, steps=3)
+    (tmp_path / "config.yaml").write_bytes(text.encode("latin1"))
+    with pytest.raises(UsageError, match=r"config.*yaml"):
+        tiny_run.run(tmp_path, steps=6)
+    assert checkpoint.newest(tmp_path)["step"] == 3
+
+
 def test_a_run_may_be_resumed_with_more_steps_and_other_validation_data(tmp_path):
     tiny_run.run(tmp_path, steps=3)
     assert tiny_run.run(tmp_path, steps=6, data=DataConfig(validation="other")).step == 6
@@ -192,3 +212,40 @@ def test_tensorboard_keeps_the_last_point_before_a_resume(tmp_path):
     board = EventAccumulator(str(tmp_path / "tensorboard"))
     board.Reload()
     assert [point.step for point in board.Scalars("train/loss")] == [4, 8]
+
+
+def test_a_run_that_goes_on_with_other_pictures_says_so_to_its_end(tmp_path, capsys):
+    def run(pictures, steps):
+        dataset = tiny_run.Noisy()
+        dataset.sources = {"noisy": pictures}
+        task = RestoreTask(tiny_run.network())
+        return loop.train(tiny_run.config(tmp_path, steps=steps), task, dataset)
+
+    assert run(["a", "b", "c"], 3).changes == run(["a", "b", "c"], 6).changes == []
+    lost = "from step 6 with other training pictures (noisy: 2 instead of 3)"
+    assert run(["a", "c"], 9).changes == [lost]
+    assert f"warning going on {lost}" in capsys.readouterr().out
+    renamed = "from step 9 with other training pictures (noisy: 2, not the same)"
+    assert run(["a", "d"], 12).changes == run(["e"], 12).changes == [lost, renamed]
+    assert read_meta(tmp_path / "weights.safetensors")["changes"] == [lost, renamed]
+
+
+def test_every_data_set_tells_what_its_samples_are_drawn_from(tmp_path):
+    pairs = making.dataset(tmp_path / "pairs", {"hazy": 2, "rainy": 1})
+    plain = PairedFolders(pairs, crop=16)
+    names = {"hazy": ["hazy/LQ/000.png", "hazy/LQ/001.png"], "rainy": ["rainy/LQ/000.png"]}
+    assert plain.sources == TwoCrops(plain, 8).sources == names
+    photos = CleanPhotos(making.photos(tmp_path / "photos"))
+    assert GeneratedPairs(photos).sources == {"photographs": ["0.png", "1.png", "2.png"]}
+    CaptionWriter(pairs / "all.csv").append([("hazy/LQ/001.png", "a cat", "hazy")])
+    captions = CaptionedPairs(pairs / "all.csv")
+    assert Shuffled(captions, 0).sources == {"captions": ["001.png: a cat"]}
+    write_shards(pairs, tmp_path / "shards", each=2)
+    assert ShardedPairs(tmp_path / "shards").sources["shards"][0] == "pairs-00000.tar"
+    render(pairs, tmp_path / "triplets", [("same", lambda photo: photo)] * 2)
+    assert {task: len(n) for task, n in Triplets(tmp_path / "triplets").sources.items()} == {
+        "hazy": 2,
+        "rainy": 1,
+    }
+    (tmp_path / "windows-00000.json").write_text('["noisy", "clean"]')
+    assert Windows(tmp_path, None).sources == {"windows": ["noisy", "clean"]}

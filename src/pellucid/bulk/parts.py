@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import posixpath
 import zlib
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,8 @@ def source_of(uri: str) -> Source:
         raise UsageError(f"{uri}: holds .tar and .parquet files; name the one or the other")
     kind: Kind = kinds[0] if kinds else "pictures"
     taken = [name for name in names if _is_of(name, kind)]
+    if place.local and not os.path.isdir(place.root):
+        raise UsageError(f"{uri}: there is no such folder")
     if not taken:
         raise UsageError(
             f"{uri}: nothing to restore in it (looking for .tar, .parquet and "

@@ -98,16 +98,18 @@ class Tar:
         """One a key, in the shard's order."""
         try:
             held: list[tuple[tarfile.TarInfo, bytes]] = []
+            last = [b""]
             with (
                 self.source.stream(self.shard) as stream,
                 tarfile.open(fileobj=stream, mode="r|") as tar,
             ):
-                for info in members(tar):
+                for info in members(tar, lambda _: last[0]):
                     if held and _key(info.name) != _key(held[0][0].name):
                         yield self._sample(held)
                         held = []
                     file = tar.extractfile(info) if info.isfile() else None
-                    held.append((info, file.read() if file else b""))
+                    last[0] = file.read() if file else b""
+                    held.append((info, last[0]))
             if held:
                 yield self._sample(held)
         except (tarfile.TarError, OSError, EOFError) as error:

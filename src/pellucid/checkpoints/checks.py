@@ -72,7 +72,7 @@ def check_meta(meta: Mapping[str, Any], tensors: int) -> None:
     for name, types in _TYPES.items():
         if name in meta and not isinstance(meta[name], types):
             found = type(meta[name]).__name__
-            raise CheckpointError(f"its metadata have a {found} for {name!r}")
+            raise CheckpointError(f"its metadata have the type {found} for {name!r}")
     if not all(isinstance(word, str) for word in meta.get("words", ())):
         raise CheckpointError("its words are not all text")
     if meta.get("predicts") not in (None, "epsilon", "x0"):

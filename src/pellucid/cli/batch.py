@@ -57,6 +57,8 @@ def find(inputs: Sequence[str], skip: Path | None = None) -> list[tuple[Path | N
             continue
         try:
             pictures = list(_expand(text, skip))
+            if not pictures and not _home(text).is_dir():
+                raise UsageError(f"{text}: no file has a name of this pattern")
             if not pictures:
                 raise UsageError(f"{text}: no picture in it (looking for {' '.join(BY_SUFFIX)})")
             for source, name in pictures:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from tyro.conf import Positional, arg
 
 from pellucid.cli import FAILED, OK
 from pellucid.cli.evaluate_sets import evaluate_sets
 from pellucid.cli.parse import Flag, QuietFlag, parse
-from pellucid.errors import UsageError
+from pellucid.errors import PellucidError, UsageError
 
 if TYPE_CHECKING:
     from pellucid.evaluation.cases import Case
     from pellucid.evaluation.run import Evaluated
     from pellucid.evaluation.scoring import ResultSource
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
 
 EXAMPLES = """
 examples:
@@ -34,6 +37,7 @@ A run that was stopped continues. In OUT/PROTOCOL/MODEL: images.csv (a line an i
 summary.md, summary.json, sheet.png (best, median, worst), gain.png, restored/.
 """
 SHOWN = 10  # leaks
+NAMED = 3  # pictures that were not scored for one reason
 WIDE = 400  # characters, more than any table
 
 
@@ -141,14 +145,51 @@ def main(argv: Sequence[str]) -> int:
         followed,
     )
     sources = _sources(args, len({case.column for case in cases}))
-    results = [evaluation.run(source) for source in sources]
+    results, unscored = each(evaluation.run, sources)
     comparison = evaluation.compare(results) if len(results) > 1 else None
     _show(results, comparison, args.json)
     say(f"reports are in {evaluation.folder}")
-    failures = [f"{name}: {why}" for result in results for name, why in result.summary["failures"]]
-    for failure in failures:
-        say(f"not scored: {failure}")
-    return FAILED if failures else OK
+    failures = [failure for result in results for failure in result.summary["failures"]]
+    return ended([result.summary for result in results], failures, unscored)
+
+
+def each(run: Callable[[Source], Result], sources: Iterable[Source]) -> tuple[list[Result], list]:
+    """What is made of each source, and the errors of those of which nothing was scored.
+
+    Raises:
+        PellucidError: it is so with all.
+    """
+    results, errors = [], []
+    for source in sources:
+        try:
+            results.append(run(source))
+        except UsageError:
+            raise
+        except PellucidError as error:
+            errors.append(error)
+    if errors and not results:
+        raise errors[0]
+    return results, errors
+
+
+def ended(
+    summaries: Sequence[dict[str, Any]],
+    failures: Iterable[tuple[str, str]],
+    unscored: Sequence[PellucidError],
+) -> int:
+    """Say all that has no scores, the pictures of one reason together; return the exit status."""
+    named: dict[str, list[str]] = {}
+    for name, why in failures:
+        named.setdefault(why, []).append(name)
+    for why, names in named.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        say(f"not scored: {', '.join(names[:NAMED])}{more}: {why}")
+    left_out = [what for summary in summaries for what in summary["left_out"]]
+    for what in left_out:
+        say(f"left out of {what}")
+    for error in unscored:
+        say(str(error))
+    return FAILED if named or left_out or unscored else OK
 
 
 def _list() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli import FAILED, OK
 from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,23 +17,25 @@ AS_IT_LIES = "restored"  # the one way of another tool's results
 
 def evaluate_sets(args: Evaluate, cases: Sequence[Case], track: Track) -> int:
     """Score, write the report, print it; return the exit status."""
-    from pellucid.cli.evaluate import say, show_tables
+    from pellucid.cli.evaluate import each, ended, say, show_tables
     from pellucid.evaluation import folder_report, report
+    from pellucid.evaluation.scoring import written
 
     assert args.data is not None  # the command has seen to it
-    out = args.out / args.protocol
+    data, out = args.data, args.out / args.protocol
     subset = {"columns": " ".join(args.columns), "limit": args.limit}
-    summaries = [
-        folder_report.evaluate(
-            *(name, sources, cases, subset, args.data, out / name, args.sheets, track)
-        )
-        for name, sources in _sources(args, len({case.column for case in cases})).items()
-    ]
+    summaries, unscored = each(
+        lambda one: folder_report.evaluate(
+            *(*one, cases, subset, data, out / one[0], args.sheets, track)
+        ),
+        _sources(args, len({case.column for case in cases})).items(),
+    )
     if len(summaries) > 1:
         compared = folder_report.comparison(summaries)
         names = ", ".join(summary["model"] for summary in summaries)
         text = f"# {names}: {report.title(summaries[0])}\n\n{report.markdown(compared)}"
-        (out / "comparison.md").write_text(text, encoding="utf-8")
+        with written(out):
+            (out / "comparison.md").write_text(text, encoding="utf-8")
     if args.json:
         print(report.to_json(summaries), end="")
     else:
@@ -45,10 +46,12 @@ def evaluate_sets(args: Evaluate, cases: Sequence[Case], track: Track) -> int:
         ]
         show_tables(shown + ([("side by side", compared)] if len(summaries) > 1 else []))
     say(f"reports are in {out}")
-    failures = [(s["model"], *failure) for s in summaries for failure in s["failures"]]
-    for model, way, name, why in failures:
-        say(f"not scored: {model}, {way}: {name}: {why}")
-    return FAILED if failures else OK
+    failures = [
+        (f"{summary['model']}, {way}: {name}", why)
+        for summary in summaries
+        for way, name, why in summary["failures"]
+    ]
+    return ended(summaries, failures, unscored)
 
 
 def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, ResultSource]]:

@@ -101,12 +101,16 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"no variant {base!r}; there are: {', '.join(scored)}")
     variants = runs.compare(scored, base)
     images = len({case.name for case in cases})
+    for run in found:
+        for change in run.changes:
+            print(f"pellucid: {run.folder} went on {change}", file=sys.stderr)
     rows = runs.records(variants)
     if args.format == "json":
         steps = [run.step for run in found]
         about = {
             "base": base,
             "steps": steps,
+            "changes": [run.changes for run in found],
             "data": str(photos),
             "columns": args.columns,
             "photographs": images,

@@ -113,6 +113,8 @@ def _run(config: TrainConfig, resume: bool) -> bool:
         highlight=False,
         soft_wrap=True,
     )
+    for change in result.changes:
+        Console().print(f"it went on {change}", highlight=False, soft_wrap=True, markup=False)
     return result.stopped == "finished"
 
 

@@ -76,6 +76,7 @@ class TwoCrops(Dataset):
     def __init__(self, dataset: Dataset, crop: int, seed: int = 0):
         self.dataset, self.crop, self.seed = dataset, crop, seed
         self.notes: list[str] = getattr(dataset, "notes", [])
+        self.sources: dict[str, list[str]] = getattr(dataset, "sources", {})
 
     def __getitem__(self, index: int) -> dict:
         sample = self.dataset[index]

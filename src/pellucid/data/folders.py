@@ -6,6 +6,7 @@ caption for the controller. Pictures are read from disk for every sample.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ class PairedFolders(Dataset):
         keep: Callable[[str], bool] = lambda name: True,
         view: int = 0,
     ):
+        self.root = Path(root)
         self.crop, self.seed, self.draw, self.view = crop, seed, draw, view
         self.symmetries = symmetries if turns else 1
         self.noise = tuple(noise)
@@ -107,6 +109,14 @@ class PairedFolders(Dataset):
 
     def __len__(self) -> int:
         return len(self._turns)
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the damaged pictures below the root, by word."""
+        return {
+            word: [os.path.relpath(pair.lq, self.root) for pair in listed]
+            for word, listed in self.pairs.items()
+        }
 
     def __getitem__(self, index: int) -> dict:
         index = int(index)
@@ -195,6 +205,11 @@ class CaptionedPairs(Dataset):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the damaged pictures and their captions."""
+        return {"captions": [f"{pair.lq.name}: {caption}" for pair, caption, _ in self.rows]}
 
     def __getitem__(self, index: int) -> dict:
         index = int(index)

@@ -128,6 +128,11 @@ class GeneratedPairs(Dataset):
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the photographs."""
+        return {"photographs": self.photos.files}
+
     def __getitem__(self, index: int) -> dict:
         index = int(index)
         rng = np.random.default_rng((self.seed, index))

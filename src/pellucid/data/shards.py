@@ -135,7 +135,7 @@ class Shard:
             self.file = open(place / name, "rb") if isinstance(place, Path) else _fetch(place, name)  # noqa: SIM115
             samples: dict[str, dict[str, tuple[int, int]]] = {}
             with tarfile.open(fileobj=self.file) as tar:
-                for info in members(tar):
+                for info in members(tar, lambda info: self._bytes(info.offset_data, info.size)):
                     folder, base = os.path.split(info.name)
                     key, _, suffix = base.partition(".")
                     at = (info.offset_data, info.size)
@@ -150,7 +150,9 @@ class Shard:
 
     def read(self, member: Member, suffix: str) -> bytes:
         """The bytes of a sample's file."""
-        start, length = member.files[suffix]
+        return self._bytes(*member.files[suffix])
+
+    def _bytes(self, start: int, length: int) -> bytes:
         return os.pread(self.file.fileno(), length, start)
 
 
@@ -206,6 +208,11 @@ class ShardedPairs(Dataset):
         self._held: dict[int, tuple[str, Shard]] = {}
         self._coming: dict[str, Future[Shard]] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the shards."""
+        return {"shards": self.names}
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_held": {}, "_coming": {}, "_pool": None}

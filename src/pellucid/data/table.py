@@ -40,7 +40,8 @@ def read_captions(table: str | Path) -> list[tuple[str, str, str]]:
                 rows.append((path, caption, word.strip()))
             return rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{table}: cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{table}: cannot be read as a table of captions ({reason})") from error
 
 
 class CaptionWriter:

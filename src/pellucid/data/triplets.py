@@ -258,6 +258,11 @@ class Triplets(Dataset):
     def __len__(self) -> int:
         return len(self._turns)
 
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the damaged pictures, by task."""
+        return {task: [row["low"] for row in rows] for task, rows in self.tasks.items()}
+
     def __getitem__(self, index: int) -> dict:
         index = int(index)
         rng = np.random.default_rng((self.seed, index))

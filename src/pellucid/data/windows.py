@@ -169,6 +169,11 @@ class Windows(Dataset):
     def __len__(self) -> int:
         return len(self.words)
 
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """What each window shows, in the shards' order."""
+        return {"windows": self.words}
+
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_maps": {}}  # a pickled map would be a copy
 

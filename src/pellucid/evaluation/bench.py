@@ -17,7 +17,7 @@ import numpy as np
 
 from pellucid.data.files import pictures, read_pixels
 from pellucid.degradations import CLASSES, CLEAN, WORDS, chain
-from pellucid.errors import UsageError
+from pellucid.errors import ImageError, UsageError
 from pellucid.evaluation.cases import Case
 
 SIDE = 256
@@ -56,11 +56,11 @@ def window(path: Path) -> np.ndarray:
     """The middle of a photograph, float32 `(256, 256, 3)` in [0, 1].
 
     Raises:
-        UsageError: it is smaller.
+        ImageError: it is smaller, or cannot be read.
     """
     pixels = read_pixels(path)
     if min(pixels.shape[:2]) < SIDE:
-        raise UsageError(f"{path} is smaller than {SIDE} x {SIDE} px; take it out of the folder")
+        raise ImageError(f"{path} is smaller than {SIDE} x {SIDE} px; take it out of the folder")
     top, left = ((n - SIDE) // 2 for n in pixels.shape[:2])
     return pixels[top : top + SIDE, left : left + SIDE].astype(np.float32) / 255
 

@@ -18,7 +18,7 @@ from pellucid.evaluation.folder_scores import (
     run,
     summarise,
 )
-from pellucid.evaluation.scoring import ResultSource, Track
+from pellucid.evaluation.scoring import ResultSource, Track, written
 from pellucid.evaluation.statistics import LEVEL
 
 LEGEND = f"""\
@@ -48,22 +48,32 @@ def evaluate(
     """
     outcomes = run(sources, cases, out, {"data": str(data.resolve())}, track)
     first = next(iter(sources.values()))
+    way, (rows, _) = next(((way, o) for way, o in outcomes.items() if o.rows))
+    drawn = {
+        column: pictures.every_picture(group, cases, out / way / "restored")
+        for column, group in (report.by_column(rows) if sheets else {}).items()
+    }
+    lost = [
+        f"sheets/{column}.png: {name}: {why}"
+        for column, (_, missing) in drawn.items()
+        for name, why in missing
+    ]
     summary = {
         "protocol": "sets",
         "model": name,
         **summarise(outcomes, cases),
+        "left_out": lost,
         "subset": dict(subset),
         "identity": {key: value for key, value in first.identity.items() if key != "way"},
         "environment": report.environment(),
     }
-    (out / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
-    (out / "summary.md").write_text(document(summary), encoding="utf-8")
-    if sheets:
-        way, (rows, _) = next(iter(outcomes.items()))
-        (out / "sheets").mkdir(exist_ok=True)
-        for column, group in report.by_column(rows).items():
-            sheet = pictures.every_picture(group, cases, out / way / "restored")
-            sheet.save(out / "sheets" / f"{column}.png")
+    with written(out):
+        (out / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
+        (out / "summary.md").write_text(document(summary), encoding="utf-8")
+        for column, (sheet, _) in drawn.items():
+            if sheet is not None:
+                (out / "sheets").mkdir(exist_ok=True)
+                sheet.save(out / "sheets" / f"{column}.png")
     return summary
 
 
@@ -88,16 +98,20 @@ def document(summary: dict[str, Any]) -> str:
     facts = {**summary["identity"], **summary["environment"]}
     lines += [f"- {key}: {value}" for key, value in facts.items()]
     lines += [f"- failed, {way}: {name}: {why}" for way, name, why in summary["failures"]]
+    lines += [f"- left out of {what}" for what in summary["left_out"]]
     return "\n".join(lines) + "\n"
 
 
 def comparison(summaries: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Cells of several models side by side: gain of each set, of the first way they all have."""
-    way = next(way for way in summaries[0]["all"] if all(way in s["all"] for s in summaries))
-    rows = [[f"gain, {way} (harmed)", *(summary["model"] for summary in summaries)]]
+    """Cells of several models side by side: gain of each set, of the first way they all have, or,
+    without one (results of another tool), of the first of each."""
+    shared = [way for way in summaries[0]["all"] if all(way in s["all"] for s in summaries)]
+    chosen = [(s, shared[0] if shared else next(iter(s["all"]))) for s in summaries]
+    heads = [s["model"] if shared else f"{s['model']}, {way}" for s, way in chosen]
+    rows = [[f"gain, {shared[0]} (harmed)" if shared else "gain (harmed)", *heads]]
     for name in summaries[0]["sets"]:
-        rows.append([name, *(_gain(s["sets"].get(name, {}).get(way)) for s in summaries)])
-    return [*rows, ["all", *(_gain(summary["all"][way]) for summary in summaries)]]
+        rows.append([name, *(_gain(s["sets"].get(name, {}).get(way)) for s, way in chosen)])
+    return [*rows, ["all", *(_gain(s["all"][way]) for s, way in chosen)]]
 
 
 def _sets(summary: dict[str, Any], way: str) -> list[list[str]]:

@@ -143,7 +143,7 @@ def run(
     are not known.
 
     Raises:
-        UsageError: `out` holds scores of another run.
+        UsageError: `out` holds scores of another run, or no way can be asked of any picture.
         PellucidError: no picture could be scored.
     """
     settings = PROTOCOLS[SETS].settings
@@ -158,15 +158,21 @@ def run(
             *(asked, settings, source, out / way, {"protocol": SETS, **about}),
             track=lambda items, name, way=way: track(items, f"{name} {way}"),
         )
-        if not rows and failures:
-            raise PellucidError(f"no picture could be scored; {': '.join(failures[0])}")
         rows = [
             row
             | {key: float(np.minimum(row[key], MAX_PSNR)) for key in ("psnr_rgb", "psnr_rgb_input")}
             for row in rows
         ]
         outcomes[way] = Outcome(rows, failures)
-    return outcomes
+    failed = [failure for _, failures in outcomes.values() for failure in failures]
+    if any(rows for rows, _ in outcomes.values()):
+        return outcomes
+    if failed:
+        raise PellucidError(f"no picture could be scored; {': '.join(failed[0])}")
+    raise UsageError(
+        f"--ways {' '.join(sources)}: no picture here can be asked about so: {TOLD} needs the true "
+        f"word, {MASKED} a mask"
+    )
 
 
 def summarise(outcomes: Mapping[str, Outcome], cases: Sequence[Case]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pellucid.data.files import read_pixels
 from pellucid.evaluation.cases import Case
 from pellucid.evaluation.report import Rows, Scored, by_column
+from pellucid.evaluation.scoring import FAILS
 
 CROP = 128  # pixels of the picture, shown one to one
 GAP = 4
@@ -23,10 +24,17 @@ LABEL = 16
 SIDE, SHEET = 256, 1600  # px: longest side of a picture, and width, of the sheet of all pictures
 
 
-def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str) -> Image.Image:
+Lost = list[tuple[str, str]]
+"""What could not be drawn, by name, and the reason: files may go while others are scored."""
+
+
+def contact_sheet(
+    rows: Rows, cases: Sequence[Case], restored: Path, metric: str
+) -> tuple[Image.Image, Lost]:
     """Best, median and worst image of each column: damaged, restored and true crop of each.
 
-    The crop is where the restoration changed the squared error most, for better or worse.
+    The crop is where the restoration changed the squared error most, for better or worse. The place
+    of a picture that is no longer there stays white.
 
     Args:
         rows: of `images.csv`.
@@ -38,6 +46,7 @@ def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str
     width = 3 * (3 * (CROP + 1) + GAP)
     groups = by_column(rows)
     sheet = Image.new("RGB", (width, len(groups) * (CROP + LABEL + GAP)), "white")
+    lost: dict[str, str] = {}
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for line, (column, group) in enumerate(groups.items()):
         top = line * (CROP + LABEL + GAP)
@@ -47,14 +56,22 @@ def contact_sheet(rows: Rows, cases: Sequence[Case], restored: Path, metric: str
             left = place * (3 * (CROP + 1) + GAP)
             text = f"{title} of {column}: {row['name'][-18:]} {_gain(row, metric):+.2f}"
             draw.text((left, top), text, fill="black", font=font)
-            triple = _crops(lookup[column, row["name"]], restored)
+            try:
+                triple = _crops(lookup[column, row["name"]], restored)
+            except FAILS as error:
+                lost[f"{column}/{row['name']}"] = str(error)
+                continue
             for number, picture in enumerate(triple):
                 sheet.paste(picture, (left + number * (CROP + 1), top + LABEL))
-    return sheet
+    return sheet, list(lost.items())
 
 
-def every_picture(rows: Rows, cases: Sequence[Any], restored: Path) -> Image.Image:
+def every_picture(
+    rows: Rows, cases: Sequence[Any], restored: Path
+) -> tuple[Image.Image | None, Lost]:
     """All pictures of a set: the damaged, the restored and, where there is one, the true one.
+
+    Those that are no longer there are left out; without any there is no sheet.
 
     Args:
         rows: of `images.csv`, of one set.
@@ -62,14 +79,22 @@ def every_picture(rows: Rows, cases: Sequence[Any], restored: Path) -> Image.Ima
         restored: folder with `<column>/<name>.png`.
     """
     lookup = {(case.column, case.name): case for case in cases}
-    strips = [_strip(row, lookup[row["column"], row["name"]], restored) for row in rows]
+    strips: list[Image.Image] = []
+    lost: Lost = []
+    for row in rows:
+        try:
+            strips.append(_strip(row, lookup[row["column"], row["name"]], restored))
+        except FAILS as error:
+            lost.append((f"{row['column']}/{row['name']}", str(error)))
+    if not strips:
+        return None, lost
     width, height = (max(strip.size[i] for strip in strips) + GAP for i in (0, 1))
     across = max(1, SHEET // width)
     down = -(-len(strips) // across)
     sheet = Image.new("RGB", (across * width, down * height), "white")
     for place, strip in enumerate(strips):
         sheet.paste(strip, (place % across * width, place // across * height))
-    return sheet
+    return sheet, lost
 
 
 def _strip(row: dict[str, Any], case: Any, restored: Path) -> Image.Image:
@@ -96,8 +121,8 @@ def _gain(row: dict[str, Any], metric: str) -> float:
 
 def _crops(case: Case, restored: Path) -> list[Image.Image]:
     damaged, truth = (np.asarray(picture) for picture in case.load())
-    with Image.open(restored / case.column / f"{case.name}.png") as image:
-        result = np.asarray(image.convert("RGB"), np.float32).transpose(2, 0, 1) / 255
+    pixels = read_pixels(restored / case.column / f"{case.name}.png")
+    result = pixels.astype(np.float32).transpose(2, 0, 1) / 255
     change = (result - truth) ** 2 - (damaged - truth) ** 2
     side = [min(CROP, n) for n in change.shape[1:]]
     energy = torch.from_numpy(change.mean(axis=0)).abs()[None, None]

@@ -67,8 +67,9 @@ def summarise(scored: Scored, protocol: Protocol) -> dict[str, Any]:
     for name, value in scored.fid.items():
         columns[name]["fid"] = value
     if scored.fid and "columns" in average:
-        values = [scored.fid[name] for name in averaged(groups, protocol, "columns")]
-        average["columns"]["fid"] = sum(values) / len(values)
+        names = averaged(groups, protocol, "columns")
+        if scored.fid.keys() >= names.keys():
+            average["columns"]["fid"] = sum(scored.fid[name] for name in names) / len(names)
     return {
         "protocol": protocol.name,
         "model": scored.name,
@@ -209,6 +210,7 @@ def document(summary: dict[str, Any]) -> str:
         lines += [f"Not measured, no weights here: {', '.join(summary['missing'])}.", ""]
     lines += [f"- {key}: {value}" for key, value in facts.items()]
     lines += [f"- failed: {name}: {reason}" for name, reason in summary["failures"]]
+    lines += [f"- left out of {what}" for what in summary["left_out"]]
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from pellucid.evaluation.fid import frechet_distance
 from pellucid.evaluation.perceptual import Perceptual
 from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.report import Rows, Scored
-from pellucid.evaluation.scoring import ResultSource, Track, score, written
+from pellucid.evaluation.scoring import FAILS, ResultSource, Track, score, written
 
 
 class Evaluated(NamedTuple):
@@ -59,6 +59,9 @@ class Evaluation:
     def run(self, source: ResultSource) -> Evaluated:
         """Score a source and write `images.csv`, `summary.{json,md}`, `sheet.png`, `gain.png`.
 
+        A picture that cannot be read does not end it: `failures` of the summary are cases without
+        scores, `left_out` what else lacks a picture.
+
         Raises:
             UsageError: the source's folder holds another run.
             PellucidError: no case could be scored.
@@ -69,7 +72,11 @@ class Evaluation:
         if not rows:
             name, reason = failures[0]
             raise PellucidError(f"{source.name}: no picture could be scored; {name}: {reason}")
-        scored = Scored(source.name, rows, self._fid(rows, folder / "restored"))
+        fid, left_out = self._fid(rows, folder / "restored")
+        scored = Scored(source.name, rows, fid)
+        main = report.metric_names(rows)[0]
+        sheet, lost = pictures.contact_sheet(rows, self.cases, folder / "restored", main)
+        left_out += [f"sheet.png: {name}: {why}" for name, why in lost]
         summary = {
             **report.summarise(scored, self.protocol),
             "subset": self.subset,
@@ -77,12 +84,11 @@ class Evaluation:
             "environment": report.environment(),
             "missing": list(self.perceptual.missing),
             "failures": failures,
+            "left_out": left_out,
         }
         with written(folder):
             (folder / "summary.json").write_text(report.to_json(summary), encoding="utf-8")
             (folder / "summary.md").write_text(report.document(summary), encoding="utf-8")
-            main = summary["metrics"][0]
-            sheet = pictures.contact_sheet(rows, self.cases, folder / "restored", main)
             sheet.save(folder / "sheet.png")
             pictures.gain_plot([scored], main, folder / "gain.png")
         return Evaluated(scored, summary)
@@ -98,28 +104,36 @@ class Evaluation:
         }
         head = f"# {', '.join(s.name for s in scored)}: {report.title(results[0].summary)}\n\n"
         body = "\n".join(f"{name}\n\n{report.markdown(cells)}" for name, cells in tables.items())
-        (self.folder / "comparison.md").write_text(head + body, encoding="utf-8")
-        pictures.gain_plot(scored, metrics[0], self.folder / "gain.png")
+        with written(self.folder):
+            (self.folder / "comparison.md").write_text(head + body, encoding="utf-8")
+            pictures.gain_plot(scored, metrics[0], self.folder / "gain.png")
         return tables[metrics[0]]
 
-    def _fid(self, rows: Rows, restored: Path) -> dict[str, float]:
-        """FID of each column with more than one picture, 8-bit files against 8-bit truths."""
+    def _fid(self, rows: Rows, restored: Path) -> tuple[dict[str, float], list[str]]:
+        """FID of each column with more than one picture, 8-bit files against 8-bit truths; and the
+        columns that have none, as a picture is no longer there, with the reason."""
         network = self.perceptual.inception
         if network is None:
-            return {}
+            return {}, []
         cases = {(case.column, case.name): case for case in self.cases}
         features: dict[tuple[str, str], Tensor] = {}
+        lost: dict[str, str] = {}
         for row in self.track(rows, "FID"):
             key = row["column"], row["name"]
-            if key not in self._truths:
-                truth = torch.as_tensor(cases[key].load()[1])
-                self._truths[key] = network((truth[None] * 255).round() / 255)
-            pixels = torch.from_numpy(read_pixels(restored / key[0] / f"{key[1]}.png"))
-            features[key] = network(pixels.permute(2, 0, 1)[None] / 255)
+            if key[0] in lost:
+                continue
+            try:
+                if key not in self._truths:
+                    truth = torch.as_tensor(cases[key].load()[1])
+                    self._truths[key] = network((truth[None] * 255).round() / 255)
+                pixels = torch.from_numpy(read_pixels(restored / key[0] / f"{key[1]}.png"))
+                features[key] = network(pixels.permute(2, 0, 1)[None] / 255)
+            except FAILS as error:
+                lost[key[0]] = f"FID of {key[0]}: {key[1]}: {error}"
         found = {}
         for column, group in report.by_column(rows).items():
             keys = [(column, row["name"]) for row in group]
-            if len(keys) > 1:
+            if len(keys) > 1 and column not in lost:
                 ours, theirs = (torch.cat([f[k] for k in keys]) for f in (features, self._truths))
                 found[column] = frechet_distance(ours, theirs)
-        return found
+        return found, list(lost.values())

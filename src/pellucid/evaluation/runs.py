@@ -48,6 +48,8 @@ class Run:
     """Of its weights; 0 if they do not say."""
     steps: int = 0
     """That it is to have."""
+    changes: tuple[str, ...] = ()
+    """Where it went on with other training pictures than before."""
 
 
 class Variant(NamedTuple):
@@ -87,13 +89,17 @@ def _run(folder: Path) -> Run:
         raise UsageError(f"{folder} has no {WEIGHTS}: is its training finished?")
     try:
         values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        seed, data = int(values["seed"]), values["data"]
+        seed, data, steps = int(values["seed"]), dict(values["data"]), int(values.get("steps", 0))
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder / CONFIG} is not the config of a run: {error}") from error
+    meta = read_meta(folder / WEIGHTS)
+    try:
+        step, changes = int(meta.get("step", 0)), tuple(map(str, meta.get("changes", ())))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{folder / WEIGHTS}: what it says of its run is damaged") from error
     variant = re.sub(rf"-{seed}$", "", folder.resolve().name)
     photos = data.get("validation", "") if data.get("kind") == "generated" else ""
-    meta = read_meta(folder / WEIGHTS)
-    return Run(folder, variant, seed, photos, int(meta.get("step", 0)), int(values.get("steps", 0)))
+    return Run(folder, variant, seed, photos, step, steps, changes)
 
 
 def trained(found: Sequence[Run]) -> str:

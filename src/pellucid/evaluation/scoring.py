@@ -25,9 +25,11 @@ from pellucid.evaluation.metrics import MetricSettings
 from pellucid.imaging.formats import BY_SUFFIX
 from pellucid.imaging.io import Photo, read, write
 from pellucid.imaging.writer import write_all
+from pellucid.plural import counted
 from pellucid.restorer import Restorer
 
 _TEXT = ("column", "name", "input_sha256", "detected", "second")
+FAILS = (PellucidError, OSError, RuntimeError, ValueError, MemoryError)  # of one picture
 Metric = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) twice, in [0, 1] -> (B,)
 Track = Callable[[Sequence[Any], str], Iterable[Any]]  # hands items on, and shows how many
 
@@ -89,7 +91,7 @@ class FolderSource:
         for file in files:
             if file.exists():
                 return Answer(torch.from_numpy(read(file).pixels).permute(2, 0, 1)[None])
-        raise ImageError(f"{stems[0]}: there is no picture of this name ({' '.join(BY_SUFFIX)})")
+        raise ImageError(f"{stems[0]}: there is no picture of this name")
 
 
 class Outcome(NamedTuple):
@@ -142,7 +144,7 @@ def score(
                     row = _row(case, settings, source, folder, extra)
                 except UsageError:
                     raise
-                except (PellucidError, OSError, RuntimeError, ValueError, MemoryError) as error:
+                except FAILS as error:
                     failures.append((f"{case.column}/{case.name}", str(error)))
                 else:
                     if writer is None:
@@ -174,17 +176,34 @@ def written(path: Path) -> Iterator[None]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of an `images.csv`, numbers as numbers; a last line cut short is left out."""
+    """Rows of an `images.csv`, numbers as numbers; a last line cut short is left out.
+
+    Raises:
+        UsageError: it is damaged.
+    """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
-    return [{k: _number(k, v) for k, v in row.items()} for row in csv.DictReader(text.splitlines())]
+    rows: list[dict[str, Any]] = []
+    try:
+        text = path.read_text(encoding="utf-8")
+        if text and not text.endswith("\n"):
+            text = text[: text.rfind("\n") + 1]
+            path.write_text(text, encoding="utf-8")
+        for row in csv.DictReader(text.splitlines()):
+            if not {"column", "name"} <= row.keys():
+                raise ValueError("these are no scores")
+            rows.append({name: _number(name, value) for name, value in row.items()})
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UsageError(
+            f"{path} is damaged after {counted(len(rows), 'row')}; name another folder with "
+            "--out, or delete what is damaged"
+        ) from error
+    return rows
 
 
 def _number(column: str, value: str) -> Any:
+    if value is None:
+        raise ValueError("the line is too short")
     return value if column in _TEXT else float(value)
 
 
@@ -194,6 +213,8 @@ def _begin(folder: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     if note.exists():
         try:
             before = json.loads(note.read_text(encoding="utf-8"))
+            if not isinstance(before, dict):
+                raise ValueError("not a dict")
         except ValueError as error:
             raise UsageError(
                 f"{note} is damaged, so what the scores beside it are of is not known; name "

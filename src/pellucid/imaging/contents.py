@@ -43,6 +43,8 @@ def contents(path: Path, max_pixels: int) -> bytes:
         if os.path.isdir(path):  # which Windows does not open
             raise ImageError(_folder(path)) from error
         reason = _REASONS.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
+        if error.errno == errno.ENOENT and os.path.islink(path):
+            reason = "is a link that leads nowhere"
         raise ImageError(reason) from error
     check_length(len(data), max_pixels)
     if not data:

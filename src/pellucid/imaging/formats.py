@@ -136,7 +136,7 @@ def result_name(name: AnyPath, suffix: str | None) -> AnyPath:
 
 
 def _millions(pixels: int) -> str:
-    return f"{pixels / 1e6:.0f}" if pixels >= 1e6 else f"{pixels / 1e6:.2g}"
+    return f"{pixels / 1e6:.0f}" if pixels >= 1e9 else f"{pixels / 1e6:.4g}"
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -130,7 +130,7 @@ def from_pil(image: Image.Image) -> Photo:
         text=further.text(image),
         format="JPEG" if image.format == "MPO" else image.format,
         quantisation=_tables(image),
-    ).with_notes(*notes)
+    ).with_notes(*notes, *_dpi_note(image.info.get("dpi")))
 
 
 def _decode(data: bytes, max_pixels: int, path: Path | None) -> Photo:
@@ -175,6 +175,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
         notes = (*notes, *_tags_note("TIFF", left_out))
     turn = metadata.number(tags.get(metadata.ORIENTATION))
     dpi = _dpi(tiff.dots_per_inch(tags), turn)
+    notes = (*notes, *_dpi_note(tiff.dots_per_inch(tags)))
     if not tiff.is_deep_colour(tags):
         photo = from_pil(_open(data, max_pixels, "TIFF"))
         if photo.bit_depth == 16 and tiff.white_is_zero(
@@ -293,13 +294,23 @@ def _adobe_rgb(exif: bytes) -> bytes | None:
 
 
 def _dpi(dpi: Any, orientation: int | None) -> tuple[float, float] | None:
+    if (both := _two(dpi)) is None or not all(_DPI[0] <= d <= _DPI[1] for d in both):
+        return None
+    return (both[1], both[0]) if orientation in (5, 6, 7, 8) else both
+
+
+def _dpi_note(dpi: Any) -> tuple[str, ...]:
+    """What is said of a resolution that `_dpi` drops; zeros say that there is none."""
+    senseless = _two(dpi) is not None and any(_two(dpi) or ()) and _dpi(dpi, None) is None
+    return ("its resolution makes no sense and was left out",) if senseless else ()
+
+
+def _two(dpi: Any) -> tuple[float, float] | None:
     try:
         x, y = (float(d) for d in dpi)
     except (TypeError, ValueError, ArithmeticError):
         return None
-    if not all(_DPI[0] <= d <= _DPI[1] for d in (x, y)):
-        return None
-    return (y, x) if orientation in (5, 6, 7, 8) else (x, y)
+    return x, y
 
 
 def _tables(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:

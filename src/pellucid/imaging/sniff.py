@@ -68,6 +68,7 @@ def other(data: bytes) -> str | None:
         (b"pk\3\4", "a ZIP archive"),
         (b"8bps", "a Photoshop document"),
         (b"\0\5\x16\7", "what macOS stores beside a file"),
+        (b"version https://git-lfs", "a git-lfs pointer (git lfs pull fetches the file)"),
     ):
         if start.startswith(magic):
             return f"is {what}, not a picture"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import tyro
 import yaml
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from pellucid.errors import UsageError
 from pellucid.training.writing import write_text
@@ -233,9 +235,10 @@ def updated(config: Any, values: dict) -> Any:
     """Return `config` with the nested `values` put in; types follow the values replaced.
 
     Raises:
-        UsageError: a name that the config does not have.
+        UsageError: a name that the config does not have, or a value of another type.
     """
     changes = {}
+    types = get_type_hints(type(config))
     names = {f.name for f in dataclasses.fields(config)}
     for name, value in values.items():
         if name not in names:
@@ -247,7 +250,16 @@ def updated(config: Any, values: dict) -> Any:
         elif isinstance(value, list):
             value = _tuples(value)
         elif isinstance(current, float) and isinstance(value, int | str):
-            value = float(value)  # YAML 1.1 reads 1e-4 as text
+            with suppress(ValueError):
+                value = float(value)  # YAML 1.1 reads 1e-4 as text
+        kind = type(current) if dataclasses.is_dataclass(current) else types[name]
+        try:
+            check_type(value, kind, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+        except TypeCheckError as error:
+            wanted = str(kind).removeprefix("typing.") if get_args(kind) else kind.__name__
+            raise UsageError(
+                f"{type(config).__name__}: {name} is {value!r}, but must be {wanted}"
+            ) from error
         changes[name] = value
     return dataclasses.replace(config, **changes)
 
@@ -261,8 +273,9 @@ def read_yaml(path: str | Path) -> dict:
     """Read what `save_yaml` wrote; put it into its recipe's config with `updated`."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the config {path}: {error}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the config {path}: {reason}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path} holds no settings; expected what `pellucid train` saves")
     return values
@@ -289,18 +302,24 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
     held, given = read_yaml(path), to_dict(config)
     run = Path(path).parent
     other = "give the same, another --output, or --no-resume"
-    chosen = _samples(held)
+    try:
+        chosen, taken = _samples(held), _step(held, before)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is damaged, so which samples the run took is not known: name another "
+            "--output, or start over with --no-resume"
+        ) from error
     for name, value in _samples(given).items():
         if name in chosen and chosen[name] != value:
             raise UsageError(
                 f"--{name.replace('_', '-')} is {value}, but the run in {run} has "
                 f"{chosen[name]}: {other}"
             )
-    if _step(held, before) != _step(given, now):
+    if taken != _step(given, now):
         raise UsageError(
             f"a step takes {_step(given, now)} samples (--batch-size {config.batch_size} times "
             f"--accumulation {config.accumulation} times the number of processes, {now}), but "
-            f"the run in {run} takes {_step(held, before)}: {other}"
+            f"the run in {run} takes {taken}: {other}"
         )
 
 

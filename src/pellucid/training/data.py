@@ -191,6 +191,7 @@ class Shuffled(Dataset):
 
     def __init__(self, dataset: Samples, seed: int):
         self.dataset, self.seed = dataset, seed
+        self.sources: dict[str, list[str]] = getattr(dataset, "sources", {})
 
     def __len__(self) -> int:
         return len(self.dataset)

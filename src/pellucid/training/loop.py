@@ -31,7 +31,7 @@ from torch.utils.data import Dataset
 
 from pellucid import hardware
 from pellucid.data.crops import Samples
-from pellucid.training import checkpoint, state
+from pellucid.training import checkpoint, sources, state
 from pellucid.training.batches import closing, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, check_resumable, save_yaml
 from pellucid.training.finite import (
@@ -57,6 +57,8 @@ class Result:
     """`finished`, or `time` (max_minutes) or `signal` (Ctrl-C, SIGTERM): run it again to go on."""
     metrics: dict[str, float] = field(default_factory=dict)
     validation: dict[str, float] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    """Where it went on with other training pictures than before, in words."""
 
 
 def train(
@@ -108,21 +110,33 @@ def train(
     log = RunLog(output, config, step, enabled=accelerator.is_main_process)
     batches = iter(loader(config, dataset, step, rank, world))
     result, bad = Result(step, "finished"), 0
+    drawn_from = sources.record(dataset)
+    result.changes = list((held or {}).get("changes", ()))
+    other = sources.difference((held or {}).get("sources", {}), drawn_from)
+    if other and step < config.steps:
+        result.changes.append(f"from step {step} with other training pictures ({other})")
 
     def save() -> None:
-        whole = {**state.collect(step, model, optimizer, ema), "processes": world}
+        whole = {
+            **state.collect(step, model, optimizer, ema),
+            "processes": world,
+            "sources": drawn_from,
+            "changes": result.changes,
+        }
         check_weights(whole["model"], output, step)
         with state.averaged(ema):
             weights, meta = task.export()
             weights = state.gathered(weights)
         if accelerator.is_main_process:
             # The checkpoint comes last: a run that has the last one does nothing more.
-            log.export(weights, meta, step)
+            log.export(weights, {**meta, "changes": result.changes}, step)
             checkpoint.save(output, step, whole, config.keep)
 
     with Stopping(config.max_minutes, accelerator) as stopping, log, closing(batches):
         for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
             log.say(note)
+        if other and step < config.steps:
+            log.warn(f"going on {result.changes[-1]}")
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:

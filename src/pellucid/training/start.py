@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from pellucid import zoo
 from pellucid.checkpoints.load import load_into
 from pellucid.checkpoints.weights import read_weights
-from pellucid.errors import CheckpointError
+from pellucid.errors import CheckpointError, UsageError
 from pellucid.loading import tower_file
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.training.config import TrainConfig, check
@@ -25,6 +27,8 @@ def run(config: TrainConfig, resume: bool = True) -> Result:
         CheckpointError: weights that cannot be read or do not fit.
     """
     check(config)
+    if Path(config.output).is_file():
+        raise UsageError(f"--output {config.output} is a file; name a folder")
     torch.manual_seed(config.seed)
     task = config.task.build()
     if config.init_from:
