@@ -71,4 +71,6 @@ PHYSICAL_ORDER: tuple[str, ...] = (
     "uncompleted",
 )
 FORMS = {word: row.forms for word, row in TABLE.items()}
+"""The forms of each word: functions `form(image, rng)` that training draws from."""
 WEATHER = tuple(word for word, row in TABLE.items() if row.maps)
+"""The words whose generator also says where the damage is: haze, drops, rain and snow."""

@@ -155,6 +155,7 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m": dpmpp_2m,
     "sde_dpmpp_2m": sde_dpmpp_2m,
 }
+"""The samplers by name; each is called as `sampler(sde, denoise, x, times, noise)`."""
 
 
 def _move(sde: MeanRevertingSDE, x: Tensor, mu: Tensor, t: int, x0: Tensor, s: int) -> Tensor:

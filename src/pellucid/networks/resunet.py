@@ -32,15 +32,24 @@ from pellucid.networks.layers import Blocks, pad_to_multiple, sinusoidal, zeroed
 class ResUNetConfig:
     """Sizes of a `ResUNet`; level `i` works at 1 / 2^(i+1) of the image's resolution."""
 
-    widths: tuple[int, ...] = (48, 80, 128, 192)  # channels of each level
-    encoder_blocks: tuple[int, ...] = (1, 2, 2)  # blocks of each level
-    middle_blocks: int = 2  # blocks of the bottleneck
-    decoder_blocks: tuple[int, ...] = (1, 2, 2)  # same order as the encoder: level 0 first
-    context_dim: int = 256  # length of the DA-CLIP embeddings
-    embed_dim: int = 128  # length of the vector that modulates the blocks
-    content_levels: int = 2  # how many of the deepest levels receive the content embedding
-    words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
-    statistics: bool = False  # whether picture-wide statistics modulate the blocks, too
+    widths: tuple[int, ...] = (48, 80, 128, 192)
+    """Channels of each level, finest first; the last is the bottleneck's."""
+    encoder_blocks: tuple[int, ...] = (1, 2, 2)
+    """Blocks of each level of the encoder, finest first."""
+    middle_blocks: int = 2
+    """Blocks of the bottleneck."""
+    decoder_blocks: tuple[int, ...] = (1, 2, 2)
+    """Blocks of each level of the decoder, finest first, too."""
+    context_dim: int = 256
+    """Length of the DA-CLIP embeddings."""
+    embed_dim: int = 128
+    """Length of the vector that modulates the blocks."""
+    content_levels: int = 2
+    """How many of the deepest levels receive the content embedding."""
+    words: int = 0
+    """Words that the degradation embedding is read as; 0 = as it is (DA-CLIP)."""
+    statistics: bool = False
+    """Whether picture-wide statistics modulate the blocks, too."""
 
 
 class Condition(NamedTuple):

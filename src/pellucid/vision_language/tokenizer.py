@@ -26,6 +26,13 @@ class Tokenizer:
     tower reads its embedding at the largest id of a row, so the end token must be the very last. A
     longer sentence is cut and keeps its end token. As in open_clip, HTML entities are resolved
     (twice); its repair of mangled Unicode (`ftfy`) is left out.
+
+    Args:
+        pieces: a vocabulary of the `tokenizers` library.
+        context_length: length of a row.
+
+    Raises:
+        CheckpointError: the vocabulary does not end with two special tokens.
     """
 
     def __init__(self, pieces: WordPieces, context_length: int):

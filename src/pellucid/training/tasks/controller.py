@@ -72,13 +72,11 @@ class ControllerTask(Task):
         model: `DaCLIP` with CLIP's weights in it; its `clip` is frozen here.
         tokenize: texts -> token ids (B, context_length).
         captions: True: the batch has `caption`, a text about the clean picture (the paper: by
-        BLIP).
-            False: CLIP's embedding of the clean picture stands in for the caption's.
+            BLIP). False: CLIP's embedding of the clean picture stands in for the caption's.
         official_negatives: True: rows with the same word are negatives of each other, as in the
             official code; False: they are not.
         content_l1: weight of the L1 distance between the content embedding and CLIP's embedding of
-        the
-            clean picture (wild DA-CLIP, arXiv 2404.09732).
+            the clean picture (wild DA-CLIP, arXiv 2404.09732).
         content: False: learn only to name the damage, at less than half the cost a step. The
             frozen tower is not run; its corrections keep their weights.
         words: the degradations that validation chooses among.
