@@ -41,7 +41,7 @@ class ShippedFile:
 
     @property
     def path(self) -> Path:
-        """Its path."""
+        """Path of the file in the installed package."""
         return SHIPPED / self.name
 
 
@@ -86,7 +86,7 @@ class ModelEntry:
 
     @property
     def licence(self) -> str:
-        """Of the network's weights."""
+        """Licence of the network's weights."""
         return self.network.licence
 
     @property

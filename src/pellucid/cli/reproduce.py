@@ -101,6 +101,7 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     from pellucid.recipes import recipe
     from pellucid.training.tasks.perceive import has_vgg
     from pellucid.vision_language.dinov2 import BASE
+    from pellucid.vision_language.tokenizer import CLIP_VOCABULARY
 
     if not args.official or not row.train:
         yield from _training(args.data / row.data, row.words)
@@ -123,6 +124,7 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
             yield Check(there, f"{task.onnx}, the teacher of full-tinyvit{how}")
     if any(getattr(task, "semantics", "") == BASE for task in tasks):
         yield _on_hub(BASE)
+        yield _on_hub(CLIP_VOCABULARY, "vocab.json")  # of the prompts
     for file in row.files:
         yield Check((args.weights / file).is_file(), f"{args.weights / file}")
     if any(name.startswith("daclip") for name in row.recipes):
@@ -173,10 +175,10 @@ def _published(model: str, network: bool = True) -> Iterator[Check]:
             yield Check(True, f"{kept}" if kept.exists() else f"{names[0]}: fetched on first use")
 
 
-def _on_hub(repository: str) -> Check:
+def _on_hub(repository: str, file: str = "config.json") -> Check:
     from huggingface_hub import try_to_load_from_cache
 
-    kept = isinstance(try_to_load_from_cache(repository, "config.json"), str)
+    kept = isinstance(try_to_load_from_cache(repository, file), str)
     return Check(True, repository if kept else f"{repository}: fetched on first use")
 
 

@@ -35,7 +35,7 @@ Form = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Row(NamedTuple):
-    """A degradation."""
+    """What damages a picture by one word."""
 
     degrade: Callable[[np.ndarray, float, np.random.Generator], Any]
     """`degrade(image, severity, rng)`, after DA-CLIP's code: the image, or with `maps` the

@@ -38,11 +38,11 @@ class Denoise(Protocol):
 
     @property
     def mu(self) -> Tensor:
-        """Degraded image."""
+        """Degraded image, (B, 3, H, W)."""
         ...
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Estimate x0."""
+        """Estimate the clean image x0 from the state x at time t."""
         ...
 
     def epsilon(self, x: Tensor, t: int) -> Tensor:

@@ -44,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One row.
+    """A protocol: which pictures are measured, and how.
 
     Attributes:
         name: goes with every number.

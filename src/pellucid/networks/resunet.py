@@ -119,7 +119,7 @@ class Prompt(nn.Module):
             self.register_buffer("words", torch.zeros(words, context_dim))
 
     def forward(self, degradation: Tensor) -> Tensor:
-        """From an embedding `(B, context_dim)`; zeros are no guidance."""
+        """Make the prompt of an embedding `(B, context_dim)`; zeros are no guidance."""
         # Only the direction counts: the text embedding of a word can stand in for an image's.
         degradation = F.normalize(degradation, dim=-1)
         if hasattr(self, "words"):
@@ -151,8 +151,10 @@ class Statistics(nn.Module):
         )
 
     def forward(self, image: Tensor, prompt: Tensor) -> Tensor:
-        """From `(B, 3, H, W)` in [0, 1] and the prompt `(B or 1, embed_dim)` to an embedding
-        `(B, embed_dim)`."""
+        """Embed the statistics of `(B, 3, H, W)` in [0, 1], as `(B, embed_dim)`.
+
+        The prompt is `(B or 1, embed_dim)`.
+        """
         small = min(image.shape[-2:]) < self.BLOCK
         means = image if small else F.avg_pool2d(image, self.BLOCK)
         # Not -(-side // MOST): exporters of graphs divide towards zero.
@@ -273,7 +275,7 @@ class ResUNet(RestorationNetwork):
         content: tuple[Tensor, ...],
         adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
-        """From `(B, in_channels, H, W)` to gain and residual, `(B, 6, H, W)`.
+        """Read gain and residual, `(B, 6, H, W)`, from `(B, in_channels, H, W)`.
 
         `adapters`, one a level if any, change what enters the decoder's levels and, the last,
         the middle.

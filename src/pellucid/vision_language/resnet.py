@@ -91,7 +91,7 @@ class CLIPResNet(ImageTower):
 
     @property
     def dim(self) -> int:
-        """1024 of RN50."""
+        """Length D of its vectors; 1024 of RN50."""
         return self.config.embed_dim
 
     def encode_image(self, pixels: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ Proxy = Callable[[dict], tuple[Tensor, Tensor]]
 
 
 class LossWeights(NamedTuple):
-    """Of the losses beside the pixel loss; 0 leaves one out."""
+    """Weights of the losses beside the pixel loss; 0 leaves one out."""
 
     contrastive: float
     quality: float
@@ -131,7 +131,7 @@ class NetworkProxy(nn.Module):
 
     @classmethod
     def load(cls, text: str) -> NetworkProxy:
-        """From FILE or FILE:WORD,WORD."""
+        """Load a proxy from FILE, or from FILE:WORD,WORD if it restores these words alone."""
         path, _, words = text.partition(":")
         loaded = load_network(path)
         if loaded.predicts:
