@@ -32,8 +32,8 @@ class ControllerOptions:
     clip: str = ""
     """File with CLIP's weights (both towers, open_clip's names); or "random", untrained ones."""
     tokenizer: str = ""
-    """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
-    vocabulary."""
+    """JSON file of the `tokenizers` library, a folder with CLIP's vocab.json and merges.txt, or a
+    model in `pellucid.zoo`; empty = CLIP's own, beside `clip` or from the hub."""
     captions: bool = True
     """Train the content embedding, too, towards captions of the clean pictures."""
     official_negatives: bool = False
@@ -57,7 +57,7 @@ class ControllerOptions:
         if self.clip != RANDOM:
             load_into(model.clip, read_weights(self.clip).state, self.clip)
             model.start_controller()
-        tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length)
+        tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length, self.clip)
         options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
         return ControllerTask(model, tokenize, *options)
 
