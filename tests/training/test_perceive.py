@@ -270,3 +270,11 @@ def test_a_folder_of_semantics_is_named_so_that_other_folders_find_it(tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert guidance._lasting("dinov2-base") == str(tmp_path / "dinov2-base")
     assert guidance._lasting("facebook/dinov2-base") == "facebook/dinov2-base"
+
+
+def test_what_l_clip_needs_is_named_before_anything_is_read(tmp_path):
+    options = PerceiveOptions(network=GUIDED, prompts=str(tmp_path / "a.safetensors"))
+    with pytest.raises(UsageError, match=r"with --task\.clip, or .*--task\.quality 0"):
+        options.build()
+    with pytest.raises(UsageError, match=r"at .*a\.safetensors: train perceive_prompts first"):
+        replace(options, clip="lite").build()
