@@ -37,7 +37,7 @@ class Restoration:
     reason: str = ""
     """Why the guard decided so, in one sentence; empty without a guard."""
     quality: tuple[dict[str, float], dict[str, float]] | None = None
-    """Quality before and after, see `Restorer.quality`; None if it was not asked for."""
+    """Quality before and after, see `Restorer.quality`; None if not asked for, or not known."""
     asked: Understood | None = None
     """What was understood of the instruction, if there was one."""
 
