@@ -9,6 +9,7 @@ the build.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -60,15 +61,18 @@ def on_page_markdown(markdown: str, page, config, files) -> str:
 
 
 def names(package: str, title: str) -> str:
-    """The page of a package: the docstring of each name in its `__all__`."""
+    """The page of a package: its modules with public names, each with its docstring."""
     module = importlib.import_module(package)
-    homes = getattr(module, "_HOMES", {})
+    homes = {name: getattr(module, "_HOMES", {}).get(name, package) for name in module.__all__}
     lines = [f"# {title}: {package}", ""]
-    for name in sorted(module.__all__, key=str.lower):
-        if package != "pellucid" and name in pellucid.__all__:
-            lines += [f"`{package}.{name}` is [`pellucid.{name}`](pellucid.md).", ""]
-        elif name != "__version__":
-            lines += [f"::: {homes.get(name, package)}.{name}", ""]
+    for home in sorted(set(homes.values())):
+        about = inspect.getdoc(importlib.import_module(home))
+        lines += [*([f"## {home}", ""] if home != package else []), about or "", ""]
+        for name in sorted((n for n, h in homes.items() if h == home), key=str.lower):
+            if package != "pellucid" and name in pellucid.__all__:
+                lines += [f"`{package}.{name}` is [`pellucid.{name}`](pellucid.md).", ""]
+            elif name != "__version__":
+                lines += [f"::: {home}.{name}", ""]
     return "\n".join(lines)
 
 

@@ -91,6 +91,19 @@ def test_restoring_a_picture_imports_no_compiler_nor_any_library_for_other_work(
     assert not {*modules.split()} & {*others.split()}
 
 
+def test_a_model_that_draws_noise_restores_in_a_process_of_its_own(tmp_path):
+    """`torch.Generator` wants what is left out for the others."""
+    code = (
+        "import numpy\n"
+        "from PIL import Image\n"
+        "from pellucid.cli import main\n"
+        f"Image.fromarray(numpy.full((16, 16, 3), 99, 'u1')).save({str(tmp_path / 'a.png')!r})\n"
+        f"argv = ['restore', {str(tmp_path / 'a.png')!r}, '-o', {str(tmp_path / 'b.png')!r}]\n"
+        "print('status', main([*argv, '-m', 'lite-sde', '--steps', '1']))"
+    )
+    assert run(code).stdout.endswith("status 0\n")
+
+
 def test_the_package_says_that_it_is_typed():
     from importlib.resources import files
 

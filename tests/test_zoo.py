@@ -83,3 +83,10 @@ def test_a_shipped_model_is_in_the_package(tmp_path, monkeypatch):
     for name in ("lite.safetensors", "lite-clip.safetensors"):
         (tmp_path / name).touch()
     assert zoo.resolve() == (tmp_path / "lite.safetensors", tmp_path / "lite-clip.safetensors")
+
+
+def test_the_table_says_which_shipped_models_draw_noise():
+    shipped = [row for row in zoo.MODELS.values() if row.shipped]
+    assert {row.samples for row in shipped} == {True, False}
+    for row in shipped:
+        assert row.samples == bool(read_meta(row.network.path).get("predicts")), row.name

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def list_models() -> list[str]:
-    """The names that `load` knows."""
+    """The names of the models that `load` knows."""
     from pellucid.zoo import MODELS
 
     return list(MODELS)

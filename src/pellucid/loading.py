@@ -257,14 +257,17 @@ def prompts_file(name: str) -> str:
     return str(zoo.LITE_PROMPTS.path) if row and row.tower is zoo.LITE_CLIP else name
 
 
-def tokenizer_of(name: str, context_length: int) -> Tokenizer:
+def tokenizer_of(name: str, context_length: int, tower: str = "") -> Tokenizer:
     """The tokenizer in a file of the `tokenizers` library, or of a model's tower in the zoo.
 
-    An empty name is CLIP's own vocabulary.
+    A folder holds CLIP's own vocabulary. An empty name is that, too: beside the file `tower`, else
+    from the hub.
     """
     if name in zoo.MODELS:
         name = str(zoo.LITE_TOKENIZER.path) if zoo.MODELS[name].tower is zoo.LITE_CLIP else ""
-    return Tokenizer.from_file(name, context_length) if name else Tokenizer.from_clip()
+    if name and not Path(name).is_dir():
+        return Tokenizer.from_file(name, context_length)
+    return Tokenizer.from_clip(name or _vocabulary(Path(tower)))
 
 
 def _official_tokens(length: int) -> Tensor:
@@ -282,8 +285,8 @@ def _tokenizer_file(tower: Path) -> Path:
 
 def _vocabulary(tower: Path) -> str | Path:
     """Of CLIP, beside the tower or on the hub."""
-    beside = tower.with_name("vocab.json").exists() and tower.with_name("merges.txt").exists()
-    return tower.parent if beside else CLIP_VOCABULARY
+    files = (tower.parent / name for name in ("vocab.json", "merges.txt"))
+    return tower.parent if tower.is_file() and all(map(Path.exists, files)) else CLIP_VOCABULARY
 
 
 def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:

@@ -22,28 +22,28 @@ class Restoration:
     """A restored picture, and what was found and done."""
 
     picture: Any
-    """As the type that was given; of a batch `(3, H, W)`."""
+    """The restored picture, as the type that was given; of a batch a tensor `(3, H, W)`."""
     guidance: Guidance
     """What guided the network."""
     model: str
     """Name of the model that restored it; "fill" if only holes were filled, without a network;
     "none" if an instruction left nothing to do."""
     seconds: float
-    """Wall time; of a batch the picture's share."""
+    """Wall time in seconds; of a batch the picture's share."""
     damage: np.ndarray | None = None
     """Map of the damage, float32 `(H, W)` in [0, 1]; None if the model has none."""
     decision: Decision = "kept"
     """Whether the guard kept, softened or refused the restoration; always kept without a guard."""
     reason: str = ""
-    """Why, in one sentence; empty without a guard."""
+    """Why the guard decided so, in one sentence; empty without a guard."""
     quality: tuple[dict[str, float], dict[str, float]] | None = None
-    """Shares before and after, see `Restorer.quality`; None without a perceiver."""
+    """Quality before and after, see `Restorer.quality`; None if not asked for, or not known."""
     asked: Understood | None = None
     """What was understood of the instruction, if there was one."""
 
     @classmethod
     def untouched(cls, image: Tensor, answer: Guidance) -> Restoration:
-        """Of a picture `(3, H, W)` in which an instruction leaves nothing to do."""
+        """Return a picture `(3, H, W)` as it is, since the instruction leaves nothing to do."""
         why = "the damage that was found is to stay" if answer.kept else "no damage was found"
         return cls(image, answer, "none", 0.0, reason=f"Nothing is left to do: {why}.")
 

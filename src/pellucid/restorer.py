@@ -101,7 +101,11 @@ class Restorer(Engine):
     ) -> Any:
         """Find the degradations of a picture: a `Guidance`, or a list of them for a tensor batch.
 
-        Of an instruction, what is to be removed. Accepts and raises what `restore` does.
+        Args:
+            image: see `run`, which raises the same.
+            max_pixels: see `run`.
+            words: the degradations, if you know them: the answer has these.
+            ask: an instruction; the answer has the degradations that it wants removed.
         """
         asked = self._asked(ask, bool(words))
         self.check(words=words)

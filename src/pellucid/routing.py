@@ -108,7 +108,7 @@ class Router(Restorer):
         return [replace(found, model=self.default) for found in super()._run(*arguments)]
 
     def fingerprint(self) -> str:
-        """Of all weights, those of the specialists included."""
+        """Hexadecimal sha256 of all weights, those of the specialists included."""
         digest = hashlib.sha256(super().fingerprint().encode())
         for specialist in self.specialists.values():
             digest.update(specialist.fingerprint().encode())

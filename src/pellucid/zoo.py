@@ -41,7 +41,7 @@ class ShippedFile:
 
     @property
     def path(self) -> Path:
-        """Its path."""
+        """Path of the file in the installed package."""
         return SHIPPED / self.name
 
 
@@ -74,7 +74,7 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
-    which `auto` chooses this model, if a picture has no others.
+    which `auto` chooses this model, if a picture has no others. `samples`: whether it draws noise.
     """
 
     name: str
@@ -83,10 +83,11 @@ class ModelEntry:
     tower: WeightFile
     recipe: str = ""
     covers: tuple[str, ...] = ()
+    samples: bool = False
 
     @property
     def licence(self) -> str:
-        """Of the network's weights."""
+        """Licence of the network's weights."""
         return self.network.licence
 
     @property
@@ -213,6 +214,7 @@ MODELS = {
             ),
             LITE_CLIP,
             recipe="lite_sde",
+            samples=True,
         ),
         ModelEntry(
             "lite-perceive",
@@ -230,18 +232,21 @@ MODELS = {
             "the official ten-degradation model (ViT-B/32, 100 steps)",
             UNIVERSAL_IR,
             DACLIP_B32,
+            samples=True,
         ),
         ModelEntry(
             "daclip-mix",
             "the official model retrained by its authors with mixed degradations",
             UNIVERSAL_IR_MIX,
             DACLIP_B32_MIX,
+            samples=True,
         ),
         ModelEntry(
             "daclip-wild",
             "the official model for photographs from the wild (ViT-L/14)",
             WILD_IR,
             DACLIP_L14_WILD,
+            samples=True,
         ),
         *(
             ModelEntry(

@@ -41,6 +41,7 @@ from .pictures import files, picture
         (["restore", "a.png", "--preset", "quick"], "quick"),
         (["restore", "a.png", "--colour"], "--colour"),
         (["restor", "a.png"], "did you mean restore"),
+        (["fetch", "metrics"], "did you mean fetch-metrics"),
         (["fly"], "see pellucid --help"),
         ([], "usage: pellucid"),
         (["models", "lit"], "did you mean lite"),

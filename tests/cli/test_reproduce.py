@@ -31,7 +31,7 @@ def trained(flags):
     done = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_run", lambda config, resume: done.append(config) or True)
-        patch.setattr(train, "has_vgg", lambda: True)
+        patch.setattr(train, "_missing", lambda task: "")
         assert train.main(flags) == 0
     return done
 
@@ -106,6 +106,32 @@ def test_an_ablation_of_small_networks_needs_photographs_and_vgg(tmp_path, monke
     assert "MISSING  weights of VGG for L_dpl: pellucid fetch-metrics" in capsys.readouterr().out
     vgg.append(True)
     assert main(argv) == 0
+
+
+def test_an_ablation_of_weather_needs_the_file_of_one_of_its_teachers(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(papers, "training_operations", lambda name: 1.8e17)
+    for part in ("train", "held_out"):
+        save(tmp_path / part / "a.png", picture(0))
+    argv = ["reproduce", "weather-ablation", "--data", str(tmp_path), "--dry-run"]
+    assert main(argv) == 1
+    file = "data/teachers/tiny_vit_5m_224.onnx"
+    text = capsys.readouterr().out
+    assert f"MISSING  {file}, the teacher of full-tinyvit: python -m laboratory." in text
+    assert text.count("MISSING") == 1
+    save(tmp_path / file.replace(".onnx", ".png"), picture(0)).rename(tmp_path / file)
+    assert main(argv) == 0
+    assert f"there    {file}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--official"]])
+def test_the_semantics_of_perceive_ir_are_named(flags, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(papers, "training_operations", lambda name: 1.8e17)
+    argv = ["reproduce", "perceive-3task", "--data", str(tmp_path), "--dry-run", *flags]
+    assert main(argv) == 1
+    assert "facebook/dinov2-base" in capsys.readouterr().out
 
 
 def test_a_complete_plan_is_run_in_turn_until_a_step_fails(tmp_path, monkeypatch, capsys):

@@ -146,3 +146,13 @@ def test_leaks_are_found_in_any_layout(tmp_path):
     assert check_folder(root, train=[tmp_path / "train"]).ok
     (tmp_path / "train" / "y.png").write_bytes((root / "hazy/GT/001.png").read_bytes())
     assert kinds(check_folder(root, train=[tmp_path / "train"])) == [("leak", "hazy/GT/001.png")]
+
+
+def test_that_nothing_leaks_is_said_with_the_numbers(tmp_path):
+    for number, name in enumerate(("own/a.png", "own/b.png", "train/a.png")):
+        save(tmp_path / name, scene(number))
+    report = check_folder(tmp_path / "own", train=[tmp_path / "train"])
+    assert report.ok
+    assert report.notes == ["no leak: of 2 clean pictures, none is among 1 training picture"]
+    assert check_folder(tmp_path / "own").notes == []
+    assert check_folder(tmp_path / "own", train=[tmp_path / "own"]).notes == []

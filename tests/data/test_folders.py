@@ -102,3 +102,9 @@ def test_a_table_of_other_pictures_is_refused(table):
     CaptionWriter(table).append([("hazy/LQ/999.png", "gone", "hazy")])
     with pytest.raises(UsageError, match=r"999\.png"):
         CaptionedPairs(table)
+
+
+def test_where_a_choice_leaves_no_pair_the_options_that_chose_are_named(tmp_path):
+    root = dataset(tmp_path, {"hazy": 3, "rainy": 2})
+    with pytest.raises(UsageError, match=r"of 3 pictures of 'hazy' none is left by --data\.fold"):
+        PairedFolders(root, keep=lambda name: False)

@@ -229,7 +229,7 @@ def test_allweather_is_told_apart_by_names_and_cut_to_its_list(tmp_path):
     assert drawn[:2] == drawn[2:] and set(drawn) == {"raindrop", "snowy"}
     kept = PairedFolders(root, ["snowy"], keep=lambda name: name == "city_2").pairs
     assert [pair.lq.stem for pair in kept["snowy"]] == ["city_2"]
-    with pytest.raises(UsageError, match="no pairs of 'raindrop'"):
+    with pytest.raises(UsageError, match="1 picture of 'raindrop' none is left"):
         PairedFolders(root, keep=lambda name: name == "city_2")
 
 

@@ -72,3 +72,8 @@ def test_a_cache_that_cannot_be_written_is_explained(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PellucidError, match="cache="):
         CleanPhotos(photos(tmp_path / "clean"), tmp_path / "file" / "cache")
+
+
+def test_where_a_choice_leaves_no_photograph_the_options_that_chose_are_named(tmp_path):
+    with pytest.raises(UsageError, match=r"of 3 photographs none is left by .*--data\.held-out"):
+        CleanPhotos(photos(tmp_path)).only(lambda name: False)

@@ -187,6 +187,8 @@ def test_windows_of_the_three_pictures_are_the_same_place(root, tmp_path):
     assert {one[i]["word"] for i in range(4)} == {"rainy"}
     with pytest.raises(UsageError, match="no triplets of noisy"):
         Triplets(tmp_path / "out", words=["noisy"])
+    with pytest.raises(UsageError, match=r"of 9 triplets none is left by --data\.fold and"):
+        Triplets(tmp_path / "out", keep=lambda name: False)
     kept = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 0)
     rest = Triplets(tmp_path / "out", keep=lambda name: fold_of(name) == 1)
     assert len(kept) + len(rest) == 9
@@ -237,7 +239,7 @@ def test_photographs_of_one_fold_are_trained_on_alone(tmp_path):
         assert fold_of(file.removesuffix(".png")) == 1
         assert (some[i] == read_pixels(tmp_path / "clean" / file)).all()
     assert GeneratedPairs(some, crop=16)[3]["gt"].shape == (3, 16, 16)
-    with pytest.raises(UsageError, match="none of its pictures"):
+    with pytest.raises(UsageError, match="of 8 photographs none is left"):
         clean.only(lambda name: False)
 
 

@@ -82,7 +82,7 @@ def test_weather_has_all_its_variants_and_no_unseen_ones():
         list(runs("weather", Ablation(leave_out="hazy")))
 
 
-def test_the_command_trains_all_with_its_flags(monkeypatch):
+def test_the_command_trains_all_with_its_flags(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(train, "_run", lambda config, resume: done.append(config) or True)
     flags = "--host nafnet --variants l1 sgm --seeds 5 --warm-up 4 --steps 7 --data.crop 32"
@@ -95,6 +95,9 @@ def test_the_command_trains_all_with_its_flags(monkeypatch):
     monkeypatch.setattr(train, "has_vgg", lambda: False)
     with pytest.raises(UsageError, match="perceptual-0 needs weights of VGG"):
         train.main(["ablation/perceive"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"full-tinyvit-0 needs data/.*or name the other --vari"):
+        train.main(["ablation/weather"])
     assert len(done) == 3  # nothing was begun
     with pytest.raises(UsageError, match="--seed is for one"):
         train.main(["ablation/perceive", "--seed", "3"])

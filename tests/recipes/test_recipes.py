@@ -37,7 +37,7 @@ def without_files(config):
 def stand_ins(monkeypatch):
     """For what is not part of the package: weights of VGG and of towers, CLIP's own vocabulary."""
     pieces = Tokenizer.from_file(LITE_TOKENIZER.path, context_length=77)
-    monkeypatch.setattr(Tokenizer, "from_clip", lambda: pieces)
+    monkeypatch.setattr(Tokenizer, "from_clip", lambda source: pieces)
     monkeypatch.setattr(perceive, "load_vgg", VGG16)
     monkeypatch.setattr(guidance, "load_image_tower", lambda source: nn.Identity())
 

@@ -18,7 +18,7 @@ from pellucid.networks.perceive_ir import PerceiveIR, PerceiveIRConfig
 from pellucid.networks.resunet import ResUNet
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.start import run
-from pellucid.training.tasks import perceive
+from pellucid.training.tasks import guidance, perceive
 from pellucid.training.tasks.guidance import Semantics
 from pellucid.training.tasks.perceive import (
     LossWeights,
@@ -263,3 +263,18 @@ def test_the_weights_of_vgg_are_those_of_evaluation(tmp_path, monkeypatch):
     monkeypatch.setattr(perceive, "verify", lambda name: path)
     loaded = perceive.load_vgg().state_dict()
     assert all(torch.equal(v, loaded[k]) for k, v in trunk.state_dict().items())
+
+
+def test_a_folder_of_semantics_is_named_so_that_other_folders_find_it(tmp_path, monkeypatch):
+    (tmp_path / "dinov2-base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert guidance._lasting("dinov2-base") == str(tmp_path / "dinov2-base")
+    assert guidance._lasting("facebook/dinov2-base") == "facebook/dinov2-base"
+
+
+def test_what_l_clip_needs_is_named_before_anything_is_read(tmp_path):
+    options = PerceiveOptions(network=GUIDED, prompts=str(tmp_path / "a.safetensors"))
+    with pytest.raises(UsageError, match=r"with --task\.clip, or .*--task\.quality 0"):
+        options.build()
+    with pytest.raises(UsageError, match=r"at .*a\.safetensors: train perceive_prompts first"):
+        replace(options, clip="lite").build()

@@ -9,7 +9,7 @@ import tiny
 from golden.fill import GOLDEN
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.errors import CheckpointError
-from pellucid.loading import load_tower
+from pellucid.loading import load_tower, tokenizer_of
 from pellucid.vision_language.clip import TextConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -125,3 +125,31 @@ def test_a_vocabulary_of_another_size_is_not_clips():
 def test_a_missing_clip_vocabulary_says_what_to_do(tmp_path):
     with pytest.raises(CheckpointError, match=r"fetch vocab\.json and merges\.txt"):
         Tokenizer.from_clip(tmp_path / "nowhere")
+
+
+def test_a_training_takes_clips_vocabulary_from_a_folder_or_beside_its_tower(
+    clip_folder, clip_words, monkeypatch
+):
+    def asked(repository, file):
+        raise OSError(f"{repository} is not asked")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", asked)
+    tower = clip_folder / "ViT-B-32.pt"
+    tower.touch()
+    for tokenize in (tokenizer_of(str(clip_folder), 77), tokenizer_of("", 77, str(tower))):
+        assert torch.equal(tokenize(["rainy"]), clip_words(["rainy"]))
+    with pytest.raises(CheckpointError, match="is not asked"):
+        tokenizer_of("", 77, "random")
+
+
+def test_of_the_hub_two_files_are_asked_for(clip_folder, clip_words, monkeypatch):
+    """Each that is not there costs half a minute without a network."""
+    asked = []
+
+    def fetched(repository, file):
+        asked.append(file)
+        return str(clip_folder / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetched)
+    assert torch.equal(Tokenizer.from_clip()(["rainy"]), clip_words(["rainy"]))
+    assert asked == ["vocab.json", "merges.txt"]

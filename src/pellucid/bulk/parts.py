@@ -105,7 +105,7 @@ def count_of(source: Source) -> int:
 
 
 def parts_of(source: Source, count: int, suffix: str | None) -> Iterator[Part]:
-    """Divide a source.
+    """Divide a source into parts, each of which is done or not.
 
     Args:
         source: what is to be divided.

@@ -174,7 +174,7 @@ class Rows:
         stack.callback(self._flush)
 
     def samples(self) -> Iterator[Sample]:
-        """One a row."""
+        """The samples of the table, one a row."""
         number = 0
         try:
             for batch in self.table.iter_batches(ROWS):

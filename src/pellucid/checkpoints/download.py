@@ -50,8 +50,7 @@ def fetch(file: RemoteFile) -> Path:
 
     Raises:
         CheckpointError: no network, a download that failed, a file of the wrong size or sha256, or
-            one
-            that is not what it should be. The message says how to get the file by hand.
+            one that is not what it should be. The message says how to get the file by hand.
     """
     cache = cache_folder()
     target = cache / f"{Path(file.name).stem}.safetensors"

@@ -122,7 +122,10 @@ def load_clip(path: str | PathLike) -> CLIP:
     """
     weights = read_weights(path)
     if weights.kind not in ("clip", "daclip"):
-        raise CheckpointError(f"{path} holds {weights.kind or 'unknown'} weights, not a CLIP")
+        raise CheckpointError(
+            f"{path} holds {weights.kind or 'unknown'} weights, not a CLIP; give OpenAI's "
+            "ViT-B-32.pt as it was published, a DA-CLIP, or what `pellucid convert` made of one"
+        )
     tower = build(weights)
     clip = tower.clip if isinstance(tower, DaCLIP) else tower
     assert isinstance(clip, CLIP)

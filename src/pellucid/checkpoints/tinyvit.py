@@ -10,6 +10,8 @@ import torch
 from pellucid.errors import CheckpointError
 from pellucid.vision_language.tinyvit import TinyViTStem
 
+FETCH = "python -m laboratory.fetch_teachers in a clone of the repository"
+
 
 def load_tinyvit(path: str | PathLike) -> TinyViTStem:
     """Build TinyViT-5M's first convolutions, frozen, in evaluation mode, float32 on the CPU.
@@ -18,7 +20,7 @@ def load_tinyvit(path: str | PathLike) -> TinyViTStem:
         CheckpointError: the file is missing, or its first convolutions are not TinyViT-5M's.
     """
     if not Path(path).is_file():
-        raise CheckpointError(f"{path} is missing: run python -m laboratory.fetch_teachers")
+        raise CheckpointError(f"{path} is missing: run {FETCH}")
     import onnx  # pyright: ignore - as for onnxruntime: only who distils from this teacher needs it
 
     graph = onnx.load(path).graph

@@ -157,7 +157,8 @@ def help_text() -> str:
 
 def _load(name: str):
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        near = [command for command in COMMANDS if name and command.startswith(name)]
+        near = near or difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else "see pellucid --help"
         raise UsageError(f"there is no command {name!r}; {hint}")
     module, function = COMMANDS[name].home.split(":")

@@ -95,10 +95,13 @@ def main(argv: Sequence[str]) -> int:
 
 def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     """The data and files that a table needs; opens no picture."""
+    from pellucid.checkpoints import tinyvit
     from pellucid.checkpoints.metric_weights import FETCH
     from pellucid.evaluation.protocols import protocol
     from pellucid.recipes import recipe
     from pellucid.training.tasks.perceive import has_vgg
+    from pellucid.vision_language.dinov2 import BASE
+    from pellucid.vision_language.tokenizer import CLIP_VOCABULARY
 
     if not args.official or not row.train:
         yield from _training(args.data / row.data, row.words)
@@ -108,9 +111,20 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
         yield _test_set(benchmark, args.data)
     if args.official:
         yield from _published(row.official[0].split()[1])
+        if row.name.startswith("perceive"):
+            yield _on_hub(BASE)
         return
-    if any(getattr(recipe(name).task, "perceptual", 0) for name in row.recipes):
+    tasks = [recipe(name).task for name in row.recipes]
+    if any(getattr(task, "perceptual", 0) for task in tasks):
         yield Check(has_vgg(), f"weights of VGG for L_dpl: {FETCH}")
+    for task in tasks:
+        if getattr(task, "teacher", "") == "tinyvit":
+            there = Path(task.onnx).is_file()
+            how = "" if there else f": {tinyvit.FETCH}; or train the other variants by hand"
+            yield Check(there, f"{task.onnx}, the teacher of full-tinyvit{how}")
+    if any(getattr(task, "semantics", "") == BASE for task in tasks):
+        yield _on_hub(BASE)
+        yield _on_hub(CLIP_VOCABULARY, "vocab.json")  # of the prompts
     for file in row.files:
         yield Check((args.weights / file).is_file(), f"{args.weights / file}")
     if any(name.startswith("daclip") for name in row.recipes):
@@ -159,6 +173,13 @@ def _published(model: str, network: bool = True) -> Iterator[Check]:
         elif names := zoo.published_names(file):
             kept = zoo.cache_folder() / f"{Path(names[0]).stem}.safetensors"
             yield Check(True, f"{kept}" if kept.exists() else f"{names[0]}: fetched on first use")
+
+
+def _on_hub(repository: str, file: str = "config.json") -> Check:
+    from huggingface_hub import try_to_load_from_cache
+
+    kept = isinstance(try_to_load_from_cache(repository, file), str)
+    return Check(True, repository if kept else f"{repository}: fetched on first use")
 
 
 def cost(row: Table) -> Iterator[str]:

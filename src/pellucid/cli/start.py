@@ -21,7 +21,8 @@ def import_little(model: str, engine: str, semantics: str | None) -> None:
     """Leave out what PyTorch imports for compilers only, a fifth of its import's time.
 
     Those are the shapes of results, in Python (`torch._meta_registrations`): compilers, exporters
-    and the device "meta" ask for them. A model in the package needs none of these.
+    and the device "meta" ask for them. A model in the package needs none of these, but
+    `torch.Generator` does: one that draws noise.
 
     Args:
         model: a name in the zoo, "auto" or a file; nothing is left out for what is not shipped.
@@ -31,7 +32,7 @@ def import_little(model: str, engine: str, semantics: str | None) -> None:
     from pellucid import zoo
 
     row = zoo.MODELS.get(zoo.DEFAULT if model == "auto" else model)
-    known = row is not None and row.shipped and semantics is None
+    known = row is not None and row.shipped and not row.samples and semantics is None
     if not known or engine != "torch" or "torch" in sys.modules:
         return
 

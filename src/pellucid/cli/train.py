@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from pellucid.checkpoints import tinyvit
 from pellucid.checkpoints.metric_weights import FETCH
 from pellucid.errors import UsageError
 from pellucid.recipes import RECIPES, STAGES, ablation, recipe
@@ -84,11 +85,8 @@ def ablated(name: str, argv: Sequence[str]) -> int:
         given, resume = overridden(config, flags)
         if config.recipe.endswith(f"/{ablation.START}"):
             given = replace(given, steps=config.steps, optimizer=config.optimizer)
-        if getattr(given.task, "perceptual", 0) and not has_vgg():  # before the first run
-            raise UsageError(
-                f"{Path(given.output).name} needs weights of VGG: run {FETCH}, or name the "
-                "--variants without L_dpl"
-            )
+        if missing := _missing(given.task):  # before the first run
+            raise UsageError(f"{Path(given.output).name} needs {missing}")
         runs.append((given, resume))
     for given, resume in runs:
         if not _run(given, resume):
@@ -96,6 +94,15 @@ def ablated(name: str, argv: Sequence[str]) -> int:
     folder = Path(runs[0][0].output).parent
     Console().print(f"the table: pellucid report {folder}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _missing(task: Any) -> str:
+    """What a variant needs and this machine lacks, and what to do; empty if it has all."""
+    if getattr(task, "perceptual", 0) and not has_vgg():
+        return f"weights of VGG: run {FETCH}, or name the --variants without L_dpl"
+    if getattr(task, "teacher", "") == "tinyvit" and not Path(task.onnx).is_file():
+        return f"{task.onnx}: run {tinyvit.FETCH}, or name the other --variants"
+    return ""
 
 
 def _train(argv: Sequence[str]) -> bool:

@@ -112,6 +112,10 @@ def check_folder(
             mirrored = ", mirrored" if part.mirrored else ""
             detail = f"part of {part.train} ({part.agreeing} features agree{mirrored})"
             report.problems.append(Problem("leak", part.truth, detail))
+    if train and not any(problem.kind == "leak" for problem in report.problems):
+        tested = counted(len(set(clean)), "clean picture")
+        among = counted(len(trained), "training picture")
+        report.notes.append(f"no leak: of {tested}, none is among {among}")
     return report
 
 

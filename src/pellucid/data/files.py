@@ -40,6 +40,13 @@ def check_readable(folder: Path) -> None:
         raise UsageError(f"{folder}: no permission to read this folder")
 
 
+# What a data set says of which the choice of pictures leaves none.
+NONE_LEFT = (
+    "none is left by --data.fold and --data.held-out; of few pictures, hold out a larger share, or "
+    "name others with --data.validation"
+)
+
+
 def pictures(folder: str | Path) -> list[Path]:
     """All picture files below `folder`, sorted by path; hidden files and folders are left out.
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, Pair, read_pair, stable_name
+from pellucid.data.files import GT, LQ, NONE_LEFT, Pair, read_pair, stable_name
 from pellucid.data.layouts import MIXED, PairSet, find_sets, match
 from pellucid.data.table import read_captions
 from pellucid.errors import UsageError
@@ -80,6 +80,7 @@ class PairedFolders(Dataset):
             raise UsageError(f"{root}: no folders <type>/{LQ} and <type>/{GT} in it")
         self.notes: list[str] = []
         found: dict[str, list[Pair]] = {}
+        there: dict[str, int] = {}
         for one in sets:
             if words and one.word not in words and one.layout is not MIXED:
                 found.setdefault(one.word, [])
@@ -87,6 +88,7 @@ class PairedFolders(Dataset):
             for word, listed in self._listed(one).items():
                 used = [p for p in listed if keep(stable_name(p.gt, one.truths or one.folder))]
                 found.setdefault(word, []).extend(used)
+                there[word] = there.get(word, 0) + len(listed)
         if missing := [word for word in words if word not in found]:
             raise UsageError(f"{root}: no '{missing[0]}' in it; there are: {', '.join(found)}")
         self.words = tuple(words) or tuple(found)
@@ -94,6 +96,9 @@ class PairedFolders(Dataset):
             raise UsageError(f"{len(ratios)} ratios for the types {', '.join(self.words)}")
         self.pairs = {word: found[word] for word in self.words}
         if empty := [word for word, listed in self.pairs.items() if not listed]:
+            if count := there.get(empty[0]):
+                what = f"{counted(count, 'picture')} of '{empty[0]}'"
+                raise UsageError(f"{root}: of {what} {NONE_LEFT}")
             clean = any(one.word == empty[0] == "noisy" and one.inputs is None for one in sets)
             how = "clean pictures alone: give --data.noise 15 25 50" if clean else CHECK
             raise UsageError(f"{root}: no pairs of '{empty[0]}' in it; {how}")

@@ -175,7 +175,7 @@ class PairSet:
         return side.parent
 
     def match(self) -> Match:
-        """Its pairs; the list `<name>.txt` in or beside Allweather leaves out the rest."""
+        """Pair its pictures; the list `<name>.txt` in or beside Allweather leaves out the rest."""
         if self.inputs is None or self.truths is None:
             side = self.inputs or self.truths
             return Match([], pictures(side) if side else [], "")

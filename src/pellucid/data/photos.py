@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid.data.files import pictures, read_pixels, stable_name
+from pellucid.data.files import NONE_LEFT, pictures, read_pixels, stable_name
 from pellucid.errors import PellucidError, UsageError
+from pellucid.plural import counted
 
 
 class CleanPhotos(Sequence):
@@ -74,7 +75,7 @@ class CleanPhotos(Sequence):
         names = [stable_name(Path(name), Path()) for name in self.files]
         chosen = [i for i, name in enumerate(names) if keep(name)]
         if not chosen:
-            raise UsageError(f"{self.folder}: none of its pictures is selected")
+            raise UsageError(f"{self.folder}: of {counted(len(names), 'photograph')} {NONE_LEFT}")
         some = copy.copy(self)
         some.files = [self.files[i] for i in chosen]
         some.sizes, some._starts, some._ends = (

@@ -24,11 +24,12 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from pellucid.data.crops import as_tensor, filled, random_window, turned
-from pellucid.data.files import GT, LQ, read_pixels, stable_name
+from pellucid.data.files import GT, LQ, NONE_LEFT, read_pixels, stable_name
 from pellucid.data.layouts import find_sets
 from pellucid.errors import ImageError, UsageError
 from pellucid.imaging import io
 from pellucid.imaging.photo import Photo
+from pellucid.plural import counted
 
 MANIFEST, ABOUT = "manifest.jsonl", "triplets.json"
 LEVELS = ("low", "medium", "high")
@@ -244,7 +245,10 @@ class Triplets(Dataset):
     ):
         self.folder, self.crop, self.seed, self.draw = Path(folder), crop, seed, draw
         self.symmetries = symmetries if turns else 1
-        rows = [row for row in read_manifest(folder) if keep(row["name"])]
+        listed = read_manifest(folder)
+        rows = [row for row in listed if keep(row["name"])]
+        if listed and not rows:
+            raise UsageError(f"{folder}: of {counted(len(listed), 'triplet')} {NONE_LEFT}")
         tasks = dict.fromkeys(row["task"] for row in rows)
         if words:
             tasks = {task: None for task in tasks if task in words}

@@ -37,14 +37,14 @@ def photograph(
     nuisance: bool = True,
     margin: int = 0,
 ) -> Sample:
-    """Photograph `scene`, `(H, W, 3)` float32 sRGB in [0, 1].
+    """Make a training sample of a clean scene: damage it as a camera, its file and time would.
 
     The scene is varied; then nothing happens, one degradation, or two or three in physical order
     (light, air, lens, exposure, sensor, file, damage to the picture); then the file is varied.
     Everything is a function of `rng`.
 
     Args:
-        scene: a clean photograph or a window of it.
+        scene: a clean photograph or a window of it, `(H, W, 3)` float32 sRGB in [0, 1].
         rng: source of all randomness.
         weights: chances of the degradations relative to each other; those left out never happen.
         clean: share of samples without a degradation; their words are `("clean",)`.
@@ -53,6 +53,9 @@ def photograph(
         nuisance: vary scene and file; without, a clean sample is the scene itself.
         margin: px cut from each side after the degradations and before the file, so that blur
             brings in what lies beside the window instead of its reflection.
+
+    Raises:
+        ValueError: the margin leaves nothing of the scene.
     """
     if min(scene.shape[:2]) <= 2 * margin:
         raise ValueError(f"a margin of {margin} px leaves nothing of a scene {scene.shape[:2]}")

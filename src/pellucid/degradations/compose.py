@@ -14,8 +14,15 @@ from .words import CLASSES, CLEAN
 def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Degrade `(H, W, 3)` float32 RGB in [0, 1]; the result has the same shape, type and range.
 
-    Raises `ValueError` for an unknown word or a severity outside [0, 1], and `UsageError` for
-    an array of another type. `clean` returns the image as it is.
+    Args:
+        image: the clean picture, at least 16 px a side.
+        word: one of `CLASSES`; `clean` returns the image as it is.
+        severity: from 0, almost nothing, to 1, as bad as it gets.
+        rng: source of all randomness.
+
+    Raises:
+        ValueError: an unknown word, or a severity outside [0, 1].
+        UsageError: an array of another type or shape.
     """
     if not (isinstance(image, np.ndarray) and image.dtype == np.float32 and image.ndim == 3):
         given = getattr(image, "dtype", type(image).__name__)
@@ -33,7 +40,7 @@ def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Genera
 def chain(
     image: np.ndarray, steps: Sequence[tuple[str, float]], rng: np.random.Generator
 ) -> np.ndarray:
-    """Apply `(word, severity)` steps one after the other, in the order given."""
+    """Apply `(word, severity)` steps one after the other, in the order given; see `degrade`."""
     for word, severity in steps:
         image = degrade(image, word, severity, rng)
     return image

@@ -35,7 +35,7 @@ Form = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Row(NamedTuple):
-    """A degradation."""
+    """What damages a picture by one word."""
 
     degrade: Callable[[np.ndarray, float, np.random.Generator], Any]
     """`degrade(image, severity, rng)`, after DA-CLIP's code: the image, or with `maps` the
@@ -71,4 +71,6 @@ PHYSICAL_ORDER: tuple[str, ...] = (
     "uncompleted",
 )
 FORMS = {word: row.forms for word, row in TABLE.items()}
+"""The forms of each word: functions `form(image, rng)` that training draws from."""
 WEATHER = tuple(word for word, row in TABLE.items() if row.maps)
+"""The words whose generator also says where the damage is: haze, drops, rain and snow."""

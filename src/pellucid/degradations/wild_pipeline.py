@@ -32,8 +32,16 @@ _KERNELS = {
 
 
 def wild(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Degrade `(H, W, 3)` in [0, 1]; returns the image on 8-bit levels and the words of what was
-    done."""
+    """Damage a picture as the training of wild DA-CLIP does.
+
+    Args:
+        image: `(H, W, 3)` float32 sRGB in [0, 1].
+        rng: source of all randomness.
+
+    Returns:
+        The picture, on the 256 levels of a file, and what was done to it, of "blur",
+            "ringing artifact", "noise" and "jpeg block".
+    """
     h, w = image.shape[:2]
     found: set[str] = set()
     resized = rng.random() < 0.8

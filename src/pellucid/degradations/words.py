@@ -1,6 +1,6 @@
 """The words of the degradations, without their code: restoring a picture needs no more."""
 
-WORDS = (  # in the official order
+WORDS = (
     "motion-blurry",
     "hazy",
     "jpeg-compressed",
@@ -12,5 +12,8 @@ WORDS = (  # in the official order
     "snowy",
     "uncompleted",
 )
+"""The ten degradations of DA-CLIP, by their official words in the official order."""
 CLEAN = "clean"
+"""The word of a picture without damage (ours)."""
 CLASSES = (*WORDS, CLEAN)
+"""All words that a picture can be given."""

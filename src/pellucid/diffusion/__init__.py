@@ -1,9 +1,14 @@
 """The mean-reverting SDE: coefficients, denoiser, samplers, and presets of samplers."""
 
-from pellucid.diffusion.denoiser import Denoiser
-from pellucid.diffusion.presets import PRESETS, Preset
-from pellucid.diffusion.randomness import gaussian
-from pellucid.diffusion.samplers import SAMPLERS
-from pellucid.diffusion.sde import MeanRevertingSDE
+from pellucid.lazy import exports
 
-__all__ = ["PRESETS", "SAMPLERS", "Denoiser", "MeanRevertingSDE", "Preset", "gaussian"]
+_NAMES = {
+    "denoiser": ("Denoiser",),
+    "presets": ("PRESETS", "Preset"),
+    "randomness": ("gaussian",),
+    "samplers": ("SAMPLERS",),
+    "sde": ("MeanRevertingSDE",),
+}
+_HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -26,8 +26,11 @@ class Preset:
     """A sampler and its times: the arguments of `MeanRevertingSDE.times`."""
 
     sampler: samplers.Sampler
+    """A function of `SAMPLERS`."""
     evaluations: int | None
+    """Calls of the network; None = one for each training time."""
     power: float = 1.0
+    """How the times are spread."""
 
     def sample(
         self,
@@ -58,3 +61,4 @@ PRESETS = {
     "balanced": Preset(samplers.dpmpp_2m, 20),
     "fast": Preset(samplers.dpmpp_2m, 5),
 }
+"""The presets by name."""

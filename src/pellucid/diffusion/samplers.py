@@ -38,11 +38,11 @@ class Denoise(Protocol):
 
     @property
     def mu(self) -> Tensor:
-        """Degraded image."""
+        """Degraded image, (B, 3, H, W)."""
         ...
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Estimate x0."""
+        """Estimate the clean image x0 from the state x at time t."""
         ...
 
     def epsilon(self, x: Tensor, t: int) -> Tensor:
@@ -155,6 +155,7 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m": dpmpp_2m,
     "sde_dpmpp_2m": sde_dpmpp_2m,
 }
+"""The samplers by name; each is called as `sampler(sde, denoise, x, times, noise)`."""
 
 
 def _move(sde: MeanRevertingSDE, x: Tensor, mu: Tensor, t: int, x0: Tensor, s: int) -> Tensor:

@@ -46,9 +46,9 @@ class Branches(nn.Module):
 
 
 class Inception(nn.Module):
-    """Inception-v3 of 2015 up to its last pooling: pictures `(B, 3, H, W)` in [0, 1] to features
-    `(B, 2048)`.
+    """Features of pictures: `(B, 3, H, W)` in [0, 1] to `(B, 2048)`.
 
+    Inception-v3 of 2015 up to its last pooling; its weights are zeros until they are loaded.
     Pictures are resized to 299 px, bilinear without anti-aliasing, as by pytorch-fid.
     """
 

@@ -89,12 +89,12 @@ def score_folder(
     track: Track = lambda items, what: items,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score a model on the sets of a folder; see `pellucid.evaluation.sets` for what lies there.
+    """Score a model on the sets of a folder.
 
     Args:
         restorer: the model.
-        folder: of the sets.
-        ways: of `WAYS`.
+        folder: holds `SET/lq`, and `SET/gt` where the truth is known; docs/protocols.md says more.
+        ways: how the model is asked: "blind", "told", "unguided", "masked".
         columns: only sets of these names or patterns.
         limit: only so many pictures of each set, spread over it.
         out: keeps `WAY/images.csv` and the restored pictures, by which a run goes on where it
@@ -103,7 +103,7 @@ def score_folder(
         options: of `Restorer.restore`, such as `preset`.
 
     Returns:
-        what `summarise` returns.
+        The scores as plain values, by set ("all" is that of all sets) and way; PSNR, gain in dB.
 
     Raises:
         UsageError: no sets there, an unknown way, or `out` holds scores of another run.

@@ -19,8 +19,9 @@ SMALLEST = 32  # px; below it the last features of either network are empty
 class LPIPS(nn.Module):
     """Distance of pictures `(B, 3, H, W)` in [0, 1]: `(B,)`, 0 for equal ones.
 
-    Layers are named as torchvision names its own: `features.0.weight` ...; `heads.0` to
-    `heads.4` hold the official linear weights `(1, C, 1, 1)`.
+    Its weights mean nothing until they are loaded; `pellucid fetch-metrics` gets them. Layers are
+    named as torchvision names its own: `features.0.weight` ...; `heads.0` to `heads.4` hold the
+    official linear weights `(1, C, 1, 1)`.
     """
 
     mean: Tensor
@@ -36,7 +37,11 @@ class LPIPS(nn.Module):
 
     @torch.inference_mode()
     def forward(self, restored: Tensor, truth: Tensor) -> Tensor:
-        """Raises ImageError if the pictures are smaller than 32 px."""
+        """Measure; pictures and truths `(B, 3, H, W)` in [0, 1].
+
+        Raises:
+            ImageError: the pictures are smaller than 32 px.
+        """
         if min(truth.shape[-2:]) < SMALLEST:
             raise ImageError(f"LPIPS needs pictures of {SMALLEST} x {SMALLEST} px or more")
         count = len(truth)

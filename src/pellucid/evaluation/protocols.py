@@ -44,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One row.
+    """A protocol: which pictures are measured, and how.
 
     Attributes:
         name: goes with every number.
@@ -128,7 +128,7 @@ class Protocol:
 
 
 def protocol(name: str) -> Protocol:
-    """The row of a protocol.
+    """A protocol by its name.
 
     Raises:
         UsageError: there is none; names the nearest.
@@ -190,106 +190,104 @@ _FLOAT_RGB = MetricSettings("rgb", eight_bit=False, window="uniform7")
 _FILE_RGB = MetricSettings("rgb", window="gaussian11")
 _FILE_Y = MetricSettings("y", window="gaussian11")
 
-PROTOCOLS = {
-    row.name: row
-    for row in (
-        Protocol(
-            "pellucid-bench",
-            "256 px windows of clean photographs, damaged here: what the README prints",
-            (),
-            (_FILE_RGB, _FILE_Y),
-            "ours",
-            averages=("columns",),
-            not_averaged=(CLEAN,),
-            listing=bench_cases,
-        ),
-        Protocol(
-            "pellucid-bench-float",
-            "the same, never rounded: for models that read more than 8 bits",
-            (),
-            (replace(_FILE_RGB, eight_bit=False), replace(_FILE_Y, eight_bit=False)),
-            "ours",
-            averages=("columns",),
-            not_averaged=(CLEAN,),
-            listing=partial(bench_cases, eight_bit=False),
-        ),
-        Protocol(
-            NATIVE,
-            "pairs in any published layout: whole pictures, 8 bit, RGB and Y",
-            (),
-            (_FILE_RGB, _FILE_Y),
-            "ours",
-            listing=_folder_cases,
-            notes="Own pictures; the numbers compare with nobody's table.",
-        ),
-        Protocol(
-            SETS,
-            "any SET/{lq,gt} folders, gt not everywhere: gain, harm, naming; told and unguided",
-            (),
-            (MetricSettings("rgb", window=None),),
-            "ours",
-            listing=set_cases,
-            notes="PSNR of 8-bit RGB, at most 99 dB. See docs/measurements/strangers.md.",
-        ),
-        Protocol(
-            "perceive-ir-3task",
-            "haze, rain, noise 15/25/50; RGB, not rounded, cut to multiples of 16",
-            _THREE,
-            (_FLOAT_RGB,),
-            "Perceive-IR, evaluate_stage2_adair.py, adair3",
-            crop=16,
-            noise=NumpyNoise,
-        ),
-        Protocol(
-            "perceive-ir-5task",
-            "haze, rain, noise, blur, low light; RGB, not rounded, whole pictures",
-            _FIVE,
-            (_FLOAT_RGB,),
-            "Perceive-IR, evaluate_stage2_adair.py, adair5",
-            not_averaged=("CBSD68-s15", "CBSD68-s50"),
-            noise=TorchNoise,
-            notes="Papers average five columns, noise 25 alone; the official code averages all "
-            "seven.",
-        ),
-        Protocol(
-            "promptir",
-            "the numbers of PromptIR: as perceive-ir-3task, mean of the columns alone",
-            _THREE,
-            (_FLOAT_RGB,),
-            "PromptIR, test.py",
-            averages=("columns",),
-            crop=16,
-            noise=NumpyNoise,
-            notes="The official order of the noisy pictures is the disk's; here they are sorted.",
-        ),
-        Protocol(
-            "daclip-universal",
-            "ten degradations; 8 bit, 4 px border left out, RGB and Y",
-            tuple(Column(BENCHMARKS[name].word, BENCHMARKS[name]) for name in _DACLIP_SETS),
-            tuple(MetricSettings(c, border=4, window="gaussian11") for c in ("rgb", "y")),
-            "DA-CLIP, test.py",
-            averages=("columns",),
-            notes="The official code is not seeded: its numbers vary from run to run.",
-        ),
-        Protocol(
-            "allweather-y",
-            "snow, rain with veil, drops; Y, 8 bit, whole pictures",
-            _WEATHER,
-            (_FILE_Y,),
-            "WeatherDiffusion, calculate_psnr_ssim.py",
-            averages=("columns",),
-            not_averaged=("Snow100K-S",),
-            notes="The official code resizes pictures and truths to multiples of 16; here nothing "
-            "is resized. Papers average three columns, Snow100K-L alone.",
-        ),
-        Protocol(
-            "allweather-rgb",
-            "snow, rain with veil, drops; RGB, 8 bit, whole pictures",
-            _WEATHER,
-            (_FILE_RGB,),
-            "after WGWS-Net, utils/UTILS.py, which does not clamp before PSNR",
-            averages=("columns",),
-            not_averaged=("Snow100K-S",),
-        ),
-    )
-}
+_ROWS = (
+    Protocol(
+        "pellucid-bench",
+        "256 px windows of clean photographs, damaged here: what the README prints",
+        (),
+        (_FILE_RGB, _FILE_Y),
+        "ours",
+        averages=("columns",),
+        not_averaged=(CLEAN,),
+        listing=bench_cases,
+    ),
+    Protocol(
+        "pellucid-bench-float",
+        "the same, never rounded: for models that read more than 8 bits",
+        (),
+        (replace(_FILE_RGB, eight_bit=False), replace(_FILE_Y, eight_bit=False)),
+        "ours",
+        averages=("columns",),
+        not_averaged=(CLEAN,),
+        listing=partial(bench_cases, eight_bit=False),
+    ),
+    Protocol(
+        NATIVE,
+        "pairs in any published layout: whole pictures, 8 bit, RGB and Y",
+        (),
+        (_FILE_RGB, _FILE_Y),
+        "ours",
+        listing=_folder_cases,
+        notes="Own pictures; the numbers compare with nobody's table.",
+    ),
+    Protocol(
+        SETS,
+        "any SET/{lq,gt} folders, gt not everywhere: gain, harm, naming; told and unguided",
+        (),
+        (MetricSettings("rgb", window=None),),
+        "ours",
+        listing=set_cases,
+        notes="PSNR of 8-bit RGB, at most 99 dB. See docs/measurements/strangers.md.",
+    ),
+    Protocol(
+        "perceive-ir-3task",
+        "haze, rain, noise 15/25/50; RGB, not rounded, cut to multiples of 16",
+        _THREE,
+        (_FLOAT_RGB,),
+        "Perceive-IR, evaluate_stage2_adair.py, adair3",
+        crop=16,
+        noise=NumpyNoise,
+    ),
+    Protocol(
+        "perceive-ir-5task",
+        "haze, rain, noise, blur, low light; RGB, not rounded, whole pictures",
+        _FIVE,
+        (_FLOAT_RGB,),
+        "Perceive-IR, evaluate_stage2_adair.py, adair5",
+        not_averaged=("CBSD68-s15", "CBSD68-s50"),
+        noise=TorchNoise,
+        notes="Papers average five columns, noise 25 alone; the official code averages all seven.",
+    ),
+    Protocol(
+        "promptir",
+        "the numbers of PromptIR: as perceive-ir-3task, mean of the columns alone",
+        _THREE,
+        (_FLOAT_RGB,),
+        "PromptIR, test.py",
+        averages=("columns",),
+        crop=16,
+        noise=NumpyNoise,
+        notes="The official order of the noisy pictures is the disk's; here they are sorted.",
+    ),
+    Protocol(
+        "daclip-universal",
+        "ten degradations; 8 bit, 4 px border left out, RGB and Y",
+        tuple(Column(BENCHMARKS[name].word, BENCHMARKS[name]) for name in _DACLIP_SETS),
+        tuple(MetricSettings(c, border=4, window="gaussian11") for c in ("rgb", "y")),
+        "DA-CLIP, test.py",
+        averages=("columns",),
+        notes="The official code is not seeded: its numbers vary from run to run.",
+    ),
+    Protocol(
+        "allweather-y",
+        "snow, rain with veil, drops; Y, 8 bit, whole pictures",
+        _WEATHER,
+        (_FILE_Y,),
+        "WeatherDiffusion, calculate_psnr_ssim.py",
+        averages=("columns",),
+        not_averaged=("Snow100K-S",),
+        notes="The official code resizes pictures and truths to multiples of 16; here nothing "
+        "is resized. Papers average three columns, Snow100K-L alone.",
+    ),
+    Protocol(
+        "allweather-rgb",
+        "snow, rain with veil, drops; RGB, 8 bit, whole pictures",
+        _WEATHER,
+        (_FILE_RGB,),
+        "after WGWS-Net, utils/UTILS.py, which does not clamp before PSNR",
+        averages=("columns",),
+        not_averaged=("Snow100K-S",),
+    ),
+)
+PROTOCOLS = {row.name: row for row in _ROWS}
+"""All protocols by name; docs/protocols.md says what each is for."""

@@ -28,16 +28,17 @@ class Evaluated(NamedTuple):
 
 
 class Evaluation:
-    """The cases of a protocol, for one source after the other.
+    """Score sources of restored pictures, one after the other, on the cases of a protocol.
 
     Args:
-        protocol: the protocol.
-        cases: of it, or some of them.
-        about: what scores depend on beside the source: see `score`.
-        subset: which cases, by what was asked for; empty for all.
-        perceptual: metrics and networks that are here; none measures PSNR and SSIM alone.
+        protocol: the protocol, see `protocol`.
+        cases: its cases, or some of them.
+        about: what the scores depend on beside the source, such as the folder of the data: a run
+            that was stopped goes on only if it is the same.
+        subset: which cases were asked for; empty for all. Reports show it.
+        perceptual: the metrics and networks beside PSNR and SSIM.
         out: folder of all reports; this protocol's have a folder of its name in it.
-        track: shows progress.
+        track: shows progress: `track(items, what)` hands the items on.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Evaluation:
         return Evaluated(scored, summary)
 
     def compare(self, results: Sequence[Evaluated]) -> list[list[str]]:
-        """Write `comparison.md` and `gain.png` of several sources; the first metric's table."""
+        """Write `comparison.md` and `gain.png` of several sources; first metric's table."""
         scored = [result.scored for result in results]
         kind, metrics = self.protocol.averages[0], results[0].summary["metrics"]
         tables = {

@@ -51,7 +51,7 @@ class ResultSource(Protocol):
 
 
 class ModelSource:
-    """A model of Pellucid; `options` are those of `Restorer.run`."""
+    """Pictures restored by a model of Pellucid; `options` are those of `Restorer.run`."""
 
     def __init__(self, restorer: Restorer, **options: Any):
         self.restorer = restorer
@@ -74,8 +74,17 @@ class ModelSource:
 
 
 class FolderSource:
-    """Results of another tool: `FOLDER/<column>/<name>.png`, or `FOLDER/<name>.png` where the
-    protocol has one column; any readable format."""
+    """Pictures that another tool restored, in any readable format.
+
+    They are `FOLDER/COLUMN/NAME.png`, or `FOLDER/NAME.png` where the protocol has one column.
+
+    Args:
+        folder: the folder.
+        columns: how many columns the protocol has.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
 
     def __init__(self, folder: Path, columns: int):
         if not folder.is_dir():
@@ -84,7 +93,7 @@ class FolderSource:
         self.identity = {"restored": str(folder.resolve())}
 
     def restore(self, case: Case, damaged: Tensor, seed: int) -> Answer:
-        """Read the picture of the case."""
+        """Read the picture of the case; ImageError if there is none."""
         stems = [self.folder / case.column / case.name]
         stems += [self.folder / case.name] if self.columns == 1 else []
         files = [s.with_name(s.name + suffix) for s in stems for suffix in BY_SUFFIX]

@@ -45,7 +45,7 @@ class Evidence:
 
     @property
     def quality(self) -> int | None:
-        """Of JPEG, 1..100: the lower of the file's and that in the pixels; None without JPEG."""
+        """JPEG quality, 1..100: the lower of the file's and the pixels'; None without JPEG."""
         known = [q for q in (self.file_quality, self.grid.quality) if q is not None]
         return min(known, default=None)
 

@@ -96,7 +96,7 @@ def _ramp_down(shared: int, ramp: int) -> Tensor:
 
 
 def round_up(value: int, multiple: int) -> int:
-    """The next multiple."""
+    """The smallest multiple of `multiple` that is not below `value`."""
     return -(-value // multiple) * multiple
 
 

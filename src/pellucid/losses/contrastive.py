@@ -38,7 +38,7 @@ def daclip_loss(
     captions: Sequence[str] | None = None,
     words: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the two terms of DA-CLIP's loss, `content` and `degradation`; the loss is their sum.
+    """The two terms of DA-CLIP's loss, `content` and `degradation`; the loss is their sum.
 
     Both share one logit scale. The official code (give neither `captions` nor `words`) treats rows
     with the same text as negatives. With only ten degradation words its second term then has a
@@ -51,12 +51,12 @@ def daclip_loss(
 
     Args:
         content: the controlled image embeddings (B, D); normalised here.
-        degradation: the same of the degradation.
+        degradation: the degradation embeddings of the images (B, D); normalised here.
         caption: text embeddings (B, D) of the captions; normalised here.
-        word: the same of the degradations.
+        word: text embeddings (B, D) of the degradations; normalised here.
         logit_scale: logarithm of the factor on the cosines.
-        captions: the texts themselves, B strings.
-        words: the same of the degradations.
+        captions: the captions themselves, B strings.
+        words: the words of the degradations, B strings.
     """
     scale = logit_scale.exp()
     return {
@@ -88,7 +88,7 @@ def contrastive_term(
 def degradation_contrastive(
     anchor: Tensor, positive: Tensor, task: Tensor, temperature: float = 0.1
 ) -> Tensor:
-    """Return Perceive-IR's L_cl: pictures of one task share a degradation, others do not.
+    """Perceive-IR's L_cl: pictures of one task share a degradation, others do not.
 
     InfoNCE with one positive; negatives are the anchors of other tasks in the batch of all
     processes, which get no gradient. Anchors without negatives do not count, and the loss is 0 if

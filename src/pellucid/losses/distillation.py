@@ -35,7 +35,7 @@ from pellucid.vision_language.spatial import SpatialTeacher
 
 
 class SoftResidualDistillation(nn.Module):
-    """The terms of CLIP-SRD, each a scalar; the loss is their sum (0.1 of it, added to pixels').
+    """The terms of CLIP-SRD, each a scalar; 0.1 of their sum is added to the loss of the pixels.
 
     Each level of the student learns from the teacher's map of the nearest stride, the finer one of
     two equally near. The teacher is frozen; `scale` (tau) is a buffer, set by the first batch
@@ -45,10 +45,10 @@ class SoftResidualDistillation(nn.Module):
         teacher: source of the maps.
         channels: channels of the student's levels, finest first.
         strides: strides of their gates.
-        target: "soft" as above; "hard", T = 1 where S > tau, else 0; "plain" distils without
-            a residual: mean (G f - teacher(clean))^2 for the features f of a level.
-        direction: weight of that term; 0 leaves it and G out.
-        momentum: momentum of the running mean.
+        target: "soft", the map T of this module; "hard", T = 1 where S > tau, else 0; "plain"
+            distils without a residual: mean (G f - teacher(clean))^2 for the features f of a level.
+        direction: weight of the term `direction`; 0 leaves it and G out.
+        momentum: of the running mean `scale`.
     """
 
     scale: Tensor

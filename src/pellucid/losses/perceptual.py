@@ -24,7 +24,10 @@ HARD, VERY_HARD = 1.25, 0.75
 
 
 class VGG16(nn.Module):
-    """The first three stages of VGG-16, frozen; layers are named as torchvision names its own."""
+    """The first three stages of VGG-16 (Simonyan and Zisserman, ICLR 2015), frozen.
+
+    Its weights are random until `load_trunk`. Layers are named as torchvision names its own.
+    """
 
     def __init__(self):
         super().__init__()
@@ -83,14 +86,14 @@ def difficulty_adaptive(
     weights: Sequence[Tensor] = (),
     bounded: bool = False,
 ) -> Tensor:
-    """Return Perceive-IR's L_dpl, a scalar.
+    """Perceive-IR's L_dpl, a scalar.
 
-    The sum over depths of `d(restored, clean) / (2 d(restored, degraded) + sum_k w_k d(restored,
-    proxy_k))`, d being the mean absolute difference of features; unbounded where the restored
-    picture comes near the degraded one.
+    The sum over four depths, weighted by 1/12, 1/6, 1/3 and 1, of `d(restored, clean) /
+    (2 d(restored, degraded) + sum_k w_k d(restored, proxy_k))`, d being the mean absolute
+    difference of features; unbounded where the restored picture comes near the degraded one.
 
     Args:
-        vgg: with its weights.
+        vgg: the network of the features, with its weights.
         restored: `(B, 3, H, W)`, nominally in [0, 1]; gradients reach it alone.
         clean: the true pictures, as many.
         degraded: the damaged pictures, as many.

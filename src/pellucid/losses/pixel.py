@@ -1,6 +1,6 @@
 """Losses between a restored and a clean picture, both float (B, 3, H, W), nominally in [0, 1].
 
-Each returns a scalar, computed in float32 whatever the precision of its inputs.
+Each loss is a scalar, computed in float32 whatever the precision of its inputs.
 """
 
 from __future__ import annotations

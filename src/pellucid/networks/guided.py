@@ -97,16 +97,20 @@ class GuidedCondition(NamedTuple):
 class GuidedResUNetConfig(ResUNetConfig):
     """Sizes of a `GuidedResUNet`."""
 
-    semantic_dim: int = 192  # length of the image tower's vectors
-    degradation_dim: int = 64  # length of the encoded degradation
+    semantic_dim: int = 192
+    """Length of the image tower's vectors."""
+    degradation_dim: int = 64
+    """Length of the encoded degradation."""
 
 
 @dataclass(frozen=True)
 class GuidedNAFNetConfig(NAFNetConfig):
     """Sizes of a `GuidedNAFNet`."""
 
-    semantic_dim: int = 192  # length of the image tower's vectors
-    degradation_dim: int = 64  # length of the encoded degradation
+    semantic_dim: int = 192
+    """Length of the image tower's vectors."""
+    degradation_dim: int = 64
+    """Length of the encoded degradation."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,9 @@ class GuidedUNetConfig(UNetConfig):
     """Sizes of a `GuidedUNet`."""
 
     semantic_dim: int = 192
+    """Length of the image tower's vectors."""
     degradation_dim: int = 64
+    """Length of the encoded degradation."""
 
 
 class _Guided(RestorationNetwork):

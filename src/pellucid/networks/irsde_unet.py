@@ -42,14 +42,20 @@ from pellucid.networks.layers import children, pad_to_multiple, sinusoidal, zero
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Sizes of a `ConditionalUNet`. Level i has nf * ch_mult[i] channels, the stem nf."""
+    """Sizes of a `ConditionalUNet`."""
 
-    nf: int = 64  # channels of the stem
-    ch_mult: tuple[int, ...] = (1, 2, 4, 8)  # channels of each level, in nf
-    context_dim: int = 512  # length of the DA-CLIP embeddings
-    use_degradation_context: bool = True  # prompt module
-    use_image_context: bool = True  # cross-attention to the content embedding
-    downsample_first: bool = False  # all levels at half the resolution
+    nf: int = 64
+    """Channels of the stem."""
+    ch_mult: tuple[int, ...] = (1, 2, 4, 8)
+    """Channels of each level, in multiples of `nf`; finest first."""
+    context_dim: int = 512
+    """Length of the DA-CLIP embeddings."""
+    use_degradation_context: bool = True
+    """Whether the degradation embedding, as a prompt, modulates the blocks."""
+    use_image_context: bool = True
+    """Whether the content embedding enters by cross-attention."""
+    downsample_first: bool = False
+    """Whether all levels work at half the resolution."""
 
     def __post_init__(self):
         if any(channels % HEAD for channels in self.widths[-2:]):
@@ -216,7 +222,7 @@ class ConditionalUNet(RestorationNetwork):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[UNetConfig, Mapping[str, Tensor]] | None:
-        """DA-CLIP's `universal-ir.pth` and `wild-ir.pth`; the U-Net of IR-SDE itself differs."""
+        """Recognise DA-CLIP's `universal-ir.pth` and `wild-ir.pth`; IR-SDE's own U-Net differs."""
         key = "mid_attn.fn.fn.transformer_blocks.0.attn2.to_k.weight"
         adapted = any(name.startswith("adapters.") for name in state)  # a guided one of ours
         if key not in state or "init_conv.weight" not in state or adapted:
@@ -254,7 +260,7 @@ class DirectUNet(ConditionalUNet):
 
     @classmethod
     def official(cls, state: Mapping[str, Tensor]) -> None:
-        """Official files are of the diffusion network."""
+        """None: official files are of the diffusion network."""
         return None
 
 

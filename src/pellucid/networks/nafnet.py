@@ -32,14 +32,22 @@ from pellucid.networks.layers import Blocks, channel_layer_norm, children, pad_t
 class NAFNetConfig:
     """Sizes of a `NAFNet`; the defaults are those of the official GoPro network of width 32."""
 
-    width: int = 32  # channels at full resolution, doubled at each level
-    encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # blocks of each level
-    middle_blocks: int = 1  # blocks of the bottleneck
-    decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # deepest level first
-    context_dim: int = 512  # length of the DA-CLIP embeddings
-    embed_dim: int = 128  # length of the prompt
-    use_degradation_context: bool = True  # prompt from the degradation embedding
-    use_image_context: bool = True  # cross-attention to the content embedding
+    width: int = 32
+    """Channels at full resolution, doubled at each level."""
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)
+    """Blocks of each level of the encoder, finest first."""
+    middle_blocks: int = 1
+    """Blocks of the bottleneck."""
+    decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    """Blocks of each level of the decoder, deepest first."""
+    context_dim: int = 512
+    """Length of the DA-CLIP embeddings."""
+    embed_dim: int = 128
+    """Length of the prompt."""
+    use_degradation_context: bool = True
+    """Whether the degradation embedding, as a prompt, modulates the blocks."""
+    use_image_context: bool = True
+    """Whether the content embedding enters by cross-attention."""
 
 
 class NAFNetCondition(NamedTuple):
@@ -138,7 +146,7 @@ class NAFNet(RestorationNetwork):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[NAFNetConfig, Mapping[str, Tensor]] | None:
-        """NAFNet's own files, which have no conditioning."""
+        """Recognise NAFNet's own files, which have no conditioning."""
         parts = {"intro", "ending", "encoders", "decoders", "middle_blks", "ups", "downs"}
         if {name.split(".")[0] for name in state} != parts or "middle_blks.0.beta" not in state:
             return None

@@ -45,13 +45,20 @@ from pellucid.networks.restormer import (
 class PerceiveIRConfig:
     """Sizes of a `PerceiveIR`; level `i` has `dim * 2**i` channels at 1 / 2^i of the resolution."""
 
-    dim: int = 48  # channels at full resolution
-    blocks: tuple[int, ...] = (4, 6, 6, 8)  # of the encoder, last the deepest; decoders mirror it
-    heads: tuple[int, ...] = (1, 2, 4, 8)  # of the attention, each level
-    refinement: int = 4  # blocks after the decoder
-    expansion: float = 2.66  # of the feed-forward layers
-    semantic_dim: int = 768  # length of DINOv2's vectors
-    degradation_dim: int = 128  # length of the encoded degradation
+    dim: int = 48
+    """Channels at full resolution."""
+    blocks: tuple[int, ...] = (4, 6, 6, 8)
+    """Blocks of each level of the encoder, deepest last; the decoder mirrors it."""
+    heads: tuple[int, ...] = (1, 2, 4, 8)
+    """Heads of the attention at each level."""
+    refinement: int = 4
+    """Blocks after the decoder."""
+    expansion: float = 2.66
+    """Hidden channels of the feed-forward layers, in multiples of the level's."""
+    semantic_dim: int = 768
+    """Length of DINOv2's vectors."""
+    degradation_dim: int = 128
+    """Length of the encoded degradation."""
 
 
 class PerceiveCondition(NamedTuple):
@@ -135,7 +142,7 @@ class PerceiveIR(RestorationNetwork):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[PerceiveIRConfig, Mapping[str, Tensor]] | None:
-        """The networks of the official code."""
+        """Recognise the networks of the official code."""
         if "latent.blocks.0.guidance_norm.body.weight" not in state:
             return None
         if "cfe.projection.weight" not in state or "pgm.0.affine.0.weight" not in state:

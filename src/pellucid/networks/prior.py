@@ -23,9 +23,12 @@ from torch import Tensor, nn
 class PriorConfig:
     """Sizes of the prior."""
 
-    sample_dim: int = 1024  # length of the encoder's embedding; 0 = no sample token
-    tokens: int = 48  # learned ones; 0 = the sample token alone
-    width: int = 256  # of a token
+    sample_dim: int = 1024
+    """Length of the embedding that makes the sample token; 0 = no such token."""
+    tokens: int = 48
+    """Number of learned tokens; 0 = the sample token alone."""
+    width: int = 256
+    """Length of a token."""
 
 
 class WeatherPrior(nn.Module):

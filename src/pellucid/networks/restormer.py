@@ -36,18 +36,24 @@ IDENTITY = nn.Identity()
 class RestormerMediumConfig:
     """Sizes of a `RestormerMedium`; level `i` has `dim * 2**i` channels, at 1 / 2^i of the size."""
 
-    dim: int = 48  # channels at full resolution
-    blocks: tuple[int, ...] = (4, 6, 6, 8)  # of the encoder, last the deepest; decoders mirror it
-    heads: tuple[int, ...] = (1, 2, 4, 8)  # of the attention, each level
-    refinement: int = 4  # blocks after the decoder
-    expansion: float = 2.66  # of the feed-forward layers
+    dim: int = 48
+    """Channels at full resolution."""
+    blocks: tuple[int, ...] = (4, 6, 6, 8)
+    """Blocks of each level of the encoder, deepest last; the decoder mirrors it."""
+    heads: tuple[int, ...] = (1, 2, 4, 8)
+    """Heads of the attention at each level."""
+    refinement: int = 4
+    """Blocks after the decoder."""
+    expansion: float = 2.66
+    """Hidden channels of the feed-forward layers, in multiples of the level's."""
 
 
 @dataclass(frozen=True)
 class RestormerConfig(RestormerMediumConfig):
     """Sizes of a `Restormer`; the defaults are the official ones, but for Gaussian denoising."""
 
-    centred: bool = True  # False: layer norms without mean and bias, in Gaussian denoising
+    centred: bool = True
+    """Whether layer norms have mean and bias; not in the Gaussian denoising weights."""
 
 
 class RestormerMedium(RestorationNetwork):
@@ -108,7 +114,7 @@ class RestormerMedium(RestorationNetwork):
 
     @classmethod
     def official(cls, state: Mapping[str, Tensor]) -> tuple[Any, Mapping[str, Tensor]] | None:
-        """The medium networks of Perceive-IR's code."""
+        """Recognise the medium networks of Perceive-IR's code."""
         if not {"latent.0.attention.qkv_dw.weight", "reduce1.weight"} <= set(state):
             return None
         return RestormerMediumConfig(**transformer_sizes(state, "encoder{}.", "latent.")), state
@@ -143,7 +149,7 @@ class Restormer(RestormerMedium):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[RestormerConfig, Mapping[str, Tensor]] | None:
-        """Restormer's own files of three colours, without a second input for dual pixels."""
+        """Recognise Restormer's own files of three colours; not those for dual pixels."""
         marks = {"patch_embed.proj.weight", "latent.0.attn.qkv_dwconv.weight", "output.weight"}
         if not marks <= set(state) or state["patch_embed.proj.weight"].shape[1] != 3:
             return None

@@ -32,15 +32,24 @@ from pellucid.networks.layers import Blocks, pad_to_multiple, sinusoidal, zeroed
 class ResUNetConfig:
     """Sizes of a `ResUNet`; level `i` works at 1 / 2^(i+1) of the image's resolution."""
 
-    widths: tuple[int, ...] = (48, 80, 128, 192)  # channels of each level
-    encoder_blocks: tuple[int, ...] = (1, 2, 2)  # blocks of each level
-    middle_blocks: int = 2  # blocks of the bottleneck
-    decoder_blocks: tuple[int, ...] = (1, 2, 2)  # same order as the encoder: level 0 first
-    context_dim: int = 256  # length of the DA-CLIP embeddings
-    embed_dim: int = 128  # length of the vector that modulates the blocks
-    content_levels: int = 2  # how many of the deepest levels receive the content embedding
-    words: int = 0  # words that the degradation embedding is read as; 0 = as it is (DA-CLIP)
-    statistics: bool = False  # whether picture-wide statistics modulate the blocks, too
+    widths: tuple[int, ...] = (48, 80, 128, 192)
+    """Channels of each level, finest first; the last is the bottleneck's."""
+    encoder_blocks: tuple[int, ...] = (1, 2, 2)
+    """Blocks of each level of the encoder, finest first."""
+    middle_blocks: int = 2
+    """Blocks of the bottleneck."""
+    decoder_blocks: tuple[int, ...] = (1, 2, 2)
+    """Blocks of each level of the decoder, finest first, too."""
+    context_dim: int = 256
+    """Length of the DA-CLIP embeddings."""
+    embed_dim: int = 128
+    """Length of the vector that modulates the blocks."""
+    content_levels: int = 2
+    """How many of the deepest levels receive the content embedding."""
+    words: int = 0
+    """Words that the degradation embedding is read as; 0 = as it is (DA-CLIP)."""
+    statistics: bool = False
+    """Whether picture-wide statistics modulate the blocks, too."""
 
 
 class Condition(NamedTuple):
@@ -110,7 +119,7 @@ class Prompt(nn.Module):
             self.register_buffer("words", torch.zeros(words, context_dim))
 
     def forward(self, degradation: Tensor) -> Tensor:
-        """From an embedding `(B, context_dim)`; zeros are no guidance."""
+        """Make the prompt of an embedding `(B, context_dim)`; zeros are no guidance."""
         # Only the direction counts: the text embedding of a word can stand in for an image's.
         degradation = F.normalize(degradation, dim=-1)
         if hasattr(self, "words"):
@@ -142,8 +151,10 @@ class Statistics(nn.Module):
         )
 
     def forward(self, image: Tensor, prompt: Tensor) -> Tensor:
-        """From `(B, 3, H, W)` in [0, 1] and the prompt `(B or 1, embed_dim)` to an embedding
-        `(B, embed_dim)`."""
+        """Embed the statistics of `(B, 3, H, W)` in [0, 1], as `(B, embed_dim)`.
+
+        The prompt is `(B or 1, embed_dim)`.
+        """
         small = min(image.shape[-2:]) < self.BLOCK
         means = image if small else F.avg_pool2d(image, self.BLOCK)
         # Not -(-side // MOST): exporters of graphs divide towards zero.
@@ -264,7 +275,7 @@ class ResUNet(RestorationNetwork):
         content: tuple[Tensor, ...],
         adapters: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> Tensor:
-        """From `(B, in_channels, H, W)` to gain and residual, `(B, 6, H, W)`.
+        """Read gain and residual, `(B, 6, H, W)`, from `(B, in_channels, H, W)`.
 
         `adapters`, one a level if any, change what enters the decoder's levels and, the last,
         the middle.

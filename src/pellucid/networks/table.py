@@ -51,6 +51,7 @@ NETWORKS: dict[str, Row] = {
     "direct-unet": Row(UNetConfig, DirectUNet),
     "guided-unet": Row(GuidedUNetConfig, GuidedUNet),
 }
+"""All kinds of networks: config, class, and what a diffusion network predicts."""
 
 
 def kind_of(network: RestorationNetwork) -> str:
@@ -62,8 +63,8 @@ def network_of(config: Any, diffusion: bool = False) -> RestorationNetwork:
     """A network of the sizes in `config`, with random weights.
 
     Args:
-        config: of a network in `NETWORKS`.
-        diffusion: which one, where a deterministic and a diffusion network share a config.
+        config: the config of a kind of `NETWORKS`.
+        diffusion: whether it is the diffusion network, where a deterministic one shares its config.
 
     Raises:
         UsageError: no such network has this config.

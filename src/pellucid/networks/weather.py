@@ -42,22 +42,29 @@ from pellucid.networks.resunet import Prompt, ResBlock
 class WeatherConfig:
     """Sizes of a `WeatherUNet` and how "SAR encoder" is read.
 
-    `sar`: where a level's extracted residual E is added to its features f, f + alpha E with a
-    learned alpha: "add", in the encoder; "decoder", at the end of each level of the decoder, and
-    the gate's input holds the encoder's features, too; "none", a plain U-Net. `context_dim`: 0, the
-    sample is CLIP's embedding of the picture; else it is DA-CLIP's of the damage, of this length.
-    `words`: how many words of damage modulate the blocks (of the residual host).
+    A level's extracted residual E is added to its features f: f + alpha E, with a learned alpha.
     """
 
-    host: Literal["naf", "residual"] = "naf"  # blocks of NAFNet, or residual ones as in ResUNet
-    widths: tuple[int, ...] = (32, 64, 128, 256, 512)  # the last one is the bottleneck's
-    encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)  # blocks of each level
-    middle_blocks: int = 4  # blocks of the bottleneck
-    decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # same order as the encoder: level 0 first
-    sar: Literal["add", "decoder", "none"] = "add"  # where residuals are added; none: a plain U-Net
-    prior: PriorConfig | None = field(default_factory=PriorConfig)  # None = no prior
-    context_dim: int = 0  # length of DA-CLIP's embedding of the damage; 0 = CLIP's of the picture
-    words: int = 0  # words of damage that modulate the blocks (of the residual host)
+    host: Literal["naf", "residual"] = "naf"
+    """Blocks: those of NAFNet, or residual ones as in `ResUNet`."""
+    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Channels of each level, finest first; the last is the bottleneck's."""
+    encoder_blocks: tuple[int, ...] = (2, 2, 4, 6)
+    """Blocks of each level of the encoder, finest first."""
+    middle_blocks: int = 4
+    """Blocks of the bottleneck."""
+    decoder_blocks: tuple[int, ...] = (2, 2, 2, 2)
+    """Blocks of each level of the decoder, finest first, too."""
+    sar: Literal["add", "decoder", "none"] = "add"
+    """Where E is added: "add", in the encoder; "decoder", at the end of each level of the decoder,
+    whose gates then read the encoder's features, too; "none", nowhere: a plain U-Net."""
+    prior: PriorConfig | None = field(default_factory=PriorConfig)
+    """Sizes of the weather prior; None = no prior."""
+    context_dim: int = 0
+    """Length of DA-CLIP's embedding of the damage, the prior's sample; 0 = the sample is CLIP's
+    embedding of the picture."""
+    words: int = 0
+    """How many words of damage modulate the blocks (of the residual host); 0 = none."""
 
     def __post_init__(self) -> None:
         if self.words and not (self.context_dim and self.host == "residual"):

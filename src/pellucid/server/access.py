@@ -28,7 +28,7 @@ POLICY = "; ".join(
 
 
 class Access:
-    """ASGI middleware.
+    """ASGI middleware that lets in who has the password and calls the server by its name.
 
     Args:
         app: what is protected.

@@ -16,7 +16,7 @@ _HEADER = 6000  # characters; clients refuse headers of more than 8 KB
 
 
 def answer(made: Made, accept: str) -> Response:
-    """By what the client accepts: JSON, a form of two parts, or the picture with a header."""
+    """Answer as the client accepts: JSON, a form of two parts, or the picture with a header."""
     if "application/json" in accept:
         image = base64.b64encode(made.data).decode()
         body = {"name": made.name, "type": made.media, "image": image, "report": made.report}

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a server.
+    """What a server is told when it starts.
 
     `seconds`: how long an answer may take, waiting included; `upload_seconds`: how long an
     upload may take. `user` and `hosts`: see `Access`. `loading`: further arguments of

@@ -92,7 +92,7 @@ class DataConfig:
         "captioned-shards",
     ] = "generated"
     """`generated`: clean photographs, damaged on the fly; `windows`: damaged windows made ahead by
-    `pellucid data windows`; `wild`: the same, by the second-order
+    `pellucid data windows`; `wild`: clean photographs, damaged on the fly by the second-order
     mixture of wild-IR; `pairs`: folders TYPE/LQ and TYPE/GT, every type as often as every other;
     `captions`: a table of such pictures with captions (`root` is the table); `triplets`: what
     `pellucid data triplets` makes; `shards`, `captioned-shards`: what `pellucid data shards` makes

@@ -30,7 +30,7 @@ class Encoder:
     even: bool = True
 
     def settings(self, quality: int | None) -> dict[str, str]:
-        """Its options at a quality in 1..100."""
+        """The encoder's options at a quality in 1..100; None is the usual one."""
         values = dict(self.options)
         if self.factor is not None:
             best, steps = self.factor

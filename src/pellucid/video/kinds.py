@@ -21,8 +21,11 @@ ANIMATIONS = {".gif": "gif", ".webp": "webp", ".png": "apng", ".apng": "apng"}
 
 
 class Target(NamedTuple):
-    """`muxer` is FFmpeg's name of the container, `codec` what it gets if the source's own
-    codec cannot be written into it."""
+    """A container that is written.
+
+    `muxer` is FFmpeg's name of it, `codec` what it gets if the source's own cannot be written into
+    it.
+    """
 
     muxer: str
     codec: str

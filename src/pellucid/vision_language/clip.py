@@ -27,40 +27,54 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class VisionConfig:
     """Sizes of the image tower: `image_size` px squares, cut into `patch_size` px squares."""
 
-    image_size: int = 224  # side of the picture, in px
-    patch_size: int = 32  # side of a patch, in px
-    width: int = 768  # of a token
-    layers: int = 12  # transformer blocks
-    heads: int = 12  # of the attention
+    image_size: int = 224
+    """Side of the picture, in px."""
+    patch_size: int = 32
+    """Side of a patch, in px."""
+    width: int = 768
+    """Length of a token."""
+    layers: int = 12
+    """Number of transformer blocks."""
+    heads: int = 12
+    """Heads of the attention."""
 
 
 @dataclass(frozen=True)
 class TextConfig:
     """Sizes of the text tower."""
 
-    context_length: int = 77  # tokens of a text
-    vocab_size: int = 49408  # tokens that there are
-    width: int = 512  # of a token
-    heads: int = 8  # of the attention
-    layers: int = 12  # transformer blocks
+    context_length: int = 77
+    """Tokens of a text, start and end included."""
+    vocab_size: int = 49408
+    """Size of the vocabulary."""
+    width: int = 512
+    """Length of a token."""
+    heads: int = 8
+    """Heads of the attention."""
+    layers: int = 12
+    """Number of transformer blocks."""
 
 
 @dataclass(frozen=True)
 class CLIPConfig:
-    """Sizes of both towers, and the preprocessing of pictures.
+    """Sizes of both towers, and the preprocessing of pictures."""
 
-    `views="whole"` shows one thumbnail (shorter side to `image_size`, centre square), as CLIP does;
-    `"windows"` shows up to 25 squares of `image_size` px at the picture's own resolution, for
-    towers that must see damage a thumbnail averages away (see `preprocess.py`).
-    """
-
-    embed_dim: int = 512  # length of the embeddings
+    embed_dim: int = 512
+    """Length of the embeddings."""
     vision: VisionConfig = field(default_factory=VisionConfig)
+    """Sizes of the image tower."""
     text: TextConfig = field(default_factory=TextConfig)
-    views: Literal["whole", "windows"] = "whole"  # what the image tower is shown of a picture
-    quick_gelu: bool = False  # x * sigmoid(1.702 x) in both towers, as in OpenAI's weights
-    mean: tuple[float, float, float] = MEAN  # of the pixels, subtracted
-    std: tuple[float, float, float] = STD  # of the pixels, divided by
+    """Sizes of the text tower."""
+    views: Literal["whole", "windows"] = "whole"
+    """What the image tower is shown of a picture: "whole", one thumbnail (shorter side to
+    `image_size`, centre square), as CLIP is; "windows", up to 25 squares of `image_size` px at the
+    picture's own resolution, for towers that must see damage a thumbnail averages away."""
+    quick_gelu: bool = False
+    """Whether both towers have x * sigmoid(1.702 x), as OpenAI's weights do, in place of GELU."""
+    mean: tuple[float, float, float] = MEAN
+    """Mean of each channel, subtracted from the pixels."""
+    std: tuple[float, float, float] = STD
+    """Standard deviation of each channel, which the pixels are divided by."""
 
 
 VIT_B_32 = CLIPConfig()
@@ -219,7 +233,7 @@ class CLIP(nn.Module):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[CLIPConfig, Mapping[str, Tensor]] | None:
-        """None: shapes do not tell exact GELU from OpenAI's, so a bare state dict is no CLIP."""
+        """Recognise nothing: shapes do not tell exact GELU from OpenAI's, so no bare state dict."""
         return None
 
     def encode_image(self, pixels: Tensor) -> Tensor:

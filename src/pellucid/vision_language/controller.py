@@ -86,9 +86,10 @@ class DaCLIP(nn.Module):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[CLIPConfig, Mapping[str, Tensor]] | None:
-        """The official towers of DA-CLIP, which list the image tower as `clip.visual` and `visual`.
+        """Recognise the official towers of DA-CLIP.
 
-        The second name may be absent. In the result both are one tensor.
+        They list the image tower as `clip.visual` and as `visual`; the second may be absent. In the
+        result both are one tensor.
 
         Raises:
             CheckpointError: the two image towers differ.

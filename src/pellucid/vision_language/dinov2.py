@@ -41,7 +41,10 @@ class DINOv2(ImageTower):
             CheckpointError: neither found nor fetched.
         """
         from transformers import Dinov2Model
+        from transformers.utils import logging
 
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # it would be drawn into ours
         try:
             return cls(Dinov2Model.from_pretrained(source, use_safetensors=True))
         except (OSError, ValueError) as error:
@@ -50,10 +53,13 @@ class DINOv2(ImageTower):
                 f"config.json and model.safetensors of https://huggingface.co/{BASE} by hand and "
                 "give their folder."
             ) from error
+        finally:
+            if shown:
+                logging.enable_progress_bar()
 
     @property
     def dim(self) -> int:
-        """768 of `BASE`."""
+        """Length D of its vectors; 768 of `BASE`."""
         return self.model.config.hidden_size
 
     @torch.no_grad()

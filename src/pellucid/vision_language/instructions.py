@@ -110,7 +110,7 @@ def split(text: str, tokenizer: Tokenizer, length: int) -> tuple[Tensor, Tensor,
         length: the pieces are padded to this number.
 
     Returns:
-        Ids of the pieces and the word that each is a part of (-1: a sign), int64 `(length,)`, and
+        Ids of the pieces and the word that each is a part of (-1 is a sign), int64 `(length,)`, and
         the words.
 
     Raises:

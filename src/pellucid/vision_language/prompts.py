@@ -38,6 +38,15 @@ class QualityPrompts(nn.Module):
 
     `context` (3, 16, W) is learned, and a controller if there is one. Start and end tokens and the
     words' own embeddings are taken from the tower once. Names are the official checkpoints'.
+    New prompts start from the words "terrible", "mediocre" and "excellent".
+
+    Args:
+        clip: its token embeddings are read, nothing else.
+        tokenize: its tokenizer, as `Tokenizer`: texts to ids `(B, context_length)`.
+        controller: reads pictures in place of the image tower of `clip`, and is learned, too.
+
+    Raises:
+        ValueError: a sentence of 16 tokens does not fit the tower.
     """
 
     token_prefix: Tensor
@@ -50,16 +59,6 @@ class QualityPrompts(nn.Module):
         tokenize: Callable[[Sequence[str]], Tensor],
         controller: Controller | None = None,
     ):
-        """Start from the three words.
-
-        Args:
-            clip: its token embeddings are read, nothing else.
-            tokenize: its tokenizer, as `Tokenizer`: texts to ids `(B, context_length)`.
-            controller: reads pictures in place of the image tower of `clip`, and is learned, too.
-
-        Raises:
-            ValueError: a sentence of 16 tokens does not fit the tower.
-        """
         super().__init__()
         self.controller = controller
         embed = clip.token_embedding.weight.detach()

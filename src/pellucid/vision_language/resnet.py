@@ -23,12 +23,16 @@ from pellucid.vision_language.preprocess import sample_embedding
 
 @dataclass(frozen=True)
 class ResNetConfig:
-    """Sizes of the tower; the attention pooling takes `image_size` px squares."""
+    """Sizes of the tower."""
 
     image_size: int = 224
+    """Side of the picture, in px."""
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)
-    width: int = 64  # channels of the first layer inside its blocks; the map has four times as many
+    """Blocks of each of the four stages."""
+    width: int = 64
+    """Channels of the first layer inside its blocks; the map has four times as many."""
     heads: int = 32
+    """Heads of the attention pooling."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,15 @@ class CLIPResNetConfig:
     """The tower and what it is shown, under the names that `CLIPConfig` gives them."""
 
     embed_dim: int = 1024
+    """Length of the embedding."""
     vision: ResNetConfig = field(default_factory=ResNetConfig)
+    """Sizes of the tower."""
     views: Literal["whole", "windows"] = "whole"
+    """What the tower is shown, see `CLIPConfig`."""
     mean: tuple[float, float, float] = MEAN
+    """Mean of each channel, subtracted from the pixels."""
     std: tuple[float, float, float] = STD
+    """Standard deviation of each channel, which the pixels are divided by."""
 
 
 class CLIPResNet(ImageTower):
@@ -54,7 +63,7 @@ class CLIPResNet(ImageTower):
     def official(
         cls, state: Mapping[str, Tensor]
     ) -> tuple[CLIPResNetConfig, Mapping[str, Tensor]] | None:
-        """OpenAI's RN50 and its like; what is no part of the image tower is left out."""
+        """Recognise OpenAI's RN50 and its like; what is no part of the image tower is left out."""
         if not {"visual.attnpool.c_proj.weight", "visual.layer4.0.conv1.weight"} <= set(state):
             return None
         visual = {name: value for name, value in state.items() if name.startswith("visual.")}
@@ -82,7 +91,7 @@ class CLIPResNet(ImageTower):
 
     @property
     def dim(self) -> int:
-        """1024 of RN50."""
+        """Length D of its vectors; 1024 of RN50."""
         return self.config.embed_dim
 
     def encode_image(self, pixels: Tensor) -> Tensor:

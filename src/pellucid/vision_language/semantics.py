@@ -36,7 +36,7 @@ class TowerSemantics(ImageTower):
 
     @property
     def dim(self) -> int:
-        """The tower's width."""
+        """Length D of its vectors, the tower's width."""
         return self.config.vision.width
 
     @torch.no_grad()

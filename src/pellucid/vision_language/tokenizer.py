@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +27,13 @@ class Tokenizer:
     tower reads its embedding at the largest id of a row, so the end token must be the very last. A
     longer sentence is cut and keeps its end token. As in open_clip, HTML entities are resolved
     (twice); its repair of mangled Unicode (`ftfy`) is left out.
+
+    Args:
+        pieces: a vocabulary of the `tokenizers` library.
+        context_length: length of a row.
+
+    Raises:
+        CheckpointError: the vocabulary does not end with two special tokens.
     """
 
     def __init__(self, pieces: WordPieces, context_length: int):
@@ -69,7 +77,8 @@ class Tokenizer:
         from transformers import CLIPTokenizerFast  # pyright: ignore - exported lazily
 
         try:
-            pieces = CLIPTokenizerFast.from_pretrained(source).backend_tokenizer
+            folder = source if Path(source).is_dir() else _fetched(str(source))
+            pieces = CLIPTokenizerFast.from_pretrained(folder).backend_tokenizer
             # transformers 5 returns an empty vocabulary where there is no file
             if (count := pieces.get_vocab_size()) != CLIP_VOCABULARY_SIZE:
                 raise ValueError(f"it has {count} ids, not {CLIP_VOCABULARY_SIZE}")
@@ -91,3 +100,12 @@ class Tokenizer:
             ids = [self.start, *encoding.ids[: self.context_length - 2], self.end]
             row[: len(ids)] = torch.tensor(ids)
         return tokens
+
+
+def _fetched(repository: str) -> Path:
+    """The two files alone: transformers would ask for many more, minutes without a network."""
+    from huggingface_hub import hf_hub_download
+
+    for name in ("vocab.json", "merges.txt"):
+        path = Path(hf_hub_download(repository, name))
+    return path.parent

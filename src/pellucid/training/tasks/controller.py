@@ -32,8 +32,8 @@ class ControllerOptions:
     clip: str = ""
     """File with CLIP's weights (both towers, open_clip's names); or "random", untrained ones."""
     tokenizer: str = ""
-    """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
-    vocabulary."""
+    """JSON file of the `tokenizers` library, a folder with CLIP's vocab.json and merges.txt, or a
+    model in `pellucid.zoo`; empty = CLIP's own, beside `clip` or from the hub."""
     captions: bool = True
     """Train the content embedding, too, towards captions of the clean pictures."""
     official_negatives: bool = False
@@ -57,7 +57,7 @@ class ControllerOptions:
         if self.clip != RANDOM:
             load_into(model.clip, read_weights(self.clip).state, self.clip)
             model.start_controller()
-        tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length)
+        tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length, self.clip)
         options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
         return ControllerTask(model, tokenize, *options)
 
@@ -72,13 +72,11 @@ class ControllerTask(Task):
         model: `DaCLIP` with CLIP's weights in it; its `clip` is frozen here.
         tokenize: texts -> token ids (B, context_length).
         captions: True: the batch has `caption`, a text about the clean picture (the paper: by
-        BLIP).
-            False: CLIP's embedding of the clean picture stands in for the caption's.
+            BLIP). False: CLIP's embedding of the clean picture stands in for the caption's.
         official_negatives: True: rows with the same word are negatives of each other, as in the
             official code; False: they are not.
         content_l1: weight of the L1 distance between the content embedding and CLIP's embedding of
-        the
-            clean picture (wild DA-CLIP, arXiv 2404.09732).
+            the clean picture (wild DA-CLIP, arXiv 2404.09732).
         content: False: learn only to name the damage, at less than half the cost a step. The
             frozen tower is not run; its corrections keep their weights.
         words: the degradations that validation chooses among.

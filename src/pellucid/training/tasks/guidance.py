@@ -212,7 +212,7 @@ def frozen_semantics(source: str) -> Semantics | None:
 
 def _lasting(source: str) -> str:
     """A name that is true in any folder; one of the zoo or of the hub stays."""
-    return str(Path(source).resolve()) if Path(source).is_file() else source
+    return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def word_embeddings(path: str, tokenizer: str) -> WordEmbeddings:
@@ -221,7 +221,8 @@ def word_embeddings(path: str, tokenizer: str) -> WordEmbeddings:
     A model's name in `pellucid.zoo` stands for its tower.
     """
     clip = load_clip(tower_file(path))
-    return WordEmbeddings(clip, tokenizer_of(tokenizer, clip.config.text.context_length))
+    length = clip.config.text.context_length
+    return WordEmbeddings(clip, tokenizer_of(tokenizer, length, tower_file(path)))
 
 
 def teach_words(network: RestorationNetwork, clip: CLIP, tokenizer: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ Proxy = Callable[[dict], tuple[Tensor, Tensor]]
 
 
 class LossWeights(NamedTuple):
-    """Of the losses beside the pixel loss; 0 leaves one out."""
+    """Weights of the losses beside the pixel loss; 0 leaves one out."""
 
     contrastive: float
     quality: float
@@ -73,12 +74,25 @@ class PerceiveOptions(RestoreOptions):
     `losses.perceptual.difficulty_adaptive`."""
 
     def build(self) -> PerceiveTask:
-        """Make the task: a network with random weights, and the networks of its losses."""
+        """Make the task: a network with random weights, and the networks of its losses.
+
+        Raises:
+            UsageError: what a loss needs is not named, or not there.
+        """
         weights = LossWeights(self.contrastive, self.quality, self.perceptual)
         perceiver = vgg = None
         if self.quality and self.prompts:
+            file = prompts_file(self.prompts)
+            without = "or leave L_clip out with --task.quality 0"
+            if not self.clip:
+                raise UsageError(f"name the CLIP of the prompts with --task.clip, {without}")
+            if not Path(file).is_file():
+                raise UsageError(
+                    f"there are no quality prompts at {file}: train perceive_prompts first, name "
+                    f"others with --task.prompts, {without}"
+                )
             clip = load_clip(tower_file(self.clip))
-            perceiver = QualityPerceiver(clip, load_prompts(prompts_file(self.prompts), clip))
+            perceiver = QualityPerceiver(clip, load_prompts(file, clip))
         if self.perceptual:
             vgg = load_vgg()
         return PerceiveTask(
@@ -131,7 +145,7 @@ class NetworkProxy(nn.Module):
 
     @classmethod
     def load(cls, text: str) -> NetworkProxy:
-        """From FILE or FILE:WORD,WORD."""
+        """Load a proxy from FILE, or from FILE:WORD,WORD if it restores these words alone."""
         path, _, words = text.partition(":")
         loaded = load_network(path)
         if loaded.predicts:

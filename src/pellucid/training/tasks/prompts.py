@@ -31,8 +31,8 @@ class PromptsOptions:
     """File of a CLIP: OpenAI's ViT-B-32.pt, a bundle, or a DA-CLIP tower; or a model's name in
     `pellucid.zoo`, whose tower is taken; or "random", an untrained ViT-B/32."""
     tokenizer: str = ""
-    """JSON file of the `tokenizers` library, or a model in `pellucid.zoo`; empty = CLIP's own
-    vocabulary."""
+    """JSON file of the `tokenizers` library, a folder with CLIP's vocab.json and merges.txt, or a
+    model in `pellucid.zoo`; empty = CLIP's own, beside `clip` or from the hub."""
     controller: bool = False
     """Learn along a copy of the controller of the DA-CLIP in `clip`; it reads the pictures."""
 
@@ -52,7 +52,7 @@ class PromptsOptions:
             controller.transformer.zero_modules.requires_grad_(False)
         else:
             clip = CLIP(OPENAI_VIT_B_32) if file == RANDOM else load_clip(file)
-        tokenize = tokenizer_of(self.tokenizer, clip.config.text.context_length)
+        tokenize = tokenizer_of(self.tokenizer, clip.config.text.context_length, file)
         prompts = QualityPrompts(clip, tokenize, controller)
         return PromptsTask(QualityPerceiver(clip, prompts))
 

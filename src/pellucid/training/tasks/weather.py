@@ -62,7 +62,7 @@ class WeatherOptions(RestoreOptions):
         return WeatherTask(**parts, srd=srd, srd_weight=self.srd)
 
     def load_teacher(self) -> SpatialTeacher:
-        """Load `teacher`.
+        """Load the tower whose maps teach, as `teacher` says.
 
         Raises:
             UsageError: its file is not named.
