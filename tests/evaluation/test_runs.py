@@ -37,6 +37,17 @@ def test_a_variant_is_the_mean_gain_over_the_same_seed():
     assert "+0.650 [+0.650, +0.650]" in text and "+0.500, +0.800" in text
 
 
+def test_a_photograph_is_drawn_with_all_its_columns():
+    def found(a, b):
+        values = {"a": [20.0 + v for v in a], "b": [30.0 + v for v in b]}
+        return {0: ({"psnr_rgb": values, "ssim_rgb": values}, {})}
+
+    each = {"l1": found([0, 0], [0, 0]), "x": found([1, -1], [-1, 1]), "y": found([1, 3], [1, 3])}
+    _, x, y = runs.compare(each, "l1")
+    assert tuple(x.gain["psnr_rgb"])[:3] == pytest.approx((0, 0, 0))
+    assert tuple(y.gain["psnr_rgb"])[:3] == pytest.approx((2, 1, 3))
+
+
 def test_the_length_of_the_training_is_told_and_a_stopped_run_named(tmp_path):
     one, two = (runs.Run(tmp_path / f"a-{i}", "a", i, "", 40, 40) for i in (0, 1))
     stopped = runs.Run(tmp_path / "b-0", "b", 0, "", 17, 40)

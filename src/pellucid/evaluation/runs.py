@@ -176,9 +176,10 @@ def _variant(name: str, runs: dict[int, Any], base: dict[int, Any], is_base: boo
     for metric in METRICS:
         ours, theirs = ([side[seed][0][metric] for seed in seeds] for side in (runs, base))
         columns = list(ours[0])
-        level[metric] = estimate(_averaged(ours, columns))
+        level[metric] = estimate([_by_photograph(ours, columns)])
         if not is_base:
-            gain[metric] = paired(_averaged(ours, columns), _averaged(theirs, columns))
+            pair = _by_photograph(ours, columns), _by_photograph(theirs, columns)
+            gain[metric] = paired([pair[0]], [pair[1]])
             each = [
                 paired([a[c] for c in columns], [b[c] for c in columns]).mean
                 for a, b in zip(ours, theirs, strict=True)
@@ -189,9 +190,9 @@ def _variant(name: str, runs: dict[int, Any], base: dict[int, Any], is_base: boo
     return Variant(name, seeds, level, gain, spread, mean)
 
 
-def _averaged(seeds: list[dict[str, list[float]]], columns: list[str]) -> list[list[float]]:
-    """Means over seeds, photograph by photograph, column by column."""
-    return [list(np.mean([seed[column] for seed in seeds], axis=0)) for column in columns]
+def _by_photograph(seeds: list[dict[str, list[float]]], columns: list[str]) -> list[float]:
+    """Means over seeds and columns of each photograph: all columns have the same, in one order."""
+    return list(np.mean([seed[column] for seed in seeds for column in columns], axis=0))
 
 
 def cells(variants: Sequence[Variant]) -> list[list[str]]:
