@@ -56,6 +56,15 @@ def test_the_guard_can_be_left_out_and_the_report_says_so(evaluate, folder, monk
         assert summary["identity"]["guard"] is guard
 
 
+def test_the_guard_judges_weights_from_a_file_if_asked(evaluate, folder):
+    for flags in ((), ("--guard",)):
+        assert evaluate("--limit", "1", "--out", f"o{len(flags)}", *flags)[0] == 0
+        summary = json.loads((folder / f"o{len(flags)}/native/net/summary.json").read_text())
+        assert summary["identity"].get("guard", False) is bool(flags)
+    status, _, err = evaluate("--guard", "--no-guard", "--out", "o2")
+    assert status == 2 and "--guard and --no-guard exclude each other" in err
+
+
 def test_a_second_call_restores_nothing_again(evaluate, folder, monkeypatch):
     evaluate("--limit", "1")
     first = read_rows(folder / "evaluations/native/net/images.csv")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from pellucid import zoo
-from pellucid.cli.parse import Flag, QuietFlag, parse, words_of
+from pellucid.cli.parse import Flag, QuietFlag, guarded, parse, words_of
 from pellucid.cli.restore import FORMATS
 from pellucid.cli.terminal import plain
 from pellucid.errors import UsageError
@@ -75,6 +75,8 @@ class Bulk:
     """Diffusion models: number of network calls."""
     seed: int = 0
     """Diffusion models: the same seed gives the same picture."""
+    guard: Flag = False
+    """Other models than those in the package: judge what the network makes, too."""
     no_guard: Flag = False
     """Write what the network makes, even where nothing that can be measured explains the change."""
     no_rating: Flag = False
@@ -143,7 +145,7 @@ def main(argv: Sequence[str]) -> int:
         preset=args.preset,
         steps=args.steps,
         seed=args.seed,
-        guard=False if args.no_guard else None,
+        guard=guarded(args.guard, args.no_guard),
         format=args.format and f".{args.format}",
         quality=args.quality,
         rate=not args.no_rating,

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from pellucid.cli import FAILED, OK
 from pellucid.cli.evaluate_sets import evaluate_sets
-from pellucid.cli.parse import Flag, QuietFlag, parse
+from pellucid.cli.parse import Flag, QuietFlag, guarded, parse
 from pellucid.errors import PellucidError, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Evaluate:
         Literal["paper", "balanced", "fast"] | None, arg(help_behavior_hint="(default: balanced)")
     ] = None
     """Diffusion models: 100, 20 or 5 network calls a picture."""
+    guard: Flag = False
+    """Other models: judge what the network makes; see pellucid restore --help."""
     no_guard: Flag = False
     """Models in the package: score what the network makes; see pellucid restore --help."""
     ways: Annotated[
@@ -225,7 +227,7 @@ def _sources(args: Evaluate, columns: int) -> list[ResultSource]:
     from pellucid.evaluation.scoring import FolderSource, ModelSource
     from pellucid.loading import load
 
-    guard = False if args.no_guard else None
+    guard = guarded(args.guard, args.no_guard)
     restorers = [load(name, args.device, args.dtype, guard=guard) for name in args.models]
     if args.preset and not any(r.is_diffusion for r in restorers):
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pellucid.cli.parse import guarded
 from pellucid.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _sources(args: Evaluate, columns: int) -> Mapping[str, Mapping[str, ResultSo
         raise UsageError(f"--ways {unknown[0]}: the ways are {', '.join(WAYS)}")
     found: dict[str, Mapping[str, Any]] = {}
     for model in args.models:
-        guard = False if args.no_guard else None
+        guard = guarded(args.guard, args.no_guard)
         restorer = load(model, args.device, args.dtype, guard=guard)
         preset = args.preset if restorer.is_diffusion else None
         sources = {way: SetSource(restorer, way, preset=preset) for way in args.ways or WAYS}

@@ -20,6 +20,17 @@ Arguments = TypeVar("Arguments")
 CONFIG = (tyro.conf.FlagCreatePairsOff,)  # of every command
 
 
+def guarded(on: bool, off: bool) -> bool | None:
+    """Whether results are judged by the guard, as `pellucid.load` takes it; None = by the model.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if on and off:
+        raise UsageError("--guard and --no-guard exclude each other")
+    return on if on or off else None
+
+
 def parse(kind: type[Arguments], argv: Sequence[str], command: str, examples: str) -> Arguments:
     """Fill a dataclass from a command line; prints help or an error and exits (0 or 2) if asked to.
 

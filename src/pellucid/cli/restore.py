@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 from pellucid import __version__
 from pellucid.cli.batch import STREAM, Job, plan, refuse_existing
-from pellucid.cli.parse import Flag, QuietFlag, parse, understood_of, words_of
+from pellucid.cli.parse import Flag, QuietFlag, guarded, parse, understood_of, words_of
 from pellucid.cli.progress import Status
 from pellucid.cli.start import import_little
 from pellucid.cli.terminal import raise_interrupt, read_input
@@ -104,6 +104,8 @@ class Restore:
     """Diffusion models: the same seed gives the same picture."""
     strength: float = 1.0
     """1 is the restoration, 0 the input, 0.5 half of each."""
+    guard: Flag = False
+    """Other models, official weights too: judge what the network makes, as for the package's own."""
     no_guard: Flag = False
     """Models in the package: write what the network makes, even where nothing that can be measured
     in the picture explains the change."""
@@ -185,7 +187,7 @@ def main(argv: Sequence[str]) -> int:
 
     from pellucid.loading import load
 
-    guard = False if args.no_guard else None
+    guard = guarded(args.guard, args.no_guard)
     restorer = load(
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pellucid.cli.batch import STREAM, refuse_empty, refuse_existing, refuse_place
+from pellucid.cli.parse import guarded
 from pellucid.cli.progress import UNPRINTABLE
 from pellucid.cli.terminal import plain, raise_interrupt
 from pellucid.errors import UsageError
@@ -46,7 +47,7 @@ def restore_videos(args: Restore, words: Sequence[str], asked: Understood | None
 
     from pellucid.loading import load
 
-    guard = False if args.no_guard else None
+    guard = guarded(args.guard, args.no_guard)
     restorer = load(
         args.model, args.device, args.dtype, args.tower, args.semantics, guard, args.engine
     )
