@@ -105,7 +105,7 @@ class Restore:
     strength: float = 1.0
     """1 is the restoration, 0 the input, 0.5 half of each."""
     guard: Flag = False
-    """Other models, official weights too: judge what the network makes, as for the package's own."""
+    """Other models, official weights too: judge what the network makes, as for shipped ones."""
     no_guard: Flag = False
     """Models in the package: write what the network makes, even where nothing that can be measured
     in the picture explains the change."""
