@@ -1,6 +1,6 @@
 """Measure what `pellucid bulk` costs beside `pellucid restore` on this machine; prints Markdown.
 
-    python benchmarks/bulk.py [--few 4] [--many 16] [--megapixels 1] [--workers 1 2] [--cluster]
+    python benchmarks/bulk.py [--few 16] [--many 64] [--megapixels 1] [--workers 1 2] [--cluster]
     python benchmarks/bulk.py --bound 2000 [--megapixels 0.06] [--workers 2] [--cluster]
 
 The first form: each command restores few pictures, then many, into new folders; the difference,
@@ -141,8 +141,8 @@ def bound(rows: dict[str, list[str]], count: int, megapixels: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--few", type=int, default=4)
-    parser.add_argument("--many", type=int, default=16)
+    parser.add_argument("--few", type=int, default=16)
+    parser.add_argument("--many", type=int, default=64)
     parser.add_argument("--bound", type=int)
     parser.add_argument("--megapixels", type=float, default=1.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
