@@ -23,8 +23,6 @@ if CHROMIUM is None:
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 MOST = 300  # seconds, for machines under load
-# Without a graphics card each frame of the canvas to paint on is computed: ten a second suffice.
-SLOWLY = "window.requestAnimationFrame = (call) => setTimeout(() => call(performance.now()), 100)"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,6 @@ def page(browser, server, asked):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(MOST * 1000)
     page.on("request", lambda request: asked.append(request.url))
-    page.add_init_script(SLOWLY)
     page.goto(server.address)
     yield page
     page.close()

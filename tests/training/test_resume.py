@@ -207,7 +207,9 @@ def test_tensorboard_keeps_the_last_point_before_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     tiny_run.run(tmp_path, steps=4, save_every=4)
-    # In a process of its own: TensorBoard reads files in the order of their names, by seconds.
+    # In a process of its own and later: TensorBoard reads files in the order of their names, which
+    # have the second and the process.
+    time.sleep(1)
     assert start(tmp_path, "steps=8", "save_every=4").wait() == 0
     board = EventAccumulator(str(tmp_path / "tensorboard"))
     board.Reload()
