@@ -98,6 +98,12 @@ def test_muon_brings_singular_values_near_one_and_keeps_the_singular_vectors():
         assert ((u.mT @ made @ v.mT).diagonal(dim1=1, dim2=2) > 0.5).all()
 
 
+@pytest.mark.parametrize(("in_hardware", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_muon_computes_in_bfloat16_only_where_the_hardware_does(monkeypatch, in_hardware, dtype):
+    monkeypatch.setattr("pellucid.hardware.has_fast_bfloat16", lambda device: in_hardware)
+    assert Muon.orthogonal(torch.eye(16)[None]).dtype == dtype
+
+
 def test_muon_steps_as_far_as_its_scale_says_whatever_the_layout():
     random = torch.Generator().manual_seed(1)
     weight, gradient = (torch.randn(32, 16, 3, 3, generator=random) for _ in range(2))

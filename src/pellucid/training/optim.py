@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+from pellucid.hardware import resolve_dtype
 from pellucid.training.config import EMAConfig, OptimizerConfig
 
 
@@ -19,7 +20,8 @@ class Muon(torch.optim.Optimizer):
     Muon's update is the Nesterov momentum of a kernel, as a matrix `(out, in * height * width)`,
     with its singular values brought near 1 by five Newton-Schulz steps, times `0.2 * sqrt(max(rows,
     columns))` (the scale of Liu et al. 2025, arXiv 2502.16982, by which its entries are as large as
-    AdamW's). Kernels of one shape are orthogonalised together.
+    AdamW's). Kernels of one shape are orthogonalised together, in bfloat16 where the hardware
+    multiplies it, else in float32.
 
     Args:
         groups: parameter groups; those with `muon=True` hold kernels, 2-D at least.
@@ -65,7 +67,7 @@ class Muon(torch.optim.Optimizer):
             momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
             update = _rows(p.grad.lerp(momentum, group["momentum"]))
             shape = update.shape[0], update.shape[1]
-            by_shape.setdefault(shape, []).append((p, update.bfloat16()))
+            by_shape.setdefault(shape, []).append((p, update))
         for (rows, columns), pairs in by_shape.items():
             scale = 0.2 * max(rows, columns) ** 0.5
             updates = self.orthogonal(torch.stack([update for _, update in pairs]))
@@ -88,9 +90,9 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def orthogonal(cls, matrices: Tensor, steps: int = 5) -> Tensor:
-        """Bring the singular values of `(N, rows, columns)` near 1 (0.7 to 1.2), in bfloat16."""
+        """Bring the singular values of `(N, rows, columns)` near 1 (0.7 to 1.2)."""
         a, b, c = cls.COEFFICIENTS
-        x = matrices.bfloat16()
+        x = matrices.to(resolve_dtype("auto", matrices.device))
         tall = x.shape[1] > x.shape[2]
         x = x.mT if tall else x
         x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
