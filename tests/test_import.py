@@ -113,8 +113,9 @@ def test_the_package_says_that_it_is_typed():
 SURFACE = {
     "pellucid": "Guidance Photo Restoration Restorer __version__ list_models load read restore "
     "write",
-    "pellucid.networks": "ConditionalUNet DiffusionResUNet DirectUNet Guidance GuidedNAFNet "
-    "GuidedNAFNetConfig GuidedResUNet GuidedResUNetConfig GuidedUNet GuidedUNetConfig NAFNet "
+    "pellucid.networks": "BilateralGrid BilateralGridConfig ConditionalUNet DiffusionResUNet "
+    "DirectUNet Guidance GuidedNAFNet GuidedNAFNetConfig GuidedResUNet GuidedResUNetConfig "
+    "GuidedUNet GuidedUNetConfig NAFNet "
     "NAFNetConfig NETWORKS "
     "PerceiveIR PerceiveIRConfig "
     "ResUNet ResUNetConfig RestorationNetwork Restormer RestormerConfig RestormerMedium "

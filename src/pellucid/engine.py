@@ -127,7 +127,8 @@ class Engine:
             steps: network calls of a diffusion model, instead of the preset's.
             preset: of a diffusion model, a name in `diffusion.PRESETS`.
             seed: of a diffusion model's noise, the same for each picture.
-            tile: longest side of a tile in pixels; None chooses, 0 never tiles.
+            tile: longest side of a tile in pixels; None chooses, 0 never tiles. Networks that need
+                whole pictures never do.
             progress: is called with the share that is done, in [0, 1].
 
         Raises:
@@ -167,6 +168,8 @@ class Engine:
         return min(max(5 * self.network.overlap, SMALLEST_TILE), LARGEST_TILE)
 
     def _tiler(self, batch: Tensor, tile: int | None) -> Tiler:
+        if self.network.whole:
+            return Tiler(None, 0, 1, smallest=max(batch.shape[-2:]))
         if tile is None and batch.shape[-2] * batch.shape[-1] > self.side**2:
             tile = self.side
         return Tiler(tile or None, self.network.overlap, self.network.multiple)

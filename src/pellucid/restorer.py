@@ -171,7 +171,8 @@ class Restorer(Engine):
             seed: of a diffusion model's noise; the same seed gives the same picture, on any device
                 up to rounding.
             tile: longest side of a tile in pixels; None chooses: whole pictures up to the
-                network's own size, tiles of that size above it. 0 never tiles.
+                network's own size, tiles of that size above it. 0 never tiles, and neither
+                do networks that need whole pictures.
             guidance: an earlier answer of `diagnose`, to save or to change it; of a batch
                 its list.
             words: the degradations, if you know them better: names in `Restorer.words`, which

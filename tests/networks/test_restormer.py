@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from golden import perceive
 from golden.fill import image, read_keys
-from pellucid.networks import restormer
+from pellucid.networks import layers
 from pellucid.networks.restormer import (
     MDTA,
     LayerNorm,
@@ -71,8 +71,8 @@ def test_bands_of_rows_give_what_the_whole_gives(rows, monkeypatch):
     net, x = perceive.filled(RestormerMedium(TINY)), double_image(2, 48, 16)
     with torch.enable_grad():
         expected = net(x)  # never in bands
-    monkeypatch.setattr(restormer, "BAND", rows * 4 * 2 * 16 * 24)  # of the 24 channels of q, k, v
-    assert len(list(restormer.bands(x.expand(2, 3, 48, 16), 24))) == -(-48 // max(4, rows))
+    monkeypatch.setattr(layers, "BAND", rows * 4 * 2 * 16 * 24)  # of the 24 channels of q, k, v
+    assert len(list(layers.bands(x.expand(2, 3, 48, 16), 24))) == -(-48 // max(4, rows))
     assert torch.allclose(net(x), expected, atol=1e-12)
 
 

@@ -15,7 +15,9 @@ RESUNET = {"widths": (8, 8), "encoder_blocks": (1,), "middle_blocks": 1, "decode
 RESUNET |= {"context_dim": 16, "embed_dim": 8, "content_levels": 1}
 NAFNET = {"width": 8, "encoder_blocks": (1,), "decoder_blocks": (1,), "context_dim": 16}
 WEATHER = {"widths": (8, 8), "encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
+BILATERAL = {"look": 32, "stem": 16, "widths": (16, 16), "blocks": (1, 1), "context_dim": 16}
 SIZES = {
+    "bilateral-grid": {**BILATERAL, "embed_dim": 8, "bins": 4},
     "resunet": RESUNET,
     "diffusion-resunet": RESUNET,
     "nafnet": NAFNET,

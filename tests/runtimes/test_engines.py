@@ -11,7 +11,7 @@ from PIL import Image
 import tiny
 from pellucid.cli import main
 from pellucid.errors import UsageError
-from pellucid.networks import restormer
+from pellucid.networks import BilateralGrid, BilateralGridConfig, layers, restormer
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.perceive_ir import PerceiveCondition
@@ -22,10 +22,12 @@ from pellucid.runtimes.graph import flat, rebuilt
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 SIZES = [(1, 1), (3, 40), (17, 33), (64, 96), (131, 70)]
+GRID = BilateralGridConfig(32, 16, (16, 16), (1, 1), 4, context_dim=16, embed_dim=8)
 NETWORKS = {
     "resunet": (lambda: ResUNet(tiny.NETWORK), 1),
     "diffusion": (lambda: DiffusionResUNet(tiny.NETWORK), 3),
     "weather": (lambda: WeatherUNet(tiny.WEATHER), 1),
+    "bilateral-grid": (lambda: BilateralGrid(GRID), 1),
     "irsde-unet": (lambda: ConditionalUNet(UNetConfig(32, (1, 1), context_dim=16)), 3),
 }
 
@@ -85,11 +87,11 @@ class Banded(RestorationNetwork):
 
 
 def test_a_graph_without_condition_goes_through_no_bands_of_rows(cache, monkeypatch):
-    monkeypatch.setattr(restormer, "BAND", 2**16)
+    monkeypatch.setattr(layers, "BAND", 2**16)
     network = Banded().eval().requires_grad_(False)
     tile = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert len(list(restormer.bands(tile, 24))) > 1  # but PyTorch does
+        assert len(list(layers.bands(tile, 24))) > 1  # but PyTorch does
         right = network(tile)
     assert (right - tile).abs().max() > 1e-3
     for name in ("onnxruntime", "openvino"):

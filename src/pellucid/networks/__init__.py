@@ -3,6 +3,7 @@
 from pellucid.lazy import exports
 
 _NAMES = {
+    "bilateral": ("BilateralGrid", "BilateralGridConfig"),
     "contract": ("Guidance", "RestorationNetwork"),
     "guided": (
         "GuidedNAFNet",

@@ -90,6 +90,8 @@ class RestorationNetwork(nn.Module):
     """Whether `damage` is implemented."""
     unguided: bool = False
     """Whether it restores without guidance what it sees, not only what words ask for."""
+    whole: bool = False
+    """Whether `forward` takes whole pictures only, never tiles."""
     config: Any
     """Frozen dataclass of sizes."""
 

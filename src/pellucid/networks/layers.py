@@ -1,13 +1,14 @@
 """Parts that several networks share."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BAND = 32 * 2**20  # bytes of a layer's widest map; 64 MiB are as fast, 8 are slower
 Layer = TypeVar("Layer", bound=nn.Linear | nn.Conv2d)
 
 
@@ -40,6 +41,20 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
         return x
     mode = "reflect" if bottom < h and right < w else "replicate"
     return F.pad(x, (0, right, 0, bottom), mode=mode)
+
+
+def bands(x: Tensor, channels: int) -> Iterator[slice]:
+    """Rows of (B, C, H, W) to go through one after the other, where maps have so many channels.
+
+    All at once where gradients are asked for or the device is no CPU, and in a graph, which would
+    keep the number of bands that one size has.
+    """
+    height = x.shape[2]
+    traced = torch.compiler.is_compiling()
+    if x.device.type != "cpu" or torch.is_grad_enabled() or traced:
+        return iter([slice(0, height)])
+    rows = max(4, BAND // (4 * x.shape[0] * channels * x.shape[3]))
+    return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
 def channel_layer_norm(x: Tensor, gain: Tensor, bias: Tensor | None, eps: float) -> Tensor:

@@ -17,7 +17,7 @@ Maps are channels-last in memory throughout, which the layer norms and the atten
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.networks.contract import Guidance, RestorationNetwork
-from pellucid.networks.layers import channel_layer_norm, children, pad_to_multiple
+from pellucid.networks.layers import bands, channel_layer_norm, children, pad_to_multiple
 
-BAND = 32 * 2**20  # bytes of a layer's widest map; 64 MiB are as fast, 8 are slower
 IDENTITY = nn.Identity()
 
 
@@ -295,19 +294,6 @@ class Up(nn.Module):
 def depthwise(channels: int, bias: bool = True) -> nn.Conv2d:
     """A 3x3 convolution of each channel by itself."""
     return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
-
-
-def bands(x: Tensor, channels: int) -> Iterator[slice]:
-    """Rows of (B, C, H, W) to go through one after the other, where maps have so many channels.
-
-    All at once where gradients are asked for or the device is no CPU, and in a graph, which would
-    keep the number of bands that one size has.
-    """
-    height = rows = x.shape[2]
-    traced = torch.compiler.is_compiling()
-    if x.device.type == "cpu" and not torch.is_grad_enabled() and not traced:
-        rows = max(4, BAND // (4 * x.shape[0] * channels * x.shape[3]))
-    return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
 def local(x: Tensor, rows: slice, *layers: nn.Module) -> Tensor:

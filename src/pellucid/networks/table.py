@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from pellucid.errors import UsageError
+from pellucid.networks.bilateral import BilateralGrid, BilateralGridConfig
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.guided import (
     GuidedNAFNet,
@@ -40,6 +41,7 @@ class Row(NamedTuple):
 NETWORKS: dict[str, Row] = {
     "resunet": Row(ResUNetConfig, ResUNet),
     "diffusion-resunet": Row(ResUNetConfig, DiffusionResUNet, "x0"),
+    "bilateral-grid": Row(BilateralGridConfig, BilateralGrid),
     "nafnet": Row(NAFNetConfig, NAFNet),
     "restormer": Row(RestormerConfig, Restormer),
     "restormer-medium": Row(RestormerMediumConfig, RestormerMedium),

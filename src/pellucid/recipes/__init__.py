@@ -33,6 +33,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_overlay_more,
         lite.lite_overlay_long,
         lite.lite_overlay_last,
+        lite.lite_light,
         lite.lite_sde,
         lite.lite_own,
         perceive.perceive_medium,

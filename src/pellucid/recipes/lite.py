@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pellucid.degradations import CLASSES
+from pellucid.networks.bilateral import BilateralGridConfig
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.controller import ControllerOptions
@@ -349,6 +350,38 @@ def lite_overlay_last() -> TrainConfig:
         steps=4_000,
         init_from="runs/lite-overlay-long/weights.safetensors",
         output="runs/lite-overlay-last",
+    )
+
+
+def lite_light() -> TrainConfig:
+    """A specialist for light: haze, low light and shadows, on whole pictures, from random weights.
+
+    A quarter of the samples is told the words of another, so that haze, darkness and shadow may
+    be taken for each other.
+    Data: `pellucid data windows --words hazy low-light shadowed`.
+    """
+    first = lite_stage1()
+    return replace(
+        first,
+        recipe="lite_light",
+        task=replace(
+            first.task,
+            network=BilateralGridConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
+            context_dropout=0.1,
+            wrong_words=0.25,
+            loss="psnr40",
+        ),
+        data=replace(
+            WINDOWS,
+            root="data/windows/light",
+            crop=160,
+            words=("hazy", "low-light", "shadowed"),
+        ),
+        optimizer=replace(first.optimizer, adamw_lr=1.2e-3, lr_min=0.0),
+        ema=EMAConfig(decay=0.998),
+        steps=4_600,
+        batch_size=16,
+        output="runs/lite-light",
     )
 
 
