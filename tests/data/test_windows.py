@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid.data import windows
+from pellucid.data.crops import turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.data.windows import Windows, make_windows
 from pellucid.degradations import CLASSES
@@ -71,6 +72,19 @@ def test_crops_are_cut_from_both_pictures_alike(folder):
             if np.array_equal(views[i, :, y, x], crop)
         }
         assert sample["word"] in found
+
+
+@pytest.mark.parametrize("symmetries", [2, 4, 8])
+def test_windows_are_turned_in_the_chosen_ways(folder, symmetries):
+    whole = Windows(folder / "out", None)
+    known = {
+        turned(whole[i]["lq"].numpy().transpose(1, 2, 0), turn).tobytes(): turn
+        for i in range(12)
+        for turn in range(8)
+    }
+    drawn = Windows(folder / "out", 48, symmetries=symmetries)
+    pictures = (drawn[i]["lq"].numpy().transpose(1, 2, 0) for i in range(100))
+    assert {known[picture.tobytes()] for picture in pictures} == set(range(symmetries))
 
 
 def test_words_are_those_of_the_classes(folder):

@@ -132,6 +132,7 @@ class Windows(Dataset):
         crop: side of the square crop in px; None = whole windows, one after the other, as they are.
         seed: another seed gives other crops.
         turns: mirror, turn and transpose.
+        symmetries: how many of them `turns` has, see `DataConfig`.
         words: only windows with these degradations and no other, and clean ones; empty = all.
         clean: share of clean windows among what is drawn; None = as they were made.
 
@@ -148,8 +149,10 @@ class Windows(Dataset):
         turns: bool = True,
         words: Sequence[str] = (),
         clean: float | None = None,
+        symmetries: int = 8,
     ):
-        self.folder, self.crop, self.seed, self.turns = Path(folder), crop, seed, turns
+        self.folder, self.crop, self.seed = Path(folder), crop, seed
+        self.symmetries = symmetries if turns else 1
         names = sorted(self.folder.glob("windows-*.json"))
         if not names:
             raise UsageError(f"{folder} holds no windows; make some: pellucid data windows")
@@ -196,7 +199,7 @@ class Windows(Dataset):
             if rng.random() < 0.5:
                 corner -= corner % BLOCK  # whole pictures begin on the grid of their JPEG blocks
             rows, columns = (slice(start, start + self.crop) for start in corner)
-            turn = int(rng.integers(8)) if self.turns else 0
+            turn = int(rng.integers(self.symmetries))
             pair = [turned(picture[rows, columns], turn) for picture in pair]
         lq, gt = (as_tensor(picture) for picture in pair)
         name = f"{self.files[place // SHARD].name}[{place % SHARD}]"

@@ -356,8 +356,7 @@ def lite_overlay_last() -> TrainConfig:
 def lite_light() -> TrainConfig:
     """A specialist for light: haze, low light and shadows, on whole pictures, from random weights.
 
-    A quarter of the samples is told the words of another, so that haze, darkness and shadow may
-    be taken for each other.
+    The light comes from above and haze thickens there, so pictures are mirrored, not turned.
     Data: `pellucid data windows --words hazy low-light shadowed`.
     """
     first = lite_stage1()
@@ -367,14 +366,15 @@ def lite_light() -> TrainConfig:
         task=replace(
             first.task,
             network=BilateralGridConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
-            context_dropout=0.1,
-            wrong_words=0.25,
+            context_dropout=0.05,
+            wrong_words=0.05,
             loss="psnr40",
         ),
         data=replace(
             WINDOWS,
             root="data/windows/light",
             crop=160,
+            symmetries=2,
             words=("hazy", "low-light", "shadowed"),
         ),
         optimizer=replace(first.optimizer, adamw_lr=1.2e-3, lr_min=0.0),

@@ -118,7 +118,8 @@ class DataConfig:
     turns: bool = True
     """Mirror, turn and transpose."""
     symmetries: Literal[2, 4, 8] = 8
-    """Pairs and triplets, `turns`: 8: all of the square; 4: left-right, up-down; 2: left-right."""
+    """Pairs, triplets and windows, `turns`: 8: all of the square; 4: left-right, up-down; 2:
+    left-right."""
     ratios: tuple[float, ...] = ()
     """Pairs: how often the pictures of each of `words` are repeated; empty = types are balanced."""
     noise: tuple[float, ...] = ()

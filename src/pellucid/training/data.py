@@ -78,7 +78,8 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Samples | None]:
 
 def _windows(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     data = config.data
-    training = Windows(data.root, data.crop, config.seed, data.turns, data.words, data.clean)
+    drawn = data.turns, data.words, data.clean, data.symmetries
+    training = Windows(data.root, data.crop, config.seed, *drawn)
     if not data.validation:
         return training, None
     return training, Windows(data.validation, None)
