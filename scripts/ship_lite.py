@@ -89,6 +89,10 @@ def main() -> None:
         state, meta = load_bundle(source)
         runs = lineage(meta)
         windows = "windows" in runs[-1]
+        for parent in meta.get("parents", ()):
+            if "train" in parent:
+                parent["lineage"] = lineage({"kind": meta["kind"], **parent})
+                del parent["train"]
         meta = {key: value for key, value in meta.items() if key != "train"}
         data = SENTENCES if name == LITE_INSTRUCTIONS.name else WINDOWS if windows else DATA
         meta |= {"data": data, "lineage": runs}

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import safe_open
 
 from pellucid.checkpoints.average import average
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
@@ -27,6 +28,18 @@ def test_the_mean_is_weighted_and_names_its_parents(tmp_path):
         ("2.safetensors", 0.75, 2),
     ]
     assert all(len(p["sha256"]) == 64 for p in meta["parents"])
+
+
+def test_weights_that_two_parts_share_are_stored_once(tmp_path):
+    files = [tmp_path / f"{i}.safetensors" for i in (1, 2)]
+    for i, file in enumerate(files, 1):
+        weight = torch.full((100,), float(i))
+        save_bundle(file, {"one": weight, "two": weight}, {"kind": "resunet", "config": {}})
+    average(files, tmp_path / "mean.safetensors")
+    state, _ = load_bundle(tmp_path / "mean.safetensors")
+    assert (state["one"] == 1.5).all() and (state["two"] == 1.5).all()
+    with safe_open(tmp_path / "mean.safetensors", "pt") as file:
+        assert list(file.keys()) == ["one"]
 
 
 def test_other_networks_and_odd_shares_are_refused(tmp_path):
