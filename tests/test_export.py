@@ -18,6 +18,7 @@ import tiny
 from pellucid.cli import main
 from pellucid.errors import UsageError
 from pellucid.export import export
+from pellucid.networks.bilateral import BilateralGrid, BilateralGridConfig
 from pellucid.networks.contract import Guidance
 from pellucid.networks.guided import GuidedResUNet, GuidedResUNetConfig
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet
@@ -104,6 +105,24 @@ def test_the_example_restores_a_file_as_the_restorer_does(exported, tmp_path):
         assert np.abs(found - expected).max() < 1.01
     shares = {word: round(share, 2) for word, share in guidance.probabilities.items()}
     assert str(shares["noisy"]) in done.stdout
+
+
+@torch.no_grad()
+def test_a_network_that_looks_at_the_whole_picture_is_exported(tmp_path):
+    sizes = {"look": 32, "stem": 16, "widths": (16, 16), "blocks": (1, 1), "bins": 4}
+    config = BilateralGridConfig(**sizes, context_dim=16, embed_dim=8)
+    network = tiny.randomised(BilateralGrid(config)).eval()
+    path, _ = export(tiny.restorer(network=network), tmp_path / "light.onnx")
+    session = onnxruntime.InferenceSession(path)
+    degradation = torch.randn(1, 16, generator=torch.Generator().manual_seed(0))
+    for height, width in ((64, 48), (33, 130), (5, 7)):
+        image = torch.rand(1, 3, height, width)
+        condition = network.condition(image, Guidance(degradation=degradation))
+        expected = network(image, condition).numpy()
+        given = {"image": image.numpy(), "degradation": degradation.numpy()}
+        found = session.run(None, given)[0]
+        assert np.abs(expected - image.numpy()).max() > 0.01
+        assert np.abs(found - expected).max() < 1e-4
 
 
 def test_a_diffusion_network_is_one_call_of_its_sampler(traced, tmp_path):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 import tiny
 from pellucid.errors import PellucidError
 from pellucid.networks import layers
-from pellucid.networks.bilateral import BilateralGrid, BilateralGridConfig, squeezed
+from pellucid.networks.bilateral import BilateralGrid, BilateralGridConfig, reduced
 from pellucid.networks.contract import Guidance
 
 SMALL = BilateralGridConfig(
@@ -54,15 +54,30 @@ def test_bands_of_rows_give_what_the_whole_gives(monkeypatch):
 @pytest.mark.parametrize("size", [(12, 20), (30, 50), (5, 7), (1, 1)])
 def test_a_picture_is_reduced_to_means(size):
     image = picture(*size)
-    small = squeezed(image, 10)
+    small = reduced(image, 10)
     finest = image.repeat_interleave(10, 2).repeat_interleave(10, 3)
     assert (small - F.avg_pool2d(finest, size)).abs().max() < 1e-5
+
+
+def test_a_veil_shows_in_the_darkest_values_around_each_place():
+    image = torch.full((1, 3, 64, 64), 0.9)
+    image[:, 1, 30:34, 30:34] = 0.2  # one dark thing, of 2x2 px of the reduced picture
+    dark, near, around = BilateralGrid(SMALL).seen(image)[0, 3:6]
+    assert [int((plane < 0.5).sum()) for plane in (dark, near, around)] == [4, 36, 256]
+    veiled = BilateralGrid(SMALL).seen(0.5 * image + 0.5)[0, 5]
+    assert (veiled - (0.5 * around + 0.5)).abs().max() < 1e-5
 
 
 def test_it_is_never_given_a_tile():
     image = picture(150, 90)
     restorer = tiny.restorer(network=network(), guided=False)
     assert torch.equal(restorer.restore(image, tile=64), restorer.restore(image))
+
+
+def test_it_is_computed_by_pytorch_whatever_the_engine():
+    image = picture(60, 90)
+    found = tiny.restorer(network=network(), guided=False, engine="onnxruntime").restore(image)
+    assert torch.equal(found, tiny.restorer(network=network(), guided=False).restore(image))
 
 
 def test_too_little_memory_is_an_error_and_not_a_tile(monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 import tiny
 from pellucid.cli import main
 from pellucid.errors import UsageError
-from pellucid.networks import BilateralGrid, BilateralGridConfig, layers, restormer
+from pellucid.networks import layers, restormer
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.irsde_unet import ConditionalUNet, UNetConfig
 from pellucid.networks.perceive_ir import PerceiveCondition
@@ -22,12 +22,10 @@ from pellucid.runtimes.graph import flat, rebuilt
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 SIZES = [(1, 1), (3, 40), (17, 33), (64, 96), (131, 70)]
-GRID = BilateralGridConfig(32, 16, (16, 16), (1, 1), 4, context_dim=16, embed_dim=8)
 NETWORKS = {
     "resunet": (lambda: ResUNet(tiny.NETWORK), 1),
     "diffusion": (lambda: DiffusionResUNet(tiny.NETWORK), 3),
     "weather": (lambda: WeatherUNet(tiny.WEATHER), 1),
-    "bilateral-grid": (lambda: BilateralGrid(GRID), 1),
     "irsde-unet": (lambda: ConditionalUNet(UNetConfig(32, (1, 1), context_dim=16)), 3),
 }
 

@@ -1,14 +1,13 @@
 """A bilateral grid of affine colour maps with DA-CLIP conditioning: the fast network for light.
 
 After HDRNet (Gharbi et al., SIGGRAPH 2017). A small U-Net looks at the whole picture, reduced to
-128x128 px, and predicts an affine map of colours for each cell of a coarse grid over place and
-brightness. Each pixel looks up its own map there, by where it lies and how bright it is, so edges
-of the picture stay sharp. It suits haze, darkness and shadow, which change the light of large
-regions, at about a tenth of a `ResUNet`'s cost. Ours: the conditioning, which is that of `ResUNet`
-(a prompt of the degradation embedding and statistics of the picture modulate every block), and the
-sizes. The official code was not used, and its weights do not fit.
-
-Weights: the project's own `lite-light` (Apache-2.0).
+128x128 px, with the darkest and brightest values around each place, and predicts an affine map of
+colours for each cell of a coarse grid over place and brightness. Each pixel looks up its own map
+there, by where it lies and how bright it is, so edges of the picture stay sharp. It is meant for
+haze, darkness and shadow, which change the light of large regions, at about a tenth of a
+`ResUNet`'s cost. Ours: the conditioning, which is that of `ResUNet` (a prompt of the degradation
+embedding and statistics of the picture modulate every block), the extremes, and the sizes. The
+official code was not used, and its weights do not fit.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ class BilateralGridConfig:
 
     look: int = 128
     """Side to which the picture is reduced, in px; a multiple of the last level's scale."""
+    reach: tuple[int, ...] = (5, 15)
+    """Sides of the neighbourhoods whose darkest and brightest values are seen, in px of it."""
     stem: int = 32
     """Channels at half of the reduced picture's resolution."""
     widths: tuple[int, ...] = (64, 96, 128)
@@ -67,7 +68,8 @@ class BilateralGrid(RestorationNetwork):
         levels = range(len(widths) - 1)
         self.prompt = Prompt(config.context_dim, embed, config.words)
         self.statistics = Statistics(embed)
-        self.stem = nn.Conv2d(3, config.stem, 3, stride=2, padding=1)
+        seen = 3 + 2 * (1 + len(config.reach))
+        self.stem = nn.Conv2d(seen, config.stem, 3, stride=2, padding=1)
         inputs = (config.stem, *widths)
         self.down = nn.ModuleList(
             nn.Conv2d(inputs[i], width, 2, stride=2) for i, width in enumerate(widths)
@@ -101,7 +103,7 @@ class BilateralGrid(RestorationNetwork):
             degradation = self.stem.weight.new_zeros(1, self.config.context_dim)
         embedding = self.prompt(degradation)
         embedding = embedding + self.statistics(image, embedding)
-        x = self.stem(2 * squeezed(image, self.config.look) - 1)
+        x = self.stem(2 * self.seen(image) - 1)
         skips = []
         for down, blocks in zip(self.down, self.encoder, strict=False):
             x = blocks(down(x), embedding)
@@ -112,6 +114,22 @@ class BilateralGrid(RestorationNetwork):
             x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
             x = self.decoder[level](x, embedding)
         return self.head(x).unflatten(1, (MAP, self.config.bins))
+
+    def seen(self, image: Tensor) -> Tensor:
+        """The picture as the U-Net sees it, `(B, 9, look, look)` in [0, 1].
+
+        Means of the colours; the lowest value of any channel, of a pixel and of neighbourhoods
+        (the dark channel of He et al. 2009, which shows a veil); the highest likewise.
+        """
+        fine = reduced(image, 2 * self.config.look)
+        planes = [F.avg_pool2d(fine, 2)]
+        for extreme in (-fine.amin(1, keepdim=True), fine.amax(1, keepdim=True)):
+            extreme = F.max_pool2d(extreme, 2)
+            for side in (1, *self.config.reach):
+                rows = F.max_pool2d(extreme, (side, 1), stride=1, padding=(side // 2, 0))
+                around = F.max_pool2d(rows, (1, side), stride=1, padding=(0, side // 2))
+                planes.append(around.abs())
+        return torch.cat(planes, 1)
 
     def forward(self, picture: Tensor, condition: Tensor) -> Tensor:
         with torch.autocast(picture.device.type, enabled=False):
@@ -144,7 +162,7 @@ class BilateralGrid(RestorationNetwork):
         return x + (matrix * x[:, None]).sum(2) + offset
 
 
-def squeezed(image: Tensor, side: int) -> Tensor:
+def reduced(image: Tensor, side: int) -> Tensor:
     """Means of `(B, 3, H, W)` over the cells of an even division into `side` x `side`."""
     rows, columns = (_shares(length, side, image) for length in image.shape[-2:])
     return rows @ image @ columns.mT

@@ -379,7 +379,7 @@ def lite_light() -> TrainConfig:
         ),
         optimizer=replace(first.optimizer, adamw_lr=1.2e-3, lr_min=0.0),
         ema=EMAConfig(decay=0.998),
-        steps=4_600,
+        steps=2_500,
         batch_size=16,
         output="runs/lite-light",
     )
