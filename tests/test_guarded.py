@@ -120,6 +120,15 @@ def test_a_word_that_changes_the_light_must_be_sure(half_sure, scene, monkeypatc
     assert guarded(Brighter()).diagnose(scene).words == ("rainy",)
 
 
+@pytest.mark.parametrize(("share", "named"), [(0.8, ()), (0.9, ("motion-blurry",))])
+def test_blur_must_be_nearly_certain(scene, monkeypatch, share, named):
+    found = {"motion-blurry": share, "clean": 1 - share}
+    shares = torch.tensor([[found.get(word, 0.0) for word in CLASSES]])
+    monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: shares)
+    monkeypatch.setattr("pellucid.diagnosis.reweigh", lambda shares, evidence: shares)
+    assert guarded(Brighter()).diagnose(scene).words == named
+
+
 def test_memory_for_a_picture_of_many_pixels_is_bounded(tmp_path):
     """Beside the photo (12 bytes a pixel): the result, evidence and a tile."""
     work = Process(peaks.guarding, 12, 16, folder=tmp_path)

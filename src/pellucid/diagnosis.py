@@ -18,10 +18,10 @@ from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
 
 DETECTED = 0.3  # least probability of a degradation that is named
-SURE = 0.7  # the same of `RISKY`, once it is corrected by measurement
-# To undo these changes the light of the whole picture, or amplifies its noise. Wrongly named they
-# do the most harm.
-RISKY = frozenset({"hazy", "low-light", "motion-blurry", "shadowed"})
+# The same, once it is corrected by measurement, of those that do the most harm where they are
+# wrongly named: to undo them changes the light of the whole picture, or amplifies its noise. Blur
+# gains the least.
+SURE = {"hazy": 0.7, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.85}
 
 # The soft grain of a camera's noise is named blur, if anything.
 NOISE_LOOKS_LIKE = frozenset({"motion-blurry"})
@@ -82,7 +82,7 @@ def _named(
         words = wanted
     ranked = shares if evidence is None else reweigh(shares, evidence)
     before, told = _found(shares), bool(words)
-    likely = _found(ranked, risky=DETECTED if evidence is None else SURE)
+    likely = _found(ranked, {} if evidence is None else SURE)
     found = tuple(word for word in likely if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
@@ -103,12 +103,15 @@ def _named(
     return Guidance(content, degradation, found, ranked, told=told or bool(wanted), kept=kept)
 
 
-def _found(shares: Mapping[str, float], risky: float = DETECTED) -> tuple[str, ...]:
-    """The degradations that are probable enough to be named."""
+def _found(
+    shares: Mapping[str, float], least: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """The degradations that are probable enough to be named: by `DETECTED`, or by `least`."""
+    least = least or {}
     return tuple(
         word
         for word, share in shares.items()
-        if share >= (risky if word in RISKY else DETECTED) and word != CLEAN
+        if share >= least.get(word, DETECTED) and word != CLEAN
     )
 
 

@@ -143,7 +143,7 @@ LITE_INSTRUCTIONS = ShippedFile(
 )
 LITE_CLIP = ShippedFile(
     "lite-clip.safetensors",
-    sha256="e0840a841e0b923180c360aec09afb64a14a70136b26cb543cb931cb59495781",
+    sha256="c62c48fb330032cb71d82006d3d723b282dda08b3d475854c20323bdeec3c3f7",
 )
 LITE_BLUR = ModelEntry(
     "lite-blur",
