@@ -38,7 +38,7 @@ def average(
     parts = [share / sum(shares) for share in shares]
     (first, meta), *others = (load_bundle(path) for path in paths)
     shared = {name: _first_of_same_memory(name, first) for name in first}
-    mean = {name: _scaled(first[name], parts[0]) for name in {*shared.values()}}
+    mean = {name: _scaled(first[name], parts[0]) for name in dict.fromkeys(shared.values())}
     for path, part, (state, other) in zip(paths[1:], parts[1:], others, strict=True):
         same = all(other.get(key) == meta.get(key) for key in ("kind", "config"))
         if not same or state.keys() != first.keys():

@@ -32,7 +32,7 @@ class BilateralGridConfig:
     look: int = 128
     """Side to which the picture is reduced, in px; a multiple of the last level's scale."""
     reach: tuple[int, ...] = (5, 15)
-    """Sides of the neighbourhoods whose darkest and brightest values are seen, in px of it."""
+    """Odd sides of the neighbourhoods whose darkest and brightest values are seen, in px of it."""
     stem: int = 32
     """Channels at half of the reduced picture's resolution."""
     widths: tuple[int, ...] = (64, 96, 128)
