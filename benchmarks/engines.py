@@ -1,7 +1,8 @@
 """Measure the engines on this machine; prints Markdown.
 
     python benchmarks/engines.py [--models lite lite-sde] [--sizes 0.25 1 12]
-        [--engines torch compile onnxruntime openvino] [--device cuda] [--batch 1]
+        [--engines torch compile onnxruntime openvino] [--precisions float32] [--device cuda]
+        [--batch 1]
 
 First the processor with its instructions for matrices and the rate of a large matrix product in
 float32 and bfloat16. Then a row for each shipped model, engine, precision and image size
@@ -108,8 +109,9 @@ def child(*arguments: object) -> dict[str, float] | str:
 
 
 def table(args: argparse.Namespace) -> None:
-    rates = {"float32": matrix_rate()}
-    rates["bfloat16"] = matrix_rate(torch.bfloat16)
+    rates = {
+        name: matrix_rate(getattr(torch, name)) for name in args.precisions or PRECISIONS["torch"]
+    }
     named = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in rates.items())
     print(f"{cpu_name()} ({instructions()}), {torch.get_num_threads()} threads, {named}.\n")
     print("| model | engine | precision | image | seconds | network, s/MP ", end="")
@@ -117,6 +119,8 @@ def table(args: argparse.Namespace) -> None:
     for model in args.models:
         for engine in args.engines:
             for dtype in PRECISIONS[engine]:
+                if args.precisions and dtype not in args.precisions:
+                    continue
                 if trouble := child(model, engine, dtype, 0, args.device, args.batch):
                     print(f"| {model} | {engine} | {dtype} | {trouble} | | | | |", flush=True)
                     continue
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=models)
     parser.add_argument("--sizes", nargs="+", type=float, default=[0.25, 1, 12])
     parser.add_argument("--engines", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS["torch"])
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--batch", type=int, default=1, help="pictures in one tensor")
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)

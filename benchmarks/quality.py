@@ -42,11 +42,13 @@ MODELS = {  # preset, photographs (None: all)
     "lite-weather": (None, None),
     "lite-detail": (None, None),
     "lite-blur": (None, None),
+    "lite-light": (None, None),
     "lite-overlay": (None, None),
 }
 OWN_COLUMNS = {  # of the specialists
     "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
     "lite-overlay": ("rainy@0.5", "snowy@0.5", "raindrop@0.5", "clean"),
+    "lite-light": ("hazy@0.5", "low-light@0.5", "shadowed@0.5", "clean"),
     "lite-blur": ("motion-blurry@0.5", "clean"),
     "lite-detail": ("noisy@0.5", "jpeg-compressed@0.5", "motion-blurry@0.5", "clean"),
 }

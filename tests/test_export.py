@@ -108,7 +108,7 @@ def test_the_example_restores_a_file_as_the_restorer_does(exported, tmp_path):
 
 
 @torch.no_grad()
-def test_a_network_that_looks_at_the_whole_picture_is_exported(tmp_path):
+def test_a_network_that_looks_at_the_whole_picture_is_exported(traced, tmp_path):
     sizes = {"look": 32, "stem": 16, "widths": (16, 16), "blocks": (1, 1), "bins": 4}
     config = BilateralGridConfig(**sizes, context_dim=16, embed_dim=8)
     network = tiny.randomised(BilateralGrid(config)).eval()

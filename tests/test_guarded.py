@@ -167,7 +167,30 @@ def test_what_noise_hid_is_restored_after_it(scene, monkeypatch, first, second, 
     assert found.model == ("other, dehazer" if darker else "other")
     expected = veiled[0] - darker
     torch.testing.assert_close(found.picture, expected, atol=1e-4, rtol=0)
-    assert found.decision == "kept" and ("Without the noise" in found.reason) == bool(darker)
+    assert found.decision == "kept" and ("After that" in found.reason) == bool(darker)
+
+
+@pytest.mark.parametrize(
+    ("first", "left", "darker"),
+    [
+        (("hazy",), {"hazy": 0.25, "clean": 0.75}, 0.2),
+        (("hazy",), {"hazy": 0.1, "rainy": 0.9}, 0.1),
+        (("hazy", "rainy"), {"hazy": 0.9}, 0),  # the specialist takes haze alone
+    ],
+)
+def test_haze_that_is_left_is_taken_away_once_more(scene, monkeypatch, first, left, darker):
+    veiled = torch.from_numpy(0.35 + 0.4 * scene / np.float32(255)).permute(2, 0, 1)[None]
+    special = Restorer(Darker(), controller(), text_features(), CLASSES, name="dehazer", guard=True)
+    parts = Same(), controller(), text_features(), CLASSES
+    model = Router(*parts, specialists={("hazy",): special}, guard=True, name="other")
+    known = replace(model.diagnose(veiled)[0], words=first)
+    answers = [known, replace(known, words=("rainy",), probabilities=left)]
+    monkeypatch.setattr(model, "_diagnose", lambda *_: [answers.pop(0)])
+    found = model.run(veiled)[0]
+    assert found.guidance.words == first
+    assert found.model == ("dehazer" if darker else "other")
+    torch.testing.assert_close(found.picture, veiled[0] - darker, atol=1e-4, rtol=0)
+    assert ("After that" in found.reason) == (darker > 0.1)
 
 
 def test_a_person_who_names_noise_gets_no_second_look(scene, monkeypatch):

@@ -240,7 +240,7 @@ def test_a_specialist_is_loaded_when_it_is_first_asked_for(monkeypatch):
     specialist = model.route(Guidance(words=("noisy",)))
     assert specialist is model.route(Guidance(words=("jpeg-compressed",))) is not model
     assert opened == ["lite", specialist.name]
-    assert model.route(Guidance(words=("hazy",))) is model and len(opened) == 2
+    assert model.route(Guidance(words=("low-light",))) is model and len(opened) == 2
 
 
 def test_a_network_that_shares_its_tower_reads_with_it():

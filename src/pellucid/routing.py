@@ -14,6 +14,9 @@ from pellucid.restorer import Restorer
 # What noise hides from the controller. Not low light, as a picture without its noise may look dark,
 # and not blur, as it may look soft.
 HIDDEN = frozenset({"hazy", "rainy", "snowy", "raindrop"})
+# One restoration takes a part of dense haze. With this probability of haze afterwards, another one
+# brings more than it costs.
+HAZE_LEFT = 0.2
 
 
 class Specialists(Mapping[tuple[str, ...], Restorer]):
@@ -76,18 +79,21 @@ class Router(Restorer):
     def second_look(
         self, first: Restoration, strength: float, options: dict[str, Any]
     ) -> Restoration:
-        """Restore what noise hid, if the picture without its noise is named again (ours).
+        """Restore what noise hid, and haze that is left, if the result is named so (ours).
 
         `words` of the result are those of both diagnoses, `model` names both models, and its
         probabilities are of the first.
         """
         seen = first.guidance
-        if "noisy" not in seen.words or seen.told or first.decision == "refused":
+        haze = seen.words == ("hazy",)
+        if not (haze or "noisy" in seen.words) or seen.told or first.decision == "refused":
             return first
         image = first.picture[None]
         evidence = self._measured(image, None)
         answer = self._diagnose(image, (), evidence)[0]
-        if not answer.words or not set(answer.words) <= HIDDEN - set(seen.words):
+        if haze and (answer.probabilities or {}).get("hazy", 0) >= HAZE_LEFT:
+            answer = seen
+        elif haze or not answer.words or not set(answer.words) <= HIDDEN - set(seen.words):
             return first
         chosen = self.route(answer)
         found = chosen._run(image, [answer], strength, False, None, options)[0]
@@ -97,11 +103,11 @@ class Router(Restorer):
         return replace(
             first,
             picture=found.picture,
-            guidance=replace(seen, words=(*seen.words, *answer.words)),
-            model=f"{first.model}, {found.model}",
+            guidance=replace(seen, words=tuple(dict.fromkeys((*seen.words, *answer.words)))),
+            model=", ".join(dict.fromkeys((first.model, found.model))),
             seconds=first.seconds + found.seconds,
             decision=found.decision,
-            reason=f"{first.reason} Without the noise: {found.reason}",
+            reason=f"{first.reason} After that: {found.reason}",
         )
 
     def _run(self, *arguments: Any) -> list[Restoration]:

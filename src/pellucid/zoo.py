@@ -167,6 +167,17 @@ LITE_DETAIL = ModelEntry(
     recipe="lite_detail_light",
     covers=("noisy", "jpeg-compressed", "motion-blurry"),
 )
+LITE_LIGHT = ModelEntry(
+    "lite-light",
+    "haze and shadows; works offline",
+    ShippedFile(
+        "lite-light.safetensors",
+        sha256="9c7513354b2bbf6e0aa642cda56b71197eee2e823600340f68a7dc5c6451d13c",
+    ),
+    LITE_CLIP,
+    recipe="lite_light",
+    covers=("hazy", "shadowed"),
+)
 LITE_OVERLAY = ModelEntry(
     "lite-overlay",
     "rain, snow and drops; works offline",
@@ -204,6 +215,7 @@ MODELS = {
         ),
         LITE_BLUR,  # before the one that covers blur with noise
         LITE_DETAIL,
+        LITE_LIGHT,
         LITE_OVERLAY,
         ModelEntry(
             "lite-sde",

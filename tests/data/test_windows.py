@@ -36,6 +36,15 @@ def test_a_window_is_a_function_of_photographs_seed_and_number(folder):
     assert any((first[i]["gt"] != other[i]["gt"]).any() for i in range(6))
 
 
+def test_windows_of_plain_scenes_are_other_windows(folder):
+    clean = CleanPhotos(folder / "clean")
+    make_windows(clean, folder / "plain", 6, side=48, vary=False)
+    plain, varied = (Windows(folder / name, None) for name in ("plain", "out"))
+    assert any((plain[i]["gt"] != varied[i]["gt"]).any() for i in range(6))
+    with pytest.raises(UsageError, match="use a new folder"):
+        make_windows(clean, folder / "plain", 12, side=48)
+
+
 def test_a_stopped_run_goes_on_and_keeps_what_is_there(folder):
     clean, out = CleanPhotos(folder / "clean"), folder / "stopped"
     make_windows(clean, out, 6, side=48)

@@ -75,6 +75,16 @@ def test_illustrations_of_all_boxes_can_be_drawn():
         assert illustration(scene, seeded(seed)).shape == scene.shape
 
 
+def test_a_scene_that_is_not_varied_is_the_truth():
+    varied = [
+        photograph(SCENE, seeded(seed), vary=vary) for vary in (True, False) for seed in range(8)
+    ]
+    kept = photograph(SCENE, seeded(0), weights={}, nuisance=False).gt
+    assert [np.array_equal(made.gt, kept) for made in varied[8:]] == 8 * [True]
+    assert not all(np.array_equal(made.gt, kept) for made in varied[:8])
+    assert any(not np.array_equal(made.lq, kept) for made in varied[8:])
+
+
 def test_nuisance_alone_is_clean_and_differs_little():
     differ = 0
     for seed in range(60):

@@ -9,7 +9,14 @@ from pellucid.networks.bilateral import BilateralGrid, BilateralGridConfig, redu
 from pellucid.networks.contract import Guidance
 
 SMALL = BilateralGridConfig(
-    look=32, stem=16, widths=(16, 16), blocks=(1, 1), bins=4, context_dim=16, embed_dim=8
+    look=32,
+    reach=(5, 15),
+    stem=16,
+    widths=(16, 16),
+    blocks=(1, 1),
+    bins=4,
+    context_dim=16,
+    embed_dim=8,
 )
 
 

@@ -187,6 +187,7 @@ def windows(
     side: int = 160,
     seed: int = 0,
     words: tuple[str, ...] = (),
+    plain: Flag = False,
     workers: int = 0,
 ) -> int:
     """Write damaged windows of clean photographs for a training, with the wide generators.
@@ -201,6 +202,8 @@ def windows(
         side: Of a window, in pixels; crops for training are cut from it.
         seed: Another seed gives other windows.
         words: Only these degradations, and clean windows; all ten if not given.
+        plain: Take the scenes as they are: no other tone or colours, no print, no drawing. Grain,
+            JPEG and the like still vary.
         workers: Processes; 0 = one for each core.
     """
     import os
@@ -218,7 +221,8 @@ def windows(
         look_up(dict.fromkeys(WORDS), word, "degradation")
     with _progress("windows") as progress:
         workers = workers or os.cpu_count() or 1
-        made = make_windows(CleanPhotos(clean), out, count, side, seed, workers, progress, words)
+        photos = CleanPhotos(clean)
+        made = make_windows(photos, out, count, side, seed, workers, progress, words, not plain)
     print(f"{out}: {counted(made, 'window')}")
     return 0
 

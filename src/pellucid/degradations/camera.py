@@ -36,6 +36,7 @@ def photograph(
     old: float = 0.02,
     nuisance: bool = True,
     margin: int = 0,
+    vary: bool = True,
 ) -> Sample:
     """Make a training sample of a clean scene: damage it as a camera, its file and time would.
 
@@ -53,13 +54,14 @@ def photograph(
         nuisance: vary scene and file; without, a clean sample is the scene itself.
         margin: px cut from each side after the degradations and before the file, so that blur
             brings in what lies beside the window instead of its reflection.
+        vary: vary the scene, not only its file.
 
     Raises:
         ValueError: the margin leaves nothing of the scene.
     """
     if min(scene.shape[:2]) <= 2 * margin:
         raise ValueError(f"a margin of {margin} px leaves nothing of a scene {scene.shape[:2]}")
-    if nuisance:
+    if nuisance and vary:
         scene = vary_scene(scene, rng)
     inner = np.s_[margin : scene.shape[0] - margin, margin : scene.shape[1] - margin]
     if rng.random() < old and all(weights.get(word, 0) > 0 for word in OLD):

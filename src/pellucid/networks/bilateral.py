@@ -1,7 +1,7 @@
 """A bilateral grid of affine colour maps with DA-CLIP conditioning: the fast network for light.
 
 After HDRNet (Gharbi et al., SIGGRAPH 2017). A small U-Net looks at the whole picture, reduced to
-128x128 px, with the darkest and brightest values around each place, and predicts an affine map of
+64x64 px, with the darkest and brightest values around each place, and predicts an affine map of
 colours for each cell of a coarse grid over place and brightness. Each pixel looks up its own map
 there, by where it lies and how bright it is, so edges of the picture stay sharp. It is meant for
 haze, darkness and shadow, which change the light of large regions, at about a tenth of a
@@ -29,9 +29,9 @@ MAP = 12  # numbers of an affine map of colours: a 3x3 matrix, then three offset
 class BilateralGridConfig:
     """Sizes of a `BilateralGrid`; level `i` works at 1 / 2^(i+2) of the reduced picture."""
 
-    look: int = 128
+    look: int = 64
     """Side to which the picture is reduced, in px; a multiple of the last level's scale."""
-    reach: tuple[int, ...] = (5, 15)
+    reach: tuple[int, ...] = (3, 7)
     """Odd sides of the neighbourhoods whose darkest and brightest values are seen, in px of it."""
     stem: int = 32
     """Channels at half of the reduced picture's resolution."""
