@@ -4,7 +4,7 @@ After HDRNet (Gharbi et al., SIGGRAPH 2017). A small U-Net looks at the whole pi
 64x64 px, with the darkest and brightest values around each place, and predicts an affine map of
 colours for each cell of a coarse grid over place and brightness. Each pixel looks up its own map
 there, by where it lies and how bright it is, so edges of the picture stay sharp. It is meant for
-haze, darkness and shadow, which change the light of large regions, at about a tenth of a
+haze, darkness and shadow, which change the light of large regions, at about a seventh of a
 `ResUNet`'s cost. Ours: the conditioning, which is that of `ResUNet` (a prompt of the degradation
 embedding and statistics of the picture modulate every block), the extremes, and the sizes. The
 official code was not used, and its weights do not fit.
