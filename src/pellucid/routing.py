@@ -81,7 +81,7 @@ class Router(Restorer):
     ) -> Restoration:
         """Restore what noise hid, and haze that is left, if the result is named so (ours).
 
-        `words` of the result are those of both diagnoses, `model` names both models, and its
+        `words` of the result are those of both diagnoses, `model` names the models, and the
         probabilities are of the first.
         """
         seen = first.guidance
