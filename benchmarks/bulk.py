@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,8 @@ import torch
 from PIL import Image
 from speed import photograph
 
+Rows = Iterator[tuple[str, list[str]]]
+CORES = str(len(os.sched_getaffinity(0)))
 EVERY = 0.5  # seconds between two looks at the processes
 
 
@@ -112,11 +115,27 @@ def two_nodes():
     cluster.shutdown()
 
 
-def overhead(rows: dict[str, list[str]], few: int, many: int, megapixels: float) -> None:
+def commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Each row's name and command; the cluster stands while its command is measured, no longer.
+
+    It comes before the commands that start a Ray of their own: those leave a token behind, with
+    which a cluster cannot be reached (docs/scale.md).
+    """
+    shared = ["bulk", "--model", "lite", "--no-rating"]
+    if not args.bound:
+        yield "restore", ["restore", "--model", "lite"]
+    if args.cluster:
+        with two_nodes() as address:
+            yield "bulk, 2 nodes", [*shared, "--address", address, "--workers", "2"]
+    for count in args.workers:
+        yield f"bulk, {count} workers", [*shared, "--cpus", CORES, "--workers", str(count)]
+
+
+def overhead(rows: Rows, few: int, many: int, megapixels: float) -> None:
     print("| command | seconds a picture | CPU | beside restore | CPU | start, s | CPU |")
     print("|---|---|---|---|---|---|---|")
     plain = None
-    for name, command in rows.items():
+    for name, command in rows:
         a, b = (watched(command, count, megapixels) for count in (few, many))
         wall = (b.seconds - a.seconds) / (many - few)
         cpu = (b.cpu - a.cpu) / (many - few)
@@ -129,9 +148,9 @@ def overhead(rows: dict[str, list[str]], few: int, many: int, megapixels: float)
         )
 
 
-def bound(rows: dict[str, list[str]], count: int, megapixels: float) -> None:
+def bound(rows: Rows, count: int, megapixels: float) -> None:
     print(f"| {count} pictures by | after | a worker, MB | object store, MB |\n|---|---|---|---|")
-    for name, command in rows.items():
+    for name, command in rows:
         watch = watched(command, count, megapixels)
         for share in (0.1, 0.25, 0.5, 0.75, 0.95):
             done, worker, store = next(held for held in watch.held if held[0] >= share * count)
@@ -148,26 +167,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cluster", action="store_true")
     args = parser.parse_args()
-    cores = str(len(os.sched_getaffinity(0)))
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-    shared = ["bulk", "--model", "lite", "--no-rating"]
-    rows = {} if args.bound else {"restore": ["restore", "--model", "lite"]}
-    for count in args.workers:
-        rows[f"bulk, {count} workers"] = [*shared, "--cpus", cores, "--workers", str(count)]
-    print(f"{args.megapixels:g} MP, {cores} cores, load {os.getloadavg()[0]:.1f} at the start\n")
-
-    def measure(rows: dict[str, list[str]]) -> None:
-        if args.bound:
-            bound(rows, args.bound, args.megapixels)
-        else:
-            overhead(rows, args.few, args.many, args.megapixels)
-
-    if args.cluster:
-        with two_nodes() as address:
-            rows["bulk, 2 nodes"] = [*shared, "--address", address, "--workers", "2"]
-            measure(rows)
+    print(f"{args.megapixels:g} MP, {CORES} cores, load {os.getloadavg()[0]:.1f} at the start\n")
+    if args.bound:
+        bound(commands(args), args.bound, args.megapixels)
     else:
-        measure(rows)
+        overhead(commands(args), args.few, args.many, args.megapixels)
 
 
 if __name__ == "__main__":
