@@ -119,7 +119,8 @@ SURFACE = {
     "NAFNetConfig NETWORKS "
     "PerceiveIR PerceiveIRConfig "
     "ResUNet ResUNetConfig RestorationNetwork Restormer RestormerConfig RestormerMedium "
-    "RestormerMediumConfig UNetConfig WeatherConfig WeatherUNet network_of",
+    "RestormerMediumConfig UNetConfig WeatherConfig WeatherUNet WienerUNet WienerUNetConfig "
+    "network_of",
     "pellucid.losses": "SoftResidualDistillation VGG16 charbonnier daclip_loss "
     "degradation_contrastive difficulty_adaptive difficulty_weight l1 negative_psnr psnr",
     "pellucid.vision_language": "CLIP CLIPConfig CLIPResNet CLIPResNetConfig DINOv2 DaCLIP "

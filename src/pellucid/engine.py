@@ -197,7 +197,7 @@ class Engine:
 
     def _chosen(self, parts: list[Tensor], condition: Any) -> Any:
         """The engine; "auto" is decided here, where an example of a condition is at hand."""
-        if self.network.whole:  # a graph would hold maps of the whole picture, PyTorch bands of it
+        if not self.network.graphs:
             self.engine = "torch"
         if self.engine == AUTO:
             self.engine = fastest(

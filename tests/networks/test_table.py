@@ -18,6 +18,7 @@ WEATHER = {"widths": (8, 8), "encoder_blocks": (1,), "middle_blocks": 1, "decode
 BILATERAL = {"look": 32, "stem": 16, "widths": (16, 16), "blocks": (1, 1), "context_dim": 16}
 SIZES = {
     "bilateral-grid": {**BILATERAL, "embed_dim": 8, "bins": 4},
+    "wiener-unet": {"reach": 12, "embed_dim": 8, "widths": (8, 8), "blocks": (1, 1)},
     "resunet": RESUNET,
     "diffusion-resunet": RESUNET,
     "nafnet": NAFNET,

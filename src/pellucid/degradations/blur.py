@@ -20,11 +20,12 @@ from .fields import (
     smoothstep,
     soften,
     splat,
+    strength,
 )
 from .noise import field
 
 MAX_LENGTH = 32.0  # extent of the trajectory in px at severity 1
-LONGEST = 36.0  # px, of the forms
+LONGEST = 32.0  # px, of the forms
 MAX_FRAMES = 17
 
 
@@ -109,14 +110,14 @@ def _grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shaken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random walk of the camera, 1.5 to 36 px."""
-    kernel = kernel_of_path(rng, log_uniform(rng, 1.5, LONGEST))
+    """A random walk of the camera, 1.5 to 32 px."""
+    kernel = kernel_of_path(rng, strength(rng, 1.5, LONGEST))
     return _in_some_light(image, rng, lambda x: convolve(x, kernel))
 
 
 def straight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Straight motion of 2 to 36 px, even or with fading ends."""
-    length = log_uniform(rng, 2, LONGEST)
+    """Straight motion of 2 to 32 px, even or with fading ends."""
+    length = strength(rng, 2, LONGEST)
     kernel = line_kernel(length, rng.uniform(0, 180))
     if rng.random() < 0.4:
         half = kernel.shape[0] // 2
@@ -132,15 +133,15 @@ def trailing(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     As ImageMagick's motion blur, that of ImageNet-C. The scene lies at the sharp end, so the mean
     of the light is shifted, by 2.4 to 6.4 px at ImageNet-C's severities 1 to 3.
     """
-    sigma, angle = log_uniform(rng, 0.3, 12), rng.uniform(0, 2 * np.pi)
+    sigma, angle = strength(rng, 0.3, 12), rng.uniform(0, 2 * np.pi)
     t = np.linspace(0, min(3 * sigma, LONGEST), 256)
     kernel = splat(np.cos(angle) * t, np.sin(angle) * t, np.exp(-0.5 * (t / sigma) ** 2))
     return _in_some_light(image, rng, lambda x: convolve(x, kernel))
 
 
 def defocused(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Defocus: a disc of radius 0.8 to 12 px, with an edge as in ImageNet-C or a softer one."""
-    kernel = disc_kernel(log_uniform(rng, 0.8, 12))
+    """Defocus: a disc of radius 0.8 to 10 px, with an edge as in ImageNet-C or a softer one."""
+    kernel = disc_kernel(strength(rng, 0.8, 10))
     if rng.random() < 0.5:
         kernel = soften(np.pad(kernel, 2), rng.uniform(0.1, 0.8))
     kernel = kernel / kernel.sum()
@@ -198,7 +199,7 @@ def frames(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def moving_object(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One part of the scene moves by 3 to 36 px and the rest by little or not at all."""
+    """One part of the scene moves by 3 to 32 px and the rest by little or not at all."""
     h, w = image.shape[:2]
     cells, cover = log_uniform(rng, 1, 6), rng.uniform(0.2, 0.7)
     part = smooth_field(rng, h, w, cells)
@@ -217,7 +218,10 @@ def moving_object(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 FORMS = (
     shaken,
     shaken,
+    shaken,
     straight,
+    straight,
+    trailing,
     trailing,
     defocused,
     defocused,

@@ -17,6 +17,11 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+def strength(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number in [low, high], half of the time log-uniform: light damage is met, and heavy."""
+    return float(rng.uniform(low, high)) if rng.random() < 0.5 else log_uniform(rng, low, high)
+
+
 def luma(image: np.ndarray) -> np.ndarray:
     """Luma (ITU-R BT.601) of `(H, W, 3)`, as `(H, W, 1)`."""
     return (image @ LUMA)[..., None]

@@ -20,6 +20,7 @@ _NAMES = {
     "resunet": ("DiffusionResUNet", "ResUNet", "ResUNetConfig"),
     "table": ("NETWORKS", "network_of"),
     "weather": ("WeatherConfig", "WeatherUNet"),
+    "wiener": ("WienerUNet", "WienerUNetConfig"),
 }
 _HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -92,6 +92,8 @@ class RestorationNetwork(nn.Module):
     """Whether it restores without guidance what it sees, not only what words ask for."""
     whole: bool = False
     """Whether `forward` takes whole pictures only, never tiles."""
+    graphs: bool = True
+    """Whether other engines than PyTorch can compute it."""
     config: Any
     """Frozen dataclass of sizes."""
 
@@ -123,6 +125,16 @@ class RestorationNetwork(nn.Module):
     def damage(self, tile: Tensor, condition: Any) -> Tensor:
         """Map the damage in (B, 3, H, W): (B, 1, H, W) in [0, 1], 1 is surely damaged."""
         raise NotImplementedError
+
+    def terms(self, damaged: Tensor, clean: Tensor, condition: Any) -> dict[str, Tensor]:
+        """Terms that a training adds to the loss of the restored pictures, by name.
+
+        Args:
+            damaged: whole pictures `(B, 3, H, W)` in [0, 1].
+            clean: likewise.
+            condition: of the damaged pictures.
+        """
+        return {}
 
     @classmethod
     def official(cls, state: Mapping[str, Tensor]) -> tuple[Any, Mapping[str, Tensor]] | None:

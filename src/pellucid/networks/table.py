@@ -26,6 +26,7 @@ from pellucid.networks.restormer import (
 )
 from pellucid.networks.resunet import DiffusionResUNet, ResUNet, ResUNetConfig
 from pellucid.networks.weather import WeatherConfig, WeatherUNet
+from pellucid.networks.wiener import WienerUNet, WienerUNetConfig
 
 Prediction = Literal["epsilon", "x0"]
 
@@ -42,6 +43,7 @@ NETWORKS: dict[str, Row] = {
     "resunet": Row(ResUNetConfig, ResUNet),
     "diffusion-resunet": Row(ResUNetConfig, DiffusionResUNet, "x0"),
     "bilateral-grid": Row(BilateralGridConfig, BilateralGrid),
+    "wiener-unet": Row(WienerUNetConfig, WienerUNet),
     "nafnet": Row(NAFNetConfig, NAFNet),
     "restormer": Row(RestormerConfig, Restormer),
     "restormer-medium": Row(RestormerMediumConfig, RestormerMedium),

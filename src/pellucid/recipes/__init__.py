@@ -28,6 +28,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_detail,
         lite.lite_detail_light,
         lite.lite_blur,
+        lite.lite_kernel,
+        lite.lite_wiener,
         lite.lite_overlay,
         lite.lite_overlay_light,
         lite.lite_overlay_more,

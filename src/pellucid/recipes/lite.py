@@ -11,9 +11,11 @@ from dataclasses import replace
 from pellucid.degradations import CLASSES
 from pellucid.networks.bilateral import BilateralGridConfig
 from pellucid.networks.resunet import ResUNetConfig
+from pellucid.networks.wiener import WienerUNetConfig
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.controller import ControllerOptions
 from pellucid.training.tasks.diffusion import DiffusionOptions
+from pellucid.training.tasks.kernel import KernelOptions
 from pellucid.training.tasks.restore import RestoreOptions
 from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
 
@@ -269,6 +271,39 @@ def lite_blur() -> TrainConfig:
         steps=6_000,
         init_from="runs/lite-detail/weights.safetensors",
         output="runs/lite-blur",
+    )
+
+
+def lite_kernel() -> TrainConfig:
+    """First part of a network that undoes blur by its kernel: the estimate of the kernel alone.
+
+    Data: `pellucid data windows --words motion-blurry --plain --side 144`.
+    """
+    first = lite_stage1()
+    return replace(
+        first,
+        recipe="lite_kernel",
+        task=KernelOptions(),
+        data=replace(WINDOWS, root="data/windows/blur", validation="data/windows/blur-held-out"),
+        optimizer=replace(first.optimizer, lr_min=0.0, warmup=100),
+        ema=EMAConfig(decay=0.998),
+        steps=4_000,
+        output="runs/lite-kernel",
+    )
+
+
+def lite_wiener() -> TrainConfig:
+    """Second part of it: the whole network, on the same windows."""
+    first = lite_kernel()
+    return replace(
+        first,
+        recipe="lite_wiener",
+        task=RestoreOptions(network=WienerUNetConfig(), loss="psnr40"),
+        optimizer=replace(first.optimizer, lr=1.5e-3, adamw_lr=7.5e-4),
+        steps=6_000,
+        batch_size=16,
+        init_from="runs/lite-kernel/weights.safetensors",
+        output="runs/lite-wiener",
     )
 
 

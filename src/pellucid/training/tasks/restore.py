@@ -147,8 +147,9 @@ class RestoreTask(Task):
         return sum(terms.values(), loss), {"psnr": psnr, **terms}
 
     def restored(self, batch: dict, condition: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the restored pictures and what is added to the loss, by name: nothing here."""
-        return self.network(batch["lq"], condition), {}
+        """Return the restored pictures and what is added to the loss, by name."""
+        restored = self.network(batch["lq"], condition)
+        return restored, self.network.terms(batch["lq"], batch["gt"], condition)
 
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of restored and of damaged pictures, and the restored pictures."""

@@ -1,0 +1,437 @@
+"""Blind deconvolution: a blur kernel read from the whole picture, Wiener filters, and a U-Net.
+
+Where a blur is the same everywhere, a kernel of some hundred numbers explains it, and with the
+kernel known most of it can be undone. So this network estimates the kernel first. It reads it from
+correlations of the picture with itself: for sparse gradients the second order is the kernel's own
+autocorrelation, and the fourth the correlation of its cube with it, which tells one end of a
+motion from the other (cumulants of a linear process). Then, as blind deconvolution does in turns
+(Cho and Lee, SIGGRAPH Asia 2009), it sharpens the luma and fits the kernel by which the sharp
+gradients give the blurred ones, in closed form; a small network joins both. The picture is
+filtered with the kernel's inverse (Wiener) at several strengths, and a U-Net chooses among the
+results and mends what they leave, like deep Wiener deconvolution (Dong et al., NeurIPS 2020). The
+whole and its sizes are ours; no official code was used.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid.imaging.photo import LUMA
+from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.layers import Blocks, pad_to_multiple, zeroed
+from pellucid.networks.resunet import ResBlock
+
+BORDER = 32  # px, mirrored around a picture before its spectrum is changed
+STRENGTHS = (2e-3, 1e-2, 5e-2)  # of the Wiener filters, where the network asks for no others
+
+
+@dataclass(frozen=True)
+class WienerUNetConfig:
+    """Sizes of a `WienerUNet`; level `i` of the U-Net works at 1 / 2^(i+1) of the resolution."""
+
+    reach: int = 24
+    """How far the kernel reaches to each side, in px."""
+    look: int = 256
+    """Side of the windows in which larger pictures are looked at, in px."""
+    embed_dim: int = 128
+    """Length of the vector that modulates the blocks."""
+    widths: tuple[int, ...] = (48, 80, 128)
+    """Channels of each level, finest first."""
+    blocks: tuple[int, ...] = (1, 1, 2)
+    """Blocks of each level, on the way down and up again; those of the last, the middle, once."""
+
+
+class Blur(NamedTuple):
+    """What is known of the blur of B pictures, each looked at in n windows of h x w px."""
+
+    embedding: Tensor  # (B, embed_dim)
+    kernel: Tensor  # (B, S, S), S = 2 * reach + 1, sum 1
+    strengths: Tensor  # (B, 3), of the Wiener filters
+    first: Tensor  # (B, S, S), the kernel before it was fitted
+    sharp: Tensor  # (B * n, 1, h, w), luma
+
+
+class WienerUNet(RestorationNetwork):
+    """Deterministic restorer: `net(image, blur)` with image `(B, 3, H, W)` in [0, 1]."""
+
+    multiple = 8
+    overlap = 128
+    unguided = True
+    graphs = False
+
+    def __init__(self, config: WienerUNetConfig | None = None):
+        super().__init__()
+        self.config = config = config or WienerUNetConfig()
+        widths, embed = config.widths, config.embed_dim
+        levels = range(len(widths) - 1)
+
+        def blocks(level: int) -> Blocks:
+            return Blocks(ResBlock(widths[level], embed) for _ in range(config.blocks[level]))
+
+        self.kernel = KernelEstimator(config)
+        choices = 1 + len(STRENGTHS)
+        self.stem = nn.Conv2d(4 * 3 * choices, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(blocks(level) for level in levels)
+        self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in levels)
+        self.middle = blocks(len(widths) - 1)
+        self.up = nn.ModuleList(
+            nn.Conv2d(widths[i + 1], 4 * widths[i], 1, bias=False) for i in levels
+        )
+        self.decoder = nn.ModuleList(blocks(level) for level in levels)
+        self.head = zeroed(nn.Conv2d(widths[0], 4 * (3 + choices), 3, padding=1))
+        _keep_variance(self.stem, *self.down, *self.up)
+
+    def condition(self, image: Tensor, guidance: Guidance) -> Blur:
+        """Estimate the blur of whole pictures; nothing of the guidance is used."""
+        with torch.autocast(image.device.type, enabled=False):
+            return self.kernel(image.float())
+
+    def forward(self, image: Tensor, condition: Blur) -> Tensor:
+        h, w = image.shape[-2:]
+        image = pad_to_multiple(image, self.multiple)
+        with torch.autocast(image.device.type, enabled=False):
+            filtered = wiener(image.float(), condition.kernel, condition.strengths)
+        choices = torch.cat([image[:, None], filtered], 1)
+        x = self.stem(F.pixel_unshuffle(choices.flatten(1, 2), 2))
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = blocks(x, condition.embedding)
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x, condition.embedding)
+        for level in reversed(range(len(self.decoder))):
+            x = F.pixel_shuffle(self.up[level](x), 2) + skips.pop()
+            x = self.decoder[level](x, condition.embedding)
+        residual, shares = F.pixel_shuffle(self.head(x), 2).split([3, choices.shape[1]], 1)
+        return (_chosen(choices, shares) + residual)[..., :h, :w]
+
+    def terms(self, damaged: Tensor, clean: Tensor, condition: Blur) -> dict[str, Tensor]:
+        """Two terms for training: how badly the kernels explain the blur, and the sharp luma.
+
+        The first is the mean logarithm of `unexplained`, the second the negative PSNR; both are
+        weighted to go with a loss in dB.
+        """
+        kernels = condition.first, condition.kernel
+        first, last = (unexplained(damaged, clean, kernel).log().mean() for kernel in kernels)
+        wrong = condition.sharp - luma(windows(clean, self.config.look))
+        sharp = 10 * (wrong.square().mean((1, 2, 3)) + 1e-4).log10().mean()
+        return {"kernel": 2.5 * (0.5 * first + last), "sharp": 0.3 * sharp}
+
+
+class KernelEstimator(nn.Module):
+    """Estimate the blur kernel of pictures `(B, 3, H, W)` in [0, 1]: see the module's docstring."""
+
+    MAPS = 8
+    STATISTICS = 6
+
+    def __init__(self, config: WienerUNetConfig):
+        super().__init__()
+        embed, self.reach, self.look = config.embed_dim, config.reach, config.look
+        self.spectrum = Spectrum(embed)
+        self.statistics = nn.Linear(self.STATISTICS, embed)
+        self.prompt = nn.Sequential(nn.SiLU(), nn.Linear(embed, embed))
+        self.first = MapReader(self.MAPS, embed, (32, 64))
+        self.mix = nn.Sequential(nn.Linear(2 * embed, embed), nn.SiLU(), nn.Linear(embed, embed))
+        self.sharpen = Sharpener(embed)
+        self.second = MapReader(self.MAPS + 3, embed, (24, 48))
+        self.strengths = zeroed(nn.Linear(embed, len(STRENGTHS)))
+        self.sharpening = zeroed(nn.Linear(embed, len(STRENGTHS)))
+        place = torch.arange(2 * self.reach + 1) - self.reach
+        bump = -0.02 * (place[:, None] ** 2 + place**2)  # a Gaussian of sigma 5 px to begin with
+        self.register_buffer("bump", bump, persistent=False)
+
+    def forward(self, image: Tensor) -> Blur:
+        count = len(image)
+        lack = [max(0, Spectrum.SIDE - side) for side in image.shape[-2:]]
+        image = F.pad(image, (0, lack[1], 0, lack[0]), mode="replicate")
+        y = luma(windows(image, self.look))
+        maps = correlations(y, self.reach)
+        n = len(y) // count  # windows of a picture
+
+        def mean(x: Tensor) -> Tensor:
+            return x.unflatten(0, (count, n)).mean(1)
+
+        maps = mean(maps)
+        embedding = self.prompt(self.spectrum(y, n) + self.statistics(mean(statistics(y)) / 4))
+        logits, pooled = self.first(maps, embedding)
+        logits = 4 * logits + self.bump
+        first = _kernel(logits)
+        embedding = self.mix(torch.cat([embedding, pooled], 1))
+        *levels, ridge = _strengths(self.sharpening(embedding)).unbind(1)
+
+        def each(x: Tensor) -> Tensor:
+            return x.repeat_interleave(n, 0)
+
+        filtered = wiener(y, each(first), each(torch.stack(levels, 1)))
+        sharp = self.sharpen(torch.cat([y, filtered[:, :, 0]], 1), each(embedding))
+        fitted = fit(sharp, y, each(ridge), self.reach, n)
+        seen = torch.stack([30 * first, 30 * fitted, (first + 1e-5).log() / 4], 1)
+        change, pooled = self.second(torch.cat([seen, maps], 1), embedding)
+        embedding = embedding + pooled
+        kernel = _kernel(logits + 4 * change)
+        return Blur(embedding, kernel, _strengths(self.strengths(embedding)), first, sharp)
+
+
+class Spectrum(nn.Module):
+    """Embed the mean logarithmic power of patches of luma, less that of a usual photograph."""
+
+    SIDE = 64
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        rows, columns = torch.fft.fftfreq(self.SIDE)[:, None], torch.fft.rfftfreq(self.SIDE)
+        usual = -2 * ((rows**2 + columns**2).sqrt() + 0.5 / self.SIDE).log()
+        self.register_buffer("usual", usual, persistent=False)
+        self.read = nn.Sequential(
+            nn.Linear(usual.numel(), 256), nn.SiLU(), nn.Linear(256, embed_dim)
+        )
+
+    def forward(self, y: Tensor, windows: int) -> Tensor:
+        """Read luma `(B * windows, 1, h, w)`, h and w 64 at least; returns `(B, embed_dim)`."""
+        patches = y[:, 0].unfold(1, self.SIDE, self.SIDE // 2).unfold(2, self.SIDE, self.SIDE // 2)
+        patches = patches.flatten(1, 2)
+        taper = torch.hann_window(self.SIDE, periodic=False, device=y.device)
+        patches = (patches - patches.mean((2, 3), keepdim=True)) * taper[:, None] * taper
+        power = torch.fft.rfft2(patches).abs().square().mean(1)
+        power = power.unflatten(0, (-1, windows)).mean(1)
+        unusual = (power + 1e-5 * self.SIDE).log() - self.usual
+        unusual = unusual - unusual.mean((1, 2), keepdim=True)
+        return self.read(0.5 * unusual.flatten(1))
+
+
+class MapReader(nn.Module):
+    """Read maps `(B, C, S, S)`: a change of the kernel's logits, and a vector."""
+
+    def __init__(self, maps: int, embed_dim: int, widths: tuple[int, int]):
+        super().__init__()
+        outer, inner = widths
+        self.stem = nn.Conv2d(maps, outer, 5, padding=2)
+        self.before = ResBlock(outer, embed_dim)
+        self.down = nn.Conv2d(outer, inner, 3, stride=2, padding=1)
+        self.inner = Blocks(ResBlock(inner, embed_dim) for _ in range(3))
+        self.pooled = nn.Linear(2 * inner, embed_dim)
+        self.up = nn.Conv2d(inner, outer, 3, padding=1)
+        self.after = ResBlock(outer, embed_dim)
+        self.head = zeroed(nn.Conv2d(outer, 1, 3, padding=1))
+        _keep_variance(self.stem, self.down, self.up)
+
+    def forward(self, maps: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `(B, S, S)` and `(B, embed_dim)`."""
+        x = self.before(self.stem(maps), embedding)
+        inner = self.inner(self.down(x), embedding)
+        pooled = torch.cat([F.silu(inner).mean((2, 3)), inner.amax((2, 3)) / 4], 1)
+        wide = F.interpolate(inner, x.shape[-2:], mode="bilinear", align_corners=False)
+        x = self.after(x + self.up(wide), embedding)
+        return self.head(F.silu(x))[:, 0], self.pooled(pooled)
+
+
+class Sharpener(nn.Module):
+    """Sharpen luma, given itself and two versions by Wiener filters, `(B, 3, H, W)`."""
+
+    def __init__(self, embed_dim: int, width: int = 24, inner: int = 48):
+        super().__init__()
+        self.stem = nn.Conv2d(4 * 3, width, 3, padding=1)
+        self.block = ResBlock(width, embed_dim)
+        self.down = nn.Conv2d(width, inner, 2, stride=2)
+        self.inner = ResBlock(inner, embed_dim)
+        self.up = nn.Conv2d(inner, 4 * width, 1, bias=False)
+        self.head = zeroed(nn.Conv2d(width, 4 * 4, 3, padding=1))
+        _keep_variance(self.stem, self.down, self.up)
+
+    def forward(self, choices: Tensor, embedding: Tensor) -> Tensor:
+        """Return `(B, 1, H, W)`."""
+        h, w = choices.shape[-2:]
+        choices = pad_to_multiple(choices, 4)
+        x = self.block(self.stem(F.pixel_unshuffle(choices, 2)), embedding)
+        x = x + F.pixel_shuffle(self.up(self.inner(self.down(x), embedding)), 2)
+        residual, shares = F.pixel_shuffle(self.head(F.silu(x)), 2).split([1, 3], 1)
+        return (_chosen(choices[:, :, None], shares) + residual)[..., :h, :w]
+
+
+def luma(image: Tensor) -> Tensor:
+    """Luma (ITU-R BT.601) of `(B, 3, H, W)`, as `(B, 1, H, W)`."""
+    return (image * torch.as_tensor(LUMA, device=image.device)[:, None, None]).sum(1, keepdim=True)
+
+
+def windows(image: Tensor, side: int) -> Tensor:
+    """Windows of `(B, 3, H, W)`, as `(B * n, 3, h, w)`; h and w are `side` or a shorter side's.
+
+    A picture of twice that or less is one window, its middle; a larger one gives three along each
+    side that is larger, evenly spread.
+    """
+
+    def starts(length: int) -> list[int]:
+        free = length - side
+        if free <= 0:
+            return [0]
+        return [free // 2] if length <= 2 * side else [free // 6, free // 2, free - free // 6]
+
+    h, w = image.shape[-2:]
+    cuts = [
+        image[..., top : top + side, left : left + side] for top in starts(h) for left in starts(w)
+    ]
+    return torch.stack(cuts, 1).flatten(0, 1)
+
+
+def statistics(y: Tensor) -> Tensor:
+    """Brightness, contrast, and how strong gradients and noise are, `(B, 6)`."""
+    dx, dy = _gradients(y)
+    rough = (_gradients(dx)[0] + _gradients(dy)[1])[:, 0, :-2, :-2]
+    absolute = rough.abs().flatten(1)
+    points = torch.tensor([0.5, 0.95], device=y.device)
+    values = [y.mean((1, 2, 3)), y.std((1, 2, 3))]
+    values += [((dx.square() + dy.square()).mean((1, 2, 3)) + 1e-7).log()]
+    values += [(rough.square().mean((1, 2)) + 1e-7).log()]
+    values += list((absolute.quantile(points, 1) + 1e-4).log())
+    return torch.stack(values, 1)
+
+
+def correlations(y: Tensor, reach: int) -> Tensor:
+    """Correlations of luma `(B, 1, h, w)` with itself at shifts up to `reach` px, `(B, 8, S, S)`.
+
+    For both gradients and the whitened picture g: of g and g, then of g^3 and g, each divided by
+    its value without shift; last, both of the whitened picture at shifts up to twice as far.
+    """
+    h, w = y.shape[-2:]
+    side = 2 * reach + 1
+    size = [-(-(length + side) // 32) * 32 for length in (h, w)]
+    taper = _taper(h, w, y)
+    dx, dy = _gradients(y)
+    rows = torch.fft.fftfreq(h, device=y.device)[:, None]
+    radius = (rows**2 + torch.fft.rfftfreq(w, device=y.device) ** 2).sqrt()
+    spectrum = torch.fft.rfft2((y - y.mean((2, 3), keepdim=True))[:, 0] * taper)
+    white = torch.fft.irfft2(spectrum * (radius * (-((radius / 0.35) ** 2)).exp()), (h, w))
+    maps, wide = [], []
+    for g in (dx[:, 0] * taper, dy[:, 0] * taper, white):
+        g = g / (g.square().mean((1, 2), keepdim=True).sqrt() + 1e-3)
+        other = torch.fft.rfft2(g, size)
+        for left in (g, g.clamp(-10, 10) ** 3):
+            found = torch.fft.irfft2(torch.fft.rfft2(left, size).conj() * other, size)
+            found = found / (found[:, :1, :1].abs() + 1e-3)
+            maps.append(torch.roll(found, (reach, reach), (1, 2))[:, :side, :side])
+            wide.append(torch.roll(found, (side, side), (1, 2))[:, : 2 * side, : 2 * side])
+    return torch.cat([torch.stack(maps, 1), F.avg_pool2d(torch.stack(wide[-2:], 1), 2)], 1)
+
+
+def fit(sharp: Tensor, blurred: Tensor, ridge: Tensor, reach: int, windows: int = 1) -> Tensor:
+    """Fit kernels by which the gradients of one picture give those of the other, `(B, S, S)`.
+
+    Least squares with `ridge` `(B * windows,)` times the mean power, over all windows of a
+    picture. Values below 0 are set to 0, and the sum to 1.
+
+    Args:
+        sharp: luma `(B * windows, 1, h, w)`, h and w at least 2 * `reach` + 1.
+        blurred: likewise.
+        ridge: above 0.
+        reach: how far the kernel reaches to each side, in px.
+        windows: of each picture.
+    """
+    h, w = sharp.shape[-2:]
+    taper = _taper(h, w, sharp)
+    power = across = torch.zeros(1, device=sharp.device)
+    for pair in zip(_gradients(sharp), _gradients(blurred), strict=True):
+        known, seen = (torch.fft.rfft2(g[:, 0] * taper) for g in pair)
+        power = power + known.abs().square()
+        across = across + known.conj() * seen
+    power = power + ridge[:, None, None] * power.mean((1, 2), keepdim=True) + 1e-6
+    power, across = (x.unflatten(0, (-1, windows)).sum(1) for x in (power, across))
+    kernel = torch.fft.irfft2(across / power, (h, w))
+    side = 2 * reach + 1
+    kernel = torch.roll(kernel, (reach, reach), (1, 2))[:, :side, :side].relu()
+    return kernel / (kernel.sum((1, 2), keepdim=True) + 1e-3)
+
+
+def wiener(picture: Tensor, kernel: Tensor, strengths: Tensor) -> Tensor:
+    """Filter `(B, C, H, W)` by the inverse of kernels: `(B, n, C, H, W)`.
+
+    With transfer function K and strength s the filter is K* / (|K|^2 + s (|D|^2 + 0.01)), scaled
+    to keep the mean; D are the differences of neighbours, so a large s leaves out noise.
+
+    Args:
+        picture: of any size; its border is mirrored.
+        kernel: `(B or 1, S, S)`, sum 1.
+        strengths: `(B or 1, n)`, above 0.
+    """
+    h, w = picture.shape[-2:]
+    mode = "reflect" if min(h, w) > BORDER else "replicate"
+    picture = F.pad(picture, (BORDER,) * 4, mode=mode)
+    size = picture.shape[-2:]
+    rows = torch.fft.fftfreq(size[0], device=picture.device)[:, None]
+    columns = torch.fft.rfftfreq(size[1], device=picture.device)
+    rough = 4 - 2 * (2 * math.pi * rows).cos() - 2 * (2 * math.pi * columns).cos() + 0.01
+    k = transfer(kernel, size)[:, None, None]
+    s = strengths[:, :, None, None, None]
+    inverse = k.conj() * ((1 + 0.01 * s) / (k.abs().square() + s * rough))
+    filtered = torch.fft.irfft2(torch.fft.rfft2(picture)[:, None] * inverse, size)
+    return filtered[..., BORDER:-BORDER, BORDER:-BORDER]
+
+
+def transfer(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Transfer function of centred kernels `(B, S, S)` on a grid of `size`, S at least, as by
+    `rfft2`."""
+    side = kernel.shape[-1]
+    whole = F.pad(kernel, (0, size[1] - side, 0, size[0] - side))
+    return torch.fft.rfft2(torch.roll(whole, (-(side // 2), -(side // 2)), (1, 2)))
+
+
+def unexplained(damaged: Tensor, clean: Tensor, kernel: Tensor) -> Tensor:
+    """Share of the damaged pictures' gradients that the blurred clean pictures do not give, `(B,)`.
+
+    Args:
+        damaged: `(B, 3, H, W)` in [0, 1].
+        clean: likewise; its sides are longer than the kernel's.
+        kernel: `(B, S, S)`, sum 1.
+    """
+    reach = kernel.shape[-1] // 2
+    around = F.pad(luma(clean), (reach,) * 4, mode="reflect")
+    size = around.shape[-2:]
+    blurred = torch.fft.irfft2(torch.fft.rfft2(around) * transfer(kernel, size)[:, None], size)
+    blurred = blurred[..., reach:-reach, reach:-reach]
+    inner = slice(reach // 2, -reach // 2)  # what lies outside the picture is not known
+    wrong = left = torch.zeros(len(clean), device=clean.device)
+    for g, truth in zip(_gradients(blurred), _gradients(luma(damaged)), strict=True):
+        wrong = wrong + (g - truth)[..., inner, inner].square().mean((1, 2, 3))
+        left = left + truth[..., inner, inner].square().mean((1, 2, 3))
+    return (wrong + 1e-6) / (left + 1e-6) + 1e-3
+
+
+def _gradients(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences to the right and to the lower neighbour; 0 in the last column and row."""
+    return (
+        F.pad(x[..., 1:] - x[..., :-1], (0, 1)),
+        F.pad(x[..., 1:, :] - x[..., :-1, :], (0, 0, 0, 1)),
+    )
+
+
+def _taper(h: int, w: int, like: Tensor) -> Tensor:
+    rows, columns = (torch.hann_window(n, periodic=False, device=like.device) for n in (h, w))
+    return (rows[:, None] * columns).sqrt()
+
+
+def _kernel(logits: Tensor) -> Tensor:
+    return logits.flatten(1).softmax(-1).unflatten(1, logits.shape[1:])
+
+
+def _strengths(asked: Tensor) -> Tensor:
+    """`STRENGTHS`, changed by a factor of up to 20."""
+    usual = torch.tensor(STRENGTHS, device=asked.device)
+    return usual * (3 * (asked / 3).tanh()).exp()
+
+
+def _chosen(choices: Tensor, shares: Tensor) -> Tensor:
+    """Mix `(B, n, C, H, W)` by the softmax of `(B, n, H, W)`; mostly the first to begin with."""
+    first = torch.zeros(choices.shape[1], 1, 1, device=choices.device)
+    first[0] = 2.0
+    return ((shares + first).softmax(1)[:, :, None] * choices).sum(1)
+
+
+def _keep_variance(*convs: nn.Module) -> None:
+    for conv in convs:
+        assert isinstance(conv, nn.Conv2d)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
