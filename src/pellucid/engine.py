@@ -197,7 +197,8 @@ class Engine:
 
     def _chosen(self, parts: list[Tensor], condition: Any) -> Any:
         """The engine; "auto" is decided here, where an example of a condition is at hand."""
-        if not self.network.graphs:
+        if self.network.whole or not self.network.graphs:
+            # A graph would hold maps of the whole picture, PyTorch bands of it.
             self.engine = "torch"
         if self.engine == AUTO:
             self.engine = fastest(

@@ -95,6 +95,8 @@ def export(restorer: Restorer, path: str | Path) -> tuple[Path, ...]:
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
     network, controller = restorer.network, restorer.controller
+    if not network.graphs:
+        raise UsageError(f"{type(network).__name__} cannot be exported as a graph")
     reads = restorer.semantics if "semantics" in network.needs else None
     names = tuple(sorted(network.needs - ({"semantics"} if reads is not None else set())))
     height, width = (-(-side // network.multiple) * network.multiple for side in SHAPE)

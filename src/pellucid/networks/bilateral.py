@@ -55,7 +55,6 @@ class BilateralGrid(RestorationNetwork):
     needs = frozenset({"degradation"})
     overlap = 0
     whole = True
-    graphs = False  # a graph would hold maps of the whole picture, PyTorch bands of it
     unguided = True
 
     def __init__(self, config: BilateralGridConfig | None = None):

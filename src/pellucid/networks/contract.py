@@ -93,7 +93,7 @@ class RestorationNetwork(nn.Module):
     whole: bool = False
     """Whether `forward` takes whole pictures only, never tiles."""
     graphs: bool = True
-    """Whether other engines than PyTorch can compute it."""
+    """Whether it can be exported, and so be computed by other engines than PyTorch."""
     config: Any
     """Frozen dataclass of sizes."""
 

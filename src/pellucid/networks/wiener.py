@@ -1,20 +1,21 @@
-"""Blind deconvolution: a blur kernel read from the whole picture, Wiener filters, and a U-Net.
+"""Blind deconvolution: a blur kernel estimated for the picture, Wiener filters, and a U-Net.
 
 Where a blur is the same everywhere, a kernel of some hundred numbers explains it, and with the
 kernel known most of it can be undone. So this network estimates the kernel first. It reads it from
-correlations of the picture with itself: for sparse gradients the second order is the kernel's own
-autocorrelation, and the fourth the correlation of its cube with it, which tells one end of a
-motion from the other (cumulants of a linear process). Then, as blind deconvolution does in turns
-(Cho and Lee, SIGGRAPH Asia 2009), it sharpens the luma and fits the kernel by which the sharp
-gradients give the blurred ones, in closed form; a small network joins both. The picture is
-filtered with the kernel's inverse (Wiener) at several strengths, and a U-Net chooses among the
-results and mends what they leave, like deep Wiener deconvolution (Dong et al., NeurIPS 2020). The
-whole and its sizes are ours; no official code was used.
+correlations of the picture with itself. If gradients were independent of each other, the second
+order would be the kernel's own autocorrelation; the fourth (a cumulant) that of its cube and the
+kernel if they are sparse as well, and tells one end of a motion from the other. Then, as blind
+deconvolution does in turns (Cho and Lee, SIGGRAPH Asia 2009), it sharpens the luma and fits the
+kernel by which the sharp gradients give the blurred ones, in closed form; a small network joins
+both. The picture is filtered with the kernel's inverse (Wiener) at several strengths, and a U-Net
+chooses among the results and mends what they leave, like deep Wiener deconvolution (Dong et al.,
+NeurIPS 2020). The whole and its sizes are ours; no official code was used.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import Blocks, pad_to_multiple, zeroed
 from pellucid.networks.resunet import ResBlock
 
+SMALLEST = 64  # px, of the sides of pictures; smaller ones are continued
 BORDER = 32  # px, mirrored around a picture before its spectrum is changed
 STRENGTHS = (2e-3, 1e-2, 5e-2)  # of the Wiener filters, where the network asks for no others
 
@@ -60,15 +62,25 @@ class Blur(NamedTuple):
 class WienerUNet(RestorationNetwork):
     """Deterministic restorer: `net(image, blur)` with image `(B, 3, H, W)` in [0, 1]."""
 
-    multiple = 8
-    overlap = 128
+    overlap = 256
     unguided = True
-    graphs = False
+    graphs = False  # runtimes fail at Fourier transforms of any size
 
     def __init__(self, config: WienerUNetConfig | None = None):
+        """Make it with random weights.
+
+        Raises:
+            ValueError: the kernel's reach or the side of the windows does not fit the spectra.
+        """
         super().__init__()
         self.config = config = config or WienerUNetConfig()
         widths, embed = config.widths, config.embed_dim
+        if not (1 <= config.reach < BORDER and config.look >= SMALLEST):
+            raise ValueError(
+                f"reach {config.reach} is not from 1 to {BORDER - 1}, "
+                f"or look {config.look} is below {SMALLEST}"
+            )
+        self.multiple = 2 ** len(widths)
         levels = range(len(widths) - 1)
 
         def blocks(level: int) -> Blocks:
@@ -114,12 +126,14 @@ class WienerUNet(RestorationNetwork):
     def terms(self, damaged: Tensor, clean: Tensor, condition: Blur) -> dict[str, Tensor]:
         """Two terms for training: how badly the kernels explain the blur, and the sharp luma.
 
-        The first is the mean logarithm of `unexplained`, the second the negative PSNR; both are
-        weighted to go with a loss in dB.
+        The first is the sum of the mean logarithms of `unexplained` for both kernels, the second
+        the negative PSNR, up to 40 dB; they are weighted to go with a loss in dB.
         """
         kernels = condition.first, condition.kernel
         first, last = (unexplained(damaged, clean, kernel).log().mean() for kernel in kernels)
-        wrong = condition.sharp - luma(windows(clean, self.config.look))
+        clean_luma = luma(windows(clean, self.config.look))
+        h, w = clean_luma.shape[-2:]
+        wrong = condition.sharp[..., :h, :w] - clean_luma
         sharp = 10 * (wrong.square().mean((1, 2, 3)) + 1e-4).log10().mean()
         return {"kernel": 2.5 * (0.5 * first + last), "sharp": 0.3 * sharp}
 
@@ -133,7 +147,7 @@ class KernelEstimator(nn.Module):
     def __init__(self, config: WienerUNetConfig):
         super().__init__()
         embed, self.reach, self.look = config.embed_dim, config.reach, config.look
-        self.spectrum = Spectrum(embed)
+        self.spectrogram = Spectrogram(embed)
         self.statistics = nn.Linear(self.STATISTICS, embed)
         self.prompt = nn.Sequential(nn.SiLU(), nn.Linear(embed, embed))
         self.first = MapReader(self.MAPS, embed, (32, 64))
@@ -148,8 +162,9 @@ class KernelEstimator(nn.Module):
 
     def forward(self, image: Tensor) -> Blur:
         count = len(image)
-        lack = [max(0, Spectrum.SIDE - side) for side in image.shape[-2:]]
-        image = F.pad(image, (0, lack[1], 0, lack[0]), mode="replicate")
+        bottom, right = (max(0, SMALLEST - side) for side in image.shape[-2:])
+        if bottom or right:
+            image = F.pad(image, (0, right, 0, bottom), mode="replicate")
         y = luma(windows(image, self.look))
         maps = correlations(y, self.reach)
         n = len(y) // count  # windows of a picture
@@ -158,7 +173,9 @@ class KernelEstimator(nn.Module):
             return x.unflatten(0, (count, n)).mean(1)
 
         maps = mean(maps)
-        embedding = self.prompt(self.spectrum(y, n) + self.statistics(mean(statistics(y)) / 4))
+        embedding = self.prompt(
+            self.spectrogram(maps[:, :3:2].mean(1)) + self.statistics(mean(statistics(y)) / 4)
+        )
         logits, pooled = self.first(maps, embedding)
         logits = 4 * logits + self.bump
         first = _kernel(logits)
@@ -178,31 +195,28 @@ class KernelEstimator(nn.Module):
         return Blur(embedding, kernel, _strengths(self.strengths(embedding)), first, sharp)
 
 
-class Spectrum(nn.Module):
-    """Embed the mean logarithmic power of patches of luma, less that of a usual photograph."""
+class Spectrogram(nn.Module):
+    """Embed the logarithmic power spectrum of gradients, as Blackman and Tukey estimate it.
+
+    It is the Fourier transform of the correlation, tapered. For photographs it is about flat, so
+    what is left is the kernel's.
+    """
 
     SIDE = 64
 
     def __init__(self, embed_dim: int):
         super().__init__()
-        rows, columns = torch.fft.fftfreq(self.SIDE)[:, None], torch.fft.rfftfreq(self.SIDE)
-        usual = -2 * ((rows**2 + columns**2).sqrt() + 0.5 / self.SIDE).log()
-        self.register_buffer("usual", usual, persistent=False)
-        self.read = nn.Sequential(
-            nn.Linear(usual.numel(), 256), nn.SiLU(), nn.Linear(256, embed_dim)
-        )
+        values = self.SIDE * (self.SIDE // 2 + 1)
+        self.read = nn.Sequential(nn.Linear(values, 256), nn.SiLU(), nn.Linear(256, embed_dim))
 
-    def forward(self, y: Tensor, windows: int) -> Tensor:
-        """Read luma `(B * windows, 1, h, w)`, h and w 64 at least; returns `(B, embed_dim)`."""
-        patches = y[:, 0].unfold(1, self.SIDE, self.SIDE // 2).unfold(2, self.SIDE, self.SIDE // 2)
-        patches = patches.flatten(1, 2)
-        taper = torch.hann_window(self.SIDE, periodic=False, device=y.device)
-        patches = (patches - patches.mean((2, 3), keepdim=True)) * taper[:, None] * taper
-        power = torch.fft.rfft2(patches).abs().square().mean(1)
-        power = power.unflatten(0, (-1, windows)).mean(1)
-        unusual = (power + 1e-5 * self.SIDE).log() - self.usual
-        unusual = unusual - unusual.mean((1, 2), keepdim=True)
-        return self.read(0.5 * unusual.flatten(1))
+    def forward(self, correlation: Tensor) -> Tensor:
+        """Read the correlation of gradients, `(B, S, S)`, 1 without shift; `(B, embed_dim)`."""
+        side = correlation.shape[-1]
+        taper = torch.hann_window(side + 2, periodic=False, device=correlation.device)[1:-1]
+        power = _transfer(correlation * taper[:, None] * taper, (self.SIDE, self.SIDE))[..., 0]
+        power = (power.relu() + 1e-3).log()
+        power = power - power.mean((1, 2), keepdim=True)
+        return self.read(0.5 * power.flatten(1))
 
 
 class MapReader(nn.Module):
@@ -226,7 +240,7 @@ class MapReader(nn.Module):
         x = self.before(self.stem(maps), embedding)
         inner = self.inner(self.down(x), embedding)
         pooled = torch.cat([F.silu(inner).mean((2, 3)), inner.amax((2, 3)) / 4], 1)
-        wide = F.interpolate(inner, x.shape[-2:], mode="bilinear", align_corners=False)
+        wide = F.interpolate(inner, x.shape[-2:], mode="bilinear", align_corners=True)
         x = self.after(x + self.up(wide), embedding)
         return self.head(F.silu(x))[:, 0], self.pooled(pooled)
 
@@ -262,27 +276,27 @@ def luma(image: Tensor) -> Tensor:
 def windows(image: Tensor, side: int) -> Tensor:
     """Windows of `(B, 3, H, W)`, as `(B * n, 3, h, w)`; h and w are `side` or a shorter side's.
 
-    A picture of twice that or less is one window, its middle; a larger one gives three along each
-    side that is larger, evenly spread.
+    A picture of twice that or less is one window, its middle. Along a side that is longer there are
+    three, evenly spread.
     """
 
-    def starts(length: int) -> list[int]:
+    def cuts(length: int) -> list[slice]:
+        if length <= 2 * side:
+            first = max(0, length - side) // 2
+            return [slice(first, first + min(length, side))]
         free = length - side
-        if free <= 0:
-            return [0]
-        return [free // 2] if length <= 2 * side else [free // 6, free // 2, free - free // 6]
+        return [slice(at, at + side) for at in (free // 6, free // 2, free - free // 6)]
 
-    h, w = image.shape[-2:]
-    cuts = [
-        image[..., top : top + side, left : left + side] for top in starts(h) for left in starts(w)
-    ]
-    return torch.stack(cuts, 1).flatten(0, 1)
+    rows, columns = (cuts(length) for length in image.shape[-2:])
+    return torch.stack([image[..., y, x] for y in rows for x in columns], 1).flatten(0, 1)
 
 
 def statistics(y: Tensor) -> Tensor:
     """Brightness, contrast, and how strong gradients and noise are, `(B, 6)`."""
     dx, dy = _gradients(y)
-    rough = (_gradients(dx)[0] + _gradients(dy)[1])[:, 0, :-2, :-2]
+    inner = y[:, 0, 1:-1, 1:-1]
+    around = y[:, 0, 1:-1, :-2] + y[:, 0, 1:-1, 2:] + y[:, 0, :-2, 1:-1] + y[:, 0, 2:, 1:-1]
+    rough = around - 4 * inner  # Laplacian
     absolute = rough.abs().flatten(1)
     points = torch.tensor([0.5, 0.95], device=y.device)
     values = [y.mean((1, 2, 3)), y.std((1, 2, 3))]
@@ -295,35 +309,40 @@ def statistics(y: Tensor) -> Tensor:
 def correlations(y: Tensor, reach: int) -> Tensor:
     """Correlations of luma `(B, 1, h, w)` with itself at shifts up to `reach` px, `(B, 8, S, S)`.
 
-    For both gradients and the whitened picture g: of g and g, then of g^3 and g, each divided by
-    its value without shift; last, both of the whitened picture at shifts up to twice as far.
+    For both gradients and the whitened picture g: the mean of g(x) g(x+s), then the cumulant of
+    g(x), g(x), g(x) and g(x+s), each divided by about its value without shift; last, both of the
+    whitened picture at shifts up to twice as far.
     """
     h, w = y.shape[-2:]
     side = 2 * reach + 1
-    size = [-(-(length + side) // 32) * 32 for length in (h, w)]
+    size = (h + side + 31) // 32 * 32, (w + side + 31) // 32 * 32
     taper = _taper(h, w, y)
+    power = taper.square() / taper.square().mean()  # that a tapered process has
     dx, dy = _gradients(y)
-    rows = torch.fft.fftfreq(h, device=y.device)[:, None]
-    radius = (rows**2 + torch.fft.rfftfreq(w, device=y.device) ** 2).sqrt()
-    spectrum = torch.fft.rfft2((y - y.mean((2, 3), keepdim=True))[:, 0] * taper)
-    white = torch.fft.irfft2(spectrum * (radius * (-((radius / 0.35) ** 2)).exp()), (h, w))
+    rows, columns = _frequencies((h, w), y)
+    radius = (rows**2 + columns**2).sqrt()
+    white = (radius * (-((radius / 0.35) ** 2)).exp())[..., None]
+    white = _inverse(white * _spectrum((y - y.mean((2, 3), keepdim=True))[:, 0] * taper), (h, w))
     maps, wide = [], []
     for g in (dx[:, 0] * taper, dy[:, 0] * taper, white):
         g = g / (g.square().mean((1, 2), keepdim=True).sqrt() + 1e-3)
-        other = torch.fft.rfft2(g, size)
-        for left in (g, g.clamp(-10, 10) ** 3):
-            found = torch.fft.irfft2(torch.fft.rfft2(left, size).conj() * other, size)
-            found = found / (found[:, :1, :1].abs() + 1e-3)
+        spectrum = _spectrum(g, size)
+        # Of a Gaussian process the cube gives three times the second order, and is nothing new.
+        cube = g.clamp(-10, 10) ** 3 - 3 * power * g
+        for left, least in ((g, 1e-3), (cube, 1.0)):
+            found = _inverse(_across(_spectrum(left, size), spectrum), size)
+            found = found / (found[:, :1, :1].abs() + least * h * w)
             maps.append(torch.roll(found, (reach, reach), (1, 2))[:, :side, :side])
-            wide.append(torch.roll(found, (side, side), (1, 2))[:, : 2 * side, : 2 * side])
-    return torch.cat([torch.stack(maps, 1), F.avg_pool2d(torch.stack(wide[-2:], 1), 2)], 1)
+            wide.append(torch.roll(found, (side, side), (1, 2))[:, : 2 * side + 1, : 2 * side + 1])
+    far = F.avg_pool2d(torch.stack(wide[-2:], 1), 3, stride=2)
+    return torch.cat([torch.stack(maps, 1), far], 1)
 
 
 def fit(sharp: Tensor, blurred: Tensor, ridge: Tensor, reach: int, windows: int = 1) -> Tensor:
     """Fit kernels by which the gradients of one picture give those of the other, `(B, S, S)`.
 
     Least squares with `ridge` `(B * windows,)` times the mean power, over all windows of a
-    picture. Values below 0 are set to 0, and the sum to 1.
+    picture. Values below 0 are set to 0, and the sum to 1, or 0 for pictures without gradients.
 
     Args:
         sharp: luma `(B * windows, 1, h, w)`, h and w at least 2 * `reach` + 1.
@@ -336,12 +355,12 @@ def fit(sharp: Tensor, blurred: Tensor, ridge: Tensor, reach: int, windows: int 
     taper = _taper(h, w, sharp)
     power = across = torch.zeros(1, device=sharp.device)
     for pair in zip(_gradients(sharp), _gradients(blurred), strict=True):
-        known, seen = (torch.fft.rfft2(g[:, 0] * taper) for g in pair)
-        power = power + known.abs().square()
-        across = across + known.conj() * seen
+        known, seen = (_spectrum(g[:, 0] * taper) for g in pair)
+        power = power + known.square().sum(-1)
+        across = across + _across(known, seen)
     power = power + ridge[:, None, None] * power.mean((1, 2), keepdim=True) + 1e-6
     power, across = (x.unflatten(0, (-1, windows)).sum(1) for x in (power, across))
-    kernel = torch.fft.irfft2(across / power, (h, w))
+    kernel = _inverse(across / power[..., None], (h, w))
     side = 2 * reach + 1
     kernel = torch.roll(kernel, (reach, reach), (1, 2))[:, :side, :side].relu()
     return kernel / (kernel.sum((1, 2), keepdim=True) + 1e-3)
@@ -354,30 +373,26 @@ def wiener(picture: Tensor, kernel: Tensor, strengths: Tensor) -> Tensor:
     to keep the mean; D are the differences of neighbours, so a large s leaves out noise.
 
     Args:
-        picture: of any size; its border is mirrored.
+        picture: of any size. Beyond its border it is mirrored (a short side is continued) and
+            blends into its blurred self, so that its spectrum has no jump at the ends.
         kernel: `(B or 1, S, S)`, sum 1.
         strengths: `(B or 1, n)`, above 0.
     """
     h, w = picture.shape[-2:]
     mode = "reflect" if min(h, w) > BORDER else "replicate"
     picture = F.pad(picture, (BORDER,) * 4, mode=mode)
-    size = picture.shape[-2:]
-    rows = torch.fft.fftfreq(size[0], device=picture.device)[:, None]
-    columns = torch.fft.rfftfreq(size[1], device=picture.device)
-    rough = 4 - 2 * (2 * math.pi * rows).cos() - 2 * (2 * math.pi * columns).cos() + 0.01
-    k = transfer(kernel, size)[:, None, None]
+    size = h + 2 * BORDER, w + 2 * BORDER
+    rows, columns = (2 - 2 * (2 * math.pi * x).cos() for x in _frequencies(size, picture))
+    rough = rows + columns + 0.01
+    k = _transfer(kernel, size)[:, None, None]
     s = strengths[:, :, None, None, None]
-    inverse = k.conj() * ((1 + 0.01 * s) / (k.abs().square() + s * rough))
-    filtered = torch.fft.irfft2(torch.fft.rfft2(picture)[:, None] * inverse, size)
-    return filtered[..., BORDER:-BORDER, BORDER:-BORDER]
-
-
-def transfer(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Transfer function of centred kernels `(B, S, S)` on a grid of `size`, S at least, as by
-    `rfft2`."""
-    side = kernel.shape[-1]
-    whole = F.pad(kernel, (0, size[1] - side, 0, size[0] - side))
-    return torch.fft.rfft2(torch.roll(whole, (-(side // 2), -(side // 2)), (1, 2)))
+    scale = (1 + 0.01 * s) / (k.square().sum(-1) + s * rough)
+    across = _across(_conjugate(k[:, 0]), _spectrum(picture))
+    ramps = (_ramp(length, picture) for length in (h, w))
+    kept = torch.outer(*ramps)
+    picture = kept * picture + (1 - kept) * _inverse(across, size)
+    filtered = _inverse(_across(k, _spectrum(picture)[:, None]) * scale[..., None], size)
+    return filtered[..., BORDER : BORDER + h, BORDER : BORDER + w]
 
 
 def unexplained(damaged: Tensor, clean: Tensor, kernel: Tensor) -> Tensor:
@@ -391,7 +406,8 @@ def unexplained(damaged: Tensor, clean: Tensor, kernel: Tensor) -> Tensor:
     reach = kernel.shape[-1] // 2
     around = F.pad(luma(clean), (reach,) * 4, mode="reflect")
     size = around.shape[-2:]
-    blurred = torch.fft.irfft2(torch.fft.rfft2(around) * transfer(kernel, size)[:, None], size)
+    k = _conjugate(_transfer(kernel, size))[:, None]
+    blurred = _inverse(_across(k, _spectrum(around)), size)
     blurred = blurred[..., reach:-reach, reach:-reach]
     inner = slice(reach // 2, -reach // 2)  # what lies outside the picture is not known
     wrong = left = torch.zeros(len(clean), device=clean.device)
@@ -399,6 +415,52 @@ def unexplained(damaged: Tensor, clean: Tensor, kernel: Tensor) -> Tensor:
         wrong = wrong + (g - truth)[..., inner, inner].square().mean((1, 2, 3))
         left = left + truth[..., inner, inner].square().mean((1, 2, 3))
     return (wrong + 1e-6) / (left + 1e-6) + 1e-3
+
+
+def _spectrum(x: Tensor, size: Sequence[int] | None = None) -> Tensor:
+    """Spectrum of the last two dimensions, padded to `size`, `(..., H, W // 2 + 1, 2)`.
+
+    Real and imaginary parts are numbers of their own: exporters know few complex operations.
+    """
+    return torch.view_as_real(torch.fft.rfft2(x, size))
+
+
+def _inverse(spectrum: Tensor, size: Sequence[int]) -> Tensor:
+    """The real values of a `_spectrum`, `(..., H, W)`."""
+    return torch.fft.irfft2(torch.view_as_complex(spectrum.contiguous()), size)
+
+
+def _across(a: Tensor, b: Tensor) -> Tensor:
+    """The conjugate of one `_spectrum` times another: the spectrum of their correlation."""
+    real = (a * b).sum(-1)
+    imaginary = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return torch.stack([real, imaginary], -1)
+
+
+def _conjugate(spectrum: Tensor) -> Tensor:
+    return torch.stack([spectrum[..., 0], -spectrum[..., 1]], -1)
+
+
+def _ramp(length: int, like: Tensor) -> Tensor:
+    """1 along a side of `length` px, falling to 0 over the `BORDER` before and after it."""
+    place = torch.arange(length + 2 * BORDER, device=like.device)
+    from_end = torch.minimum(place, place.flip(0)) / BORDER
+    return 0.5 - 0.5 * (math.pi * from_end.clamp(max=1)).cos()
+
+
+def _transfer(kernel: Tensor, size: Sequence[int]) -> Tensor:
+    """Transfer function of centred kernels `(B, S, S)` on a grid of `size`, S at least."""
+    side = kernel.shape[-1]
+    whole = F.pad(kernel, (0, size[1] - side, 0, size[0] - side))
+    return _spectrum(torch.roll(whole, (-(side // 2), -(side // 2)), (1, 2)))
+
+
+def _frequencies(size: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Frequencies of the rows and columns of a `_spectrum`, in cycles a pixel."""
+    rows = torch.arange(size[0], device=like.device) / size[0]
+    rows = rows - (rows >= 0.5).float()
+    columns = torch.arange(size[1] // 2 + 1, device=like.device) / size[1]
+    return rows[:, None], columns
 
 
 def _gradients(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,14 +41,16 @@ class KernelTask(RestoreTask):
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return PSNR of sharp and blurred luma, what the kernel leaves unexplained, and pictures.
 
-        The pictures are the sharp luma, at least as wide as the damaged pictures' windows.
+        The pictures are the sharp luma of each picture's middle window.
         """
         lq, clean = batch["lq"], batch["gt"]
         blur = self.condition(batch)
         truth, before = (luma(windows(x, self.network.config.look)) for x in (clean, lq))
+        sharp = blur.sharp[..., : truth.shape[-2], : truth.shape[-1]]
+        n = len(sharp) // len(lq)
         metrics = {
-            "psnr": pixel.psnr(blur.sharp, truth).unflatten(0, (len(lq), -1)).mean(1),
+            "psnr": pixel.psnr(sharp, truth).unflatten(0, (len(lq), -1)).mean(1),
             "psnr_input": pixel.psnr(before, truth).unflatten(0, (len(lq), -1)).mean(1),
             "unexplained": unexplained(lq, clean, blur.kernel),
         }
-        return metrics, blur.sharp[: len(lq)].clamp(0, 1).expand(-1, 3, -1, -1)
+        return metrics, sharp[n // 2 :: n].clamp(0, 1).expand(-1, 3, -1, -1)
