@@ -287,7 +287,7 @@ def lite_kernel() -> TrainConfig:
         data=replace(WINDOWS, root="data/windows/blur", validation="data/windows/blur-held-out"),
         optimizer=replace(first.optimizer, lr_min=0.0, warmup=100),
         ema=EMAConfig(decay=0.998),
-        steps=4_000,
+        steps=1_400,
         output="runs/lite-kernel",
     )
 
@@ -300,7 +300,7 @@ def lite_wiener() -> TrainConfig:
         recipe="lite_wiener",
         task=RestoreOptions(network=WienerUNetConfig(), loss="psnr40"),
         optimizer=replace(first.optimizer, lr=1.5e-3, adamw_lr=7.5e-4),
-        steps=6_000,
+        steps=4_000,
         batch_size=16,
         init_from="runs/lite-kernel/weights.safetensors",
         output="runs/lite-wiener",
