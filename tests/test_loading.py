@@ -48,6 +48,7 @@ def build_network(kind, sizes):
 TRANSFORMER = {"dim": 8, "blocks": [1, 1, 1, 1], "heads": [1, 1, 2, 2], "refinement": 1}
 SIZES = {
     "bilateral-grid": {"look": 32, "widths": [16, 16], "blocks": [1, 1], "context_dim": 16},
+    "wiener-unet": {"reach": 12, "embed_dim": 8, "widths": [8, 8], "blocks": [1, 1]},
     "resunet": asdict(NETWORK),
     "diffusion-resunet": asdict(NETWORK),
     "irsde-unet": {"nf": 32, "ch_mult": [1, 1], "context_dim": 16},

@@ -23,12 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.imaging.photo import LUMA
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import Blocks, pad_to_multiple, zeroed
 from pellucid.networks.resunet import ResBlock
 
 SMALLEST = 64  # px, of the sides of pictures; smaller ones are continued
+LUMA = 0.299, 0.587, 0.114
 BORDER = 32  # px, mirrored around a picture before its spectrum is changed
 STRENGTHS = (2e-3, 1e-2, 5e-2)  # of the Wiener filters, where the network asks for no others
 
@@ -270,7 +270,7 @@ class Sharpener(nn.Module):
 
 def luma(image: Tensor) -> Tensor:
     """Luma (ITU-R BT.601) of `(B, 3, H, W)`, as `(B, 1, H, W)`."""
-    return (image * torch.as_tensor(LUMA, device=image.device)[:, None, None]).sum(1, keepdim=True)
+    return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def windows(image: Tensor, side: int) -> Tensor:
