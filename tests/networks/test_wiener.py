@@ -139,6 +139,16 @@ def test_a_flat_picture_has_no_surprise():
     assert (untrained(image, blur) - image).abs().max() < 1e-3
 
 
+def test_a_surprising_picture_does_not_grow_the_embedding():
+    net, image = network(), shapes()
+    usual = net.condition(image, Guidance()).embedding
+    for layer in (net.kernel.prompt[-1], net.kernel.mix[-1], net.kernel.second.pooled):
+        layer.weight.mul_(1e4)
+    embedding = net.condition(image, Guidance()).embedding
+    assert usual.square().mean() < 1
+    torch.testing.assert_close(embedding.square().mean(), torch.tensor(1.0))
+
+
 @torch.no_grad()
 def test_tiles_are_as_the_whole_but_for_their_border():
     net, image = WienerUNet(SMALL), torch.cat([shapes(512, seed) for seed in range(2)], 3)

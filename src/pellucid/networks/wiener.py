@@ -173,13 +173,12 @@ class KernelEstimator(nn.Module):
             return x.unflatten(0, (count, n)).mean(1)
 
         maps = mean(maps)
-        embedding = self.prompt(
-            self.spectrogram(maps[:, :3:2].mean(1)) + self.statistics(mean(statistics(y)) / 4)
-        )
+        spectrum = self.spectrogram(maps[:, :3:2].mean(1))
+        embedding = _bounded(self.prompt(spectrum + self.statistics(mean(statistics(y)) / 4)))
         logits, pooled = self.first(maps, embedding)
         logits = 4 * logits + self.bump
         first = _kernel(logits)
-        embedding = self.mix(torch.cat([embedding, pooled], 1))
+        embedding = _bounded(self.mix(torch.cat([embedding, pooled], 1)))
         *levels, ridge = _strengths(self.sharpening(embedding)).unbind(1)
 
         def each(x: Tensor) -> Tensor:
@@ -190,7 +189,7 @@ class KernelEstimator(nn.Module):
         fitted = fit(sharp, y, each(ridge), self.reach, n)
         seen = torch.stack([30 * first, 30 * fitted, (first + 1e-5).log() / 4], 1)
         change, pooled = self.second(torch.cat([seen, maps], 1), embedding)
-        embedding = embedding + pooled
+        embedding = _bounded(embedding + pooled)
         kernel = _kernel(logits + 4 * change)
         return Blur(embedding, kernel, _strengths(self.strengths(embedding)), first, sharp)
 
@@ -478,6 +477,15 @@ def _taper(h: int, w: int, like: Tensor) -> Tensor:
 
 def _kernel(logits: Tensor) -> Tensor:
     return logits.flatten(1).softmax(-1).unflatten(1, logits.shape[1:])
+
+
+def _bounded(embedding: Tensor) -> Tensor:
+    """Shorten vectors whose root mean square is above 1.
+
+    Networks without norms modulate by them, and pool the result to make the next one: on a picture
+    unlike those of the training, vectors of 1 became 10, then 6e5, and the output 1e31.
+    """
+    return embedding / embedding.square().mean(-1, keepdim=True).clamp(min=1).sqrt()
 
 
 def _strengths(asked: Tensor) -> Tensor:
