@@ -54,7 +54,9 @@ def _jpeg(found: Evidence) -> float:
 
 
 def _hazy(found: Evidence) -> float:
-    """A raised black level almost everywhere, and little contrast."""
+    """A raised black level almost everywhere, and little contrast. A drawing may just be pale."""
+    if found.drawing:
+        return 0.0
     black, _, half = found.veil
     contrast = found.tones[3] - found.tones[0]
     excluded = np.interp(half, (0.03, 0.08, 0.15), (0.0, 0.3, 1.0))
@@ -64,9 +66,12 @@ def _hazy(found: Evidence) -> float:
 
 
 def _low_light(found: Evidence) -> float:
-    """A dark histogram without whites; where half of a picture is black, nothing is hidden."""
+    """A dark histogram without whites.
+
+    Where half of a picture is black, nothing is hidden; a drawing may just be dark.
+    """
     _, half, bright, white = found.tones
-    if half < 0.5 / 255:
+    if half < 0.5 / 255 or found.drawing:
         return 0.0
     most = np.interp(bright, (0.3, 0.45, 0.6, 0.8), (0.85, 0.7, 0.5, 0.0))
     return float(min(most, np.interp(white, (0.45, 0.6, 0.8, 0.97), (0.9, 0.7, 0.45, 0.1))))

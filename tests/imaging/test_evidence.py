@@ -401,6 +401,38 @@ def test_stars_on_black_are_not_low_light():
     assert supports(measure(levels(stars())), "low-light") == 0
 
 
+def landscape(side=256):
+    """A drawing in flat, pale colours: a sky that fades, a hill and houses."""
+    canvas = Image.new("RGB", (side, side))
+    draw, rng = ImageDraw.Draw(canvas), np.random.default_rng(0)
+    for y in range(side):
+        fade = y * 61 // side
+        draw.line([0, y, side, y], (150 + fade, 190 + fade // 2, 200 - fade))
+    draw.ellipse([-side, side * 0.6, side * 1.5, side * 2], (200, 190, 170))
+    for x in range(3, side, side // 7):
+        draw.rectangle([x, side * rng.uniform(0.7, 0.9), x + side // 9, side], (150, 145, 140))
+    return np.asarray(canvas, np.float32) / 255
+
+
+@pytest.mark.parametrize("side", [256, 1536])
+def test_a_pale_drawing_is_not_hazy(side):
+    found = measure(landscape(side))
+    assert found.drawing and supports(found, "hazy") == 0
+    veiled = measure(landscape(side) + noisy(np.zeros((side, side, 3)), 1))
+    assert not veiled.drawing and supports(veiled, "hazy") > 0.5
+
+
+def test_a_dark_drawing_is_not_low_light():
+    found = measure(0.25 * landscape())
+    assert found.drawing and supports(found, "low-light") == 0
+
+
+@pytest.mark.parametrize("quality", [90, 50, 20])
+def test_a_photograph_of_fog_saved_as_a_jpeg_is_no_drawing(quality):
+    found = measure(*jpeg(0.15 * scene() + 0.7, quality))
+    assert not found.drawing and supports(found, "hazy") > 0.5
+
+
 def test_a_blurred_picture_is_less_sharp():
     rng = np.random.default_rng(0)
     texture = Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
