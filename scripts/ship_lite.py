@@ -34,7 +34,7 @@ from pellucid.zoo import (
 FILES = {
     "lite-words": (LITE_CLIP.name, torch.float16),
     "lite-stage3": ("lite.safetensors", torch.float16),
-    "lite-blur": (LITE_BLUR.network.name, torch.int8),
+    "lite-wiener": (LITE_BLUR.network.name, torch.float16),
     "lite-detail-light": (LITE_DETAIL.network.name, torch.int8),
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
     "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),

@@ -32,7 +32,7 @@ UNTOUCHED = 42.0
 
 # The other models, on one photograph: dB over the damaged input that each must reach.
 OTHERS = {
-    "lite-blur": {"motion-blurry": 0.08, "clean": 45.0},
+    "lite-blur": {"motion-blurry": 1.5, "clean": 50.0},
     "lite-detail": {"noisy": 7.0, "jpeg-compressed": 0.5, "clean": 40.0},
     "lite-light": {"hazy": 4.0, "low-light": 12.0, "clean": 40.0},
     "lite-overlay": {"rainy": 1.0, "snowy": 3.0, "clean": 40.0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -19,10 +20,11 @@ from pellucid.vision_language.preprocess import embed
 
 DETECTED = 0.3  # least probability of a degradation that is named
 # The same, once it is corrected by measurement, of those that do the most harm where they are
-# wrongly named: to undo them changes the light of the whole picture, or amplifies its noise. Blur
-# gains the least.
-SURE = {"hazy": 0.7, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.85}
-
+# wrongly named: to undo them changes the light of the whole picture, or amplifies its noise.
+SURE = {"hazy": 0.7, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.45}
+# Above this sigma of the highest frequencies, in levels of 255, blur is not named: it leaves none,
+# and to undo it would amplify them.
+SHARP = 0.7
 # The soft grain of a camera's noise is named blur, if anything.
 NOISE_LOOKS_LIKE = frozenset({"motion-blurry"})
 
@@ -82,7 +84,7 @@ def _named(
         words = wanted
     ranked = shares if evidence is None else reweigh(shares, evidence)
     before, told = _found(shares), bool(words)
-    likely = _found(ranked, {} if evidence is None else SURE)
+    likely = _found(ranked) if evidence is None else _found(ranked, _least(evidence))
     found = tuple(word for word in likely if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
@@ -113,6 +115,11 @@ def _found(
         for word, share in shares.items()
         if share >= least.get(word, DETECTED) and word != CLEAN
     )
+
+
+def _least(evidence: Evidence) -> dict[str, float]:
+    """`SURE`, with blur out of reach where the highest frequencies are left."""
+    return SURE if evidence.noise.fine <= SHARP else {**SURE, "motion-blurry": math.inf}
 
 
 def _certain(word: str, evidence: Evidence | None) -> bool:

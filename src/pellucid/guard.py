@@ -36,7 +36,6 @@ CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
 BLACK = 0.5 / 255  # median of luma where half of a picture is black: stars, fireworks
 UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
-BLURRED = 0.5  # strength where blur alone was found: no measurement confirms it
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -126,9 +125,6 @@ def judge(
         _worse(before, after, words),
         _rated(quality),
         _unnamed(before) if unguided else None,
-        (BLURRED, "Blur cannot be measured for certain, so half of the change is made.")
-        if tuple(words) == ("motion-blurry",) and not told
-        else None,
     ):
         if rule is not None and rule[0] < strength:
             strength, reason = rule

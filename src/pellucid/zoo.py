@@ -150,7 +150,7 @@ LITE_BLUR = ModelEntry(
     "blur; works offline",
     ShippedFile(
         "lite-blur.safetensors",
-        sha256="7b75372e13d38261d8208af1199ed982f2e53b1d07c641736274a869fa78c172",
+        sha256="da7455072fb7433fcfbde682cf99038a965c437088be7c1eca7c416075575bdc",
     ),
     LITE_CLIP,
     recipe="lite_blur",

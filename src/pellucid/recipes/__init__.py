@@ -27,7 +27,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage3,
         lite.lite_detail,
         lite.lite_detail_light,
-        lite.lite_blur,
         lite.lite_kernel,
         lite.lite_wiener,
         lite.lite_overlay,
@@ -52,7 +51,10 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 }
 
 
-STAGES: dict[str, tuple[str, ...]] = {"lite": ("lite_stage1", "lite_stage2", "lite_stage3")}
+STAGES: dict[str, tuple[str, ...]] = {
+    "lite": ("lite_stage1", "lite_stage2", "lite_stage3"),
+    "lite_blur": ("lite_kernel", "lite_wiener"),
+}
 """Trainings in several runs: each starts from the weights of the one before."""
 
 

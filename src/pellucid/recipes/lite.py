@@ -255,27 +255,8 @@ def lite_detail_light() -> TrainConfig:
     )
 
 
-def lite_blur() -> TrainConfig:
-    """A specialist for blur alone, from `lite_detail`.
-
-    The loss is PSNR: that of the others leaves out most of what a blur that shifts the scene does.
-    Data: `pellucid data windows --words motion-blurry`.
-    """
-    detail = lite_detail()
-    return replace(
-        detail,
-        recipe="lite_blur",
-        task=replace(detail.task, loss="psnr40"),
-        data=replace(WINDOWS, root="data/windows/blur", validation="data/windows/blur-held-out"),
-        optimizer=replace(detail.optimizer, lr=1e-3, adamw_lr=7.5e-4),
-        steps=6_000,
-        init_from="runs/lite-detail/weights.safetensors",
-        output="runs/lite-blur",
-    )
-
-
 def lite_kernel() -> TrainConfig:
-    """First part of a network that undoes blur by its kernel: the estimate of the kernel alone.
+    """First part of `lite-blur`, a specialist for blur alone: the estimate of the kernel.
 
     Data: `pellucid data windows --words motion-blurry --plain --side 144`.
     """
@@ -293,14 +274,17 @@ def lite_kernel() -> TrainConfig:
 
 
 def lite_wiener() -> TrainConfig:
-    """Second part of it: the whole network, on the same windows."""
+    """Second part of `lite-blur`: the whole network, on the same windows.
+
+    The loss is PSNR: that of the others leaves out most of what a blur that shifts the scene does.
+    """
     first = lite_kernel()
     return replace(
         first,
         recipe="lite_wiener",
         task=RestoreOptions(network=WienerUNetConfig(), loss="psnr40"),
         optimizer=replace(first.optimizer, lr=1.5e-3, adamw_lr=7.5e-4),
-        steps=4_000,
+        steps=3_000,
         batch_size=16,
         init_from="runs/lite-kernel/weights.safetensors",
         output="runs/lite-wiener",
