@@ -66,12 +66,9 @@ def _hazy(found: Evidence) -> float:
 
 
 def _low_light(found: Evidence) -> float:
-    """A dark histogram without whites.
-
-    Where half of a picture is black, nothing is hidden; a drawing may just be dark.
-    """
+    """A dark histogram without whites; where half of a picture is black, nothing is hidden."""
     _, half, bright, white = found.tones
-    if half < 0.5 / 255 or found.drawing:
+    if half < 0.5 / 255:
         return 0.0
     most = np.interp(bright, (0.3, 0.45, 0.6, 0.8), (0.85, 0.7, 0.5, 0.0))
     return float(min(most, np.interp(white, (0.45, 0.6, 0.8, 0.97), (0.9, 0.7, 0.45, 0.1))))

@@ -422,9 +422,9 @@ def test_a_pale_drawing_is_not_hazy(side):
     assert not veiled.drawing and supports(veiled, "hazy") > 0.5
 
 
-def test_a_dark_drawing_is_not_low_light():
-    found = measure(0.25 * landscape())
-    assert found.drawing and supports(found, "low-light") == 0
+def test_a_dark_rendering_without_noise_is_low_light():
+    """It is as even as a drawing, and has as few colours."""
+    assert supports(measure(levels(0.08 * scene())), "low-light") > 0.8
 
 
 @pytest.mark.parametrize("quality", [90, 50, 20])
