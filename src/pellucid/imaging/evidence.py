@@ -45,14 +45,9 @@ class Evidence:
     """1 %, 50 %, 90 % and 99 % percentiles of luma, in [0, 1]."""
     blur: float = 0.0
     """In [0, 1], 0 sharp; a hint, see `estimators.blur_of`."""
-    drawn: bool = False
-    """Mostly exactly even, in few colours: a drawing, or a file that keeps little of a picture."""
-
-    @property
-    def drawing(self) -> bool:
-        """Whether it is a drawing or a part of a screen; not from a JPEG file, which may be even
-        by its compression."""
-        return self.drawn and self.file_quality is None
+    drawing: bool = False
+    """Mostly exactly even, in few colours, as a drawing or a part of a screen; never a JPEG file,
+    which may be even by its compression."""
 
     @property
     def quality(self) -> int | None:
@@ -91,7 +86,7 @@ def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = No
         veil=_veil(planes),
         tones=_tones(image),
         blur=blur_of(luma),
-        drawn=_drawn(image),
+        drawing=not quantisation and _is_drawing(image),
     )
 
 
@@ -139,7 +134,7 @@ def _tones(image: np.ndarray) -> tuple[float, float, float, float]:
     return float(black), float(half), float(bright), float(white)
 
 
-def _drawn(image: np.ndarray) -> bool:
+def _is_drawing(image: np.ndarray) -> bool:
     """Whether most pixels are exactly as their neighbours, in few colours (ours).
 
     No lens and sensor make that. The limits lie between a pale drawing (0.022 and 0.49) and
