@@ -119,6 +119,15 @@ def test_salt_and_pepper_is_counted():
     assert supports(found, "noisy") == 1
 
 
+def test_dots_on_a_grid_are_a_print_and_not_impulses(rng):
+    picture = np.full((128, 128, 3), 0.6, np.float32)
+    dots = np.zeros((128, 128), bool)
+    dots[::5, ::5] = True
+    scattered = rng.permutation(dots.ravel()).reshape(dots.shape)
+    found = [measure(np.where(places[..., None], 0, picture)) for places in (dots, scattered)]
+    assert [one.impulses for one in found] == [0.0, pytest.approx(0.04, rel=0.2)]
+
+
 @pytest.mark.parametrize("name", ["stars", "halftone"])
 def test_single_stars_and_halftone_are_no_noise(name):
     assert supports(measure(levels(globals()[name]())), "noisy") == 0

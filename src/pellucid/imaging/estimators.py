@@ -51,6 +51,8 @@ def blocks(windows: np.ndarray, size: int) -> np.ndarray:
 PATCH = 16  # px
 FLATTEST = 0.1  # share of the patches
 CLIPPED = 0.02  # most share of values at the ends of the range
+REACH = 17  # px, how far apart the dots of a print are looked for
+SCREEN = 0.2  # from which share of returning dots on they are a print's
 LOST = 0.99  # from which share on they tell nothing: single stars, halftone, line drawings
 
 
@@ -156,14 +158,15 @@ def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
 
 def impulses_of(planes: np.ndarray, known: np.ndarray | None = None) -> float:
     """Share of values, in [0, 1], that are black or white and alone: at least three of the four
-    neighbours in the channel are 40 levels away or more. 0 where nearly all are black or white."""
+    neighbours in the channel are 40 levels away or more. 0 where nearly all values are black or
+    white, and where they lie on a grid, as the dots of a print do."""
     height, width = planes.shape[2:]
     flat = planes.reshape(-1)
     if min(height, width) < 3 or ((flat < 4) | (flat > 251)).mean() >= LOST:
         return 0.0
     inside = np.zeros((height, width), bool)
     inside[1:-1, 1:-1] = True
-    found = 0
+    alone = np.zeros(planes.shape, bool)
     for extreme, sign in ((planes > 251, 1), (planes < 4, -1)):
         if known is not None:
             extreme &= known
@@ -171,8 +174,20 @@ def impulses_of(planes: np.ndarray, known: np.ndarray | None = None) -> float:
         at = at[inside.reshape(-1)[at % (height * width)]]
         value = sign * flat[at] - 40
         away = sum((value >= sign * flat[at + o]).view(np.int8) for o in (-1, 1, -width, width))
-        found += int(np.count_nonzero(away >= 3))
-    return found / planes.size
+        alone.reshape(-1)[at[away >= 3]] = True
+    return 0.0 if _repeats(alone.any(axis=0)) else float(alone.mean())
+
+
+def _repeats(places: np.ndarray) -> bool:
+    """Whether places `(n, H, W)` lie on a grid, as the dots of a print do, and noise does not."""
+    share = places.mean()
+    if share < 1e-3:
+        return False
+    spectrum = np.abs(np.fft.rfft2(places - share)) ** 2
+    returns = np.fft.irfft2(spectrum.mean(axis=0), places.shape[1:])[:REACH, :REACH]
+    returns = returns / returns[0, 0]
+    returns[:2, :2] = 0
+    return float(returns.max() - returns.mean()) > SCREEN
 
 
 # ---- JPEG ----
