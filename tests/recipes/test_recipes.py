@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import pellucid
+from pellucid.data.triplets import held_out
 from pellucid.errors import UsageError
 from pellucid.losses.perceptual import VGG16
 from pellucid.recipes import RECIPES, recipe
@@ -114,6 +115,13 @@ def test_the_recipes_of_perceive_ir_have_the_official_values():
     with torch.device("meta"):
         trained = [p for p in without_files(prompts).task.build().parameters() if p.requires_grad]
     assert sum(p.numel() for p in trained) == 24_576
+
+
+@pytest.mark.parametrize("clean", ["norain-{}", "rain-{}"])
+def test_perceive_ir_validates_on_some_of_the_200_rainy_pictures(clean):
+    for name in ("perceive_3task", "perceive_5task", "perceive_single"):
+        share = recipe(name).data.held_out
+        assert 0 < sum(held_out(clean.format(i), share) for i in range(1, 201)) < 20
 
 
 def test_one_degradation_is_chosen_by_its_word():

@@ -114,7 +114,7 @@ def perceive_3task() -> TrainConfig:
             noise=SIGMAS,  # [code]
             symmetries=4,  # [code]
             positives=True,  # [code]
-            held_out=0.01,  # [ours]
+            held_out=0.02,  # [ours]; of the 200 rainy pictures 1 % holds out none
         ),
         optimizer=ADAMW,  # [code]
         ema=NO_AVERAGE,  # [code]
