@@ -10,8 +10,10 @@ from torch.nn.functional import cosine_similarity
 
 import peaks
 from pellucid.degradations import CLASSES, WORDS
+from pellucid.degradations.noise import field
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
+from pellucid.networks.wiener import Blur, WienerUNet, WienerUNetConfig
 from pellucid.restorer import Restorer
 from pellucid.routing import Router
 from pellucid.vision_language.preprocess import embed
@@ -194,6 +196,36 @@ def test_haze_that_is_left_is_taken_away_once_more(scene, monkeypatch, first, le
     assert found.model == ("dehazer" if darker else "other")
     torch.testing.assert_close(found.picture, veiled[0] - darker, atol=1e-4, rtol=0)
     assert ("After that" in found.reason) == (darker > 0.1)
+
+
+@pytest.mark.parametrize(
+    ("first", "probable", "wide", "sigma", "soft", "named"),
+    [
+        (("noisy",), 0.4, 6.0, 2.5, 0.0, ("motion-blurry",)),
+        (("noisy",), 0.4, 2.0, 2.5, 0.0, ("noisy",)),  # a kernel of hardly any width
+        (("noisy",), 0.1, 6.0, 2.5, 0.0, ("noisy",)),  # the controller sees no blur
+        (("noisy",), 0.4, 6.0, 8.0, 0.0, ("noisy",)),  # more noise than a deconvolution bears
+        (("noisy",), 0.4, 6.0, 2.5, 0.8, ("noisy",)),  # the soft grain of a camera
+        (("noisy", "hazy"), 0.4, 6.0, 2.5, 0.0, ("noisy", "hazy")),
+    ],
+)
+def test_blur_under_faint_white_noise_is_named_by_its_kernel(
+    scene, monkeypatch, first, probable, wide, sigma, soft, named
+):
+    noise = field(np.random.default_rng(0), 128, 128, 3, soft) * sigma
+    grainy = np.clip(np.rint(scene + noise), 0, 255).astype(np.uint8)
+    parts = controller(), text_features(), CLASSES
+    config = WienerUNetConfig(reach=8, look=96, embed_dim=8, widths=(8, 8), blocks=(1, 1))
+    special = Restorer(WienerUNet(config).eval(), *parts, name="deblurrer", guard=True)
+    monkeypatch.setattr(Blur, "extent", torch.tensor([wide]))
+    model = Router(Same(), *parts, specialists={("motion-blurry",): special}, guard=True)
+    shares = {"noisy": 1 - probable, "motion-blurry": probable}
+    answer = replace(model.diagnose(grainy), words=first, probabilities=shares)
+    monkeypatch.setattr(Restorer, "_diagnose", lambda *_: [answer])
+    found = model.diagnose(grainy)
+    assert found.words == named
+    assert next(iter(found.probabilities)) == named[0]
+    assert model.diagnose(grainy, words=["rainy"]).words == first
 
 
 def test_a_person_who_names_noise_gets_no_second_look(scene, monkeypatch):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
+from pellucid.imaging.evidence import Evidence
 from pellucid.networks.contract import Guidance
+from pellucid.networks.wiener import WienerUNet
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
+from pellucid.support import raised
 
 # What noise hides from the controller. Not low light, as a picture without its noise may look dark,
 # and not blur, as it may look soft.
@@ -17,6 +22,14 @@ HIDDEN = frozenset({"hazy", "rainy", "snowy", "raindrop"})
 # One restoration takes a part of dense haze. With this probability of haze afterwards, another one
 # brings more than it costs.
 HAZE_LEFT = 0.2
+# What looks noisy is blurred if blur has this probability, the noise is white (correlation of
+# neighbours: a camera's grain is soft, and looks like blur) and faint (sigma in levels of 255), and
+# the kernel that is estimated is this wide (standard deviation in px).
+BLUR = "motion-blurry"
+POSSIBLE = 0.25
+WHITE = 0.5
+FAINT = 4.0
+WIDE = 4.0
 
 
 class Specialists(Mapping[tuple[str, ...], Restorer]):
@@ -75,6 +88,35 @@ class Router(Restorer):
             if guidance.words and set(guidance.words) <= set(words):
                 return self.specialists[words]
         return self
+
+    def _diagnose(
+        self,
+        batch: Tensor,
+        words: Sequence[str],
+        evidence: Sequence[Evidence | None],
+        asked: Any = None,
+    ) -> list[Guidance]:
+        answers = super()._diagnose(batch, words, evidence, asked)
+        if words or asked is not None:
+            return answers
+        rows = zip(batch.split(1), answers, evidence, strict=True)
+        return [self._blur_under_noise(*row) for row in rows]
+
+    def _blur_under_noise(
+        self, image: Tensor, answer: Guidance, evidence: Evidence | None
+    ) -> Guidance:
+        """Name blur, in place of faint noise, where its kernel is found (ours)."""
+        shares = answer.probabilities or {}
+        if answer.words != ("noisy",) or evidence is None or shares.get(BLUR, 0) < POSSIBLE:
+            return answer
+        if evidence.noise.lag > WHITE or evidence.noise.fine > FAINT:
+            return answer
+        chosen = self.route(Guidance(words=(BLUR,)))
+        if not isinstance(chosen.network, WienerUNet):
+            return answer
+        if float(chosen.condition(image, answer).extent) < WIDE:
+            return answer
+        return replace(answer, words=(BLUR,), probabilities=raised(shares, (BLUR,)))
 
     def second_look(
         self, first: Restoration, strength: float, options: dict[str, Any]

@@ -150,7 +150,7 @@ LITE_BLUR = ModelEntry(
     "blur; works offline",
     ShippedFile(
         "lite-blur.safetensors",
-        sha256="da7455072fb7433fcfbde682cf99038a965c437088be7c1eca7c416075575bdc",
+        sha256="d287f4771bb767932bd26a473511f7e67570fbca3037941938bb917d7162fc29",
     ),
     LITE_CLIP,
     recipe="lite_blur",

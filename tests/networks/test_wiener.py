@@ -107,6 +107,14 @@ def test_the_true_kernel_explains_the_blur():
     assert float(wiener.unexplained(lq, image, kernel.flip(-1))) > 0.3
 
 
+def test_the_extent_is_the_standard_deviation_of_the_kernel():
+    blur = network().condition(shapes(), Guidance())
+    point, line = torch.zeros(2, 1, 17, 17)
+    point[0, 3, 12] = 1
+    line[0, 8, 2] = line[0, 8, 14] = 0.5
+    assert blur._replace(kernel=torch.cat([point, line])).extent.tolist() == [0, 6]
+
+
 def test_large_pictures_are_looked_at_in_windows():
     image = torch.rand(2, 3, 100, 400, generator=torch.Generator().manual_seed(0))
     cut = wiener.windows(image, 96)

@@ -58,6 +58,15 @@ class Blur(NamedTuple):
     first: Tensor  # (B, S, S), the kernel before it was fitted
     sharp: Tensor  # (B * n, 1, h, w), luma
 
+    @property
+    def extent(self) -> Tensor:
+        """Standard deviation of the kernel, in px: `(B,)`, 0 where nothing is blurred."""
+        place = torch.arange(self.kernel.shape[-1], device=self.kernel.device)
+        variance = 0.0
+        for line in (self.kernel.sum(1), self.kernel.sum(2)):
+            variance = variance + (line * place**2).sum(1) - (line * place).sum(1) ** 2
+        return variance.clamp(min=0).sqrt()
+
 
 class WienerUNet(RestorationNetwork):
     """Deterministic restorer: `net(image, blur)` with image `(B, 3, H, W)` in [0, 1]."""

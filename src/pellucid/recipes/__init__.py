@@ -29,6 +29,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_detail_light,
         lite.lite_kernel,
         lite.lite_wiener,
+        lite.lite_wiener_noise,
         lite.lite_overlay,
         lite.lite_overlay_light,
         lite.lite_overlay_more,
@@ -53,7 +54,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 
 STAGES: dict[str, tuple[str, ...]] = {
     "lite": ("lite_stage1", "lite_stage2", "lite_stage3"),
-    "lite_blur": ("lite_kernel", "lite_wiener"),
+    "lite_blur": ("lite_kernel", "lite_wiener", "lite_wiener_noise"),
 }
 """Trainings in several runs: each starts from the weights of the one before."""
 

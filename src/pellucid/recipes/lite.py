@@ -291,6 +291,24 @@ def lite_wiener() -> TrainConfig:
     )
 
 
+def lite_wiener_noise() -> TrainConfig:
+    """Third part of `lite-blur`: noise as well, with blur or alone, and all scenes.
+
+    A camera's soft grain looks like blur. Data: `pellucid data windows --words motion-blurry noisy
+    --side 144`.
+    """
+    second = lite_wiener()
+    return replace(
+        second,
+        recipe="lite_wiener_noise",
+        data=replace(second.data, root="data/windows/blur-noise"),
+        optimizer=replace(second.optimizer, lr=1e-3, adamw_lr=5e-4),
+        steps=1_400,
+        init_from="runs/lite-wiener/weights.safetensors",
+        output="runs/lite-wiener-noise",
+    )
+
+
 def lite_overlay() -> TrainConfig:
     """A specialist for what lies over a picture: rain, snow, drops and holes; from `lite`.
 
