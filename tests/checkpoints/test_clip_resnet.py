@@ -42,7 +42,7 @@ def test_a_state_dict_of_the_whole_model_loads_frozen(suffix, source, tmp_path):
     assert not model.training and not any(p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:.*TorchScript archive")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_an_archive_with_code_is_opened_only_with_the_published_checksum(
     source, tmp_path, monkeypatch
 ):

@@ -222,7 +222,7 @@ def test_an_unfilled_network_has_its_constant_buffers():
         assert torch.equal(buffer, constants[name])
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:.*TorchScript archive")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_openais_archive_is_converted_if_it_is_the_published_one(tmp_path, monkeypatch):
     config = replace(SMALL, quick_gelu=True)
     monkeypatch.setitem(weights.OPENAI, "ViT-B/32", {"kind": "clip", "config": asdict(config)})
@@ -230,7 +230,7 @@ def test_openais_archive_is_converted_if_it_is_the_published_one(tmp_path, monke
     clip, path = CLIP(config).eval(), tmp_path / "ViT-B-32.pt"
     inputs = {"encode_image": torch.zeros(1, 3, 32, 32)}
     torch.jit.save(torch.jit.trace_module(clip, inputs, check_trace=False), path)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"only OpenAI's RN50 and ViT-B/32 are opened"):
         read_weights(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setitem(openai_clip.SHA256, "ViT-B/32", digest)

@@ -25,7 +25,7 @@ from pellucid.training.tasks.guidance import (
 )
 from pellucid.training.tasks.prompts import PromptsOptions
 from pellucid.training.tasks.restore import RestoreTask
-from pellucid.vision_language.clip import CLIPConfig, TextConfig, VisionConfig
+from pellucid.vision_language.clip import CLIP, CLIPConfig, TextConfig, VisionConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -420,3 +420,17 @@ def test_random_towers_are_trained_only_if_they_are_asked_for():
     )
     options = ControllerOptions(model=config, clip="random", tokenizer=vocabulary)
     assert options.build().model.config == config
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_clip_with_another_activation_is_not_trained_on(tmp_path, quick):
+    config = dataclasses.replace(TINY, quick_gelu=quick)
+    file, meta = (
+        tmp_path / "clip.safetensors",
+        {"kind": "clip", "config": dataclasses.asdict(config)},
+    )
+    save_bundle(file, CLIP(config).state_dict(), meta)
+    other = dataclasses.replace(TINY, quick_gelu=not quick)
+    flag = rf"--task\.model\.{'' if quick else 'no-'}quick-gelu"
+    with pytest.raises(UsageError, match=flag):
+        ControllerOptions(model=other, clip=str(file), tokenizer=str(LITE_TOKENIZER.path)).build()

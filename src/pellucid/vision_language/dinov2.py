@@ -51,7 +51,7 @@ class DINOv2(ImageTower):
             raise CheckpointError(
                 f"DINOv2 could not be read from {source}: {error}\nWithout a network, fetch "
                 f"config.json and model.safetensors of https://huggingface.co/{BASE} by hand and "
-                "give their folder."
+                "give their folder (--semantics; of a training, --task.semantics)."
             ) from error
         finally:
             if shown:

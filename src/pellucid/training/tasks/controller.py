@@ -23,6 +23,8 @@ from pellucid.training.tasks.guidance import RANDOM, WordEmbeddings, training_vi
 from pellucid.vision_language.clip import VIT_B_32, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 
+_GELU = {True: "OpenAI's quick GELU", False: "the exact GELU"}
+
 
 @dataclass(frozen=True)
 class ControllerOptions:
@@ -49,13 +51,21 @@ class ControllerOptions:
         """Make the task: CLIP, and a controller that starts as its copy.
 
         Raises:
-            UsageError: no CLIP is named.
+            UsageError: no CLIP is named, or one with another activation than the model's.
         """
         if not self.clip:
             raise UsageError("name the file with CLIP's weights: --task.clip FILE, or random")
         model = DaCLIP(self.model)
         if self.clip != RANDOM:
-            load_into(model.clip, read_weights(self.clip).state, self.clip)
+            weights = read_weights(self.clip)
+            quick = weights.meta.get("config", {}).get("quick_gelu", self.model.quick_gelu)
+            if quick != self.model.quick_gelu:  # nothing else in the weights would show it
+                raise UsageError(
+                    f"{self.clip} was trained with {_GELU[quick]}, and the recipe's model has "
+                    f"{_GELU[not quick]}: give the file of another CLIP, or --task.model."
+                    f"{'' if quick else 'no-'}quick-gelu"
+                )
+            load_into(model.clip, weights.state, self.clip)
             model.start_controller()
         tokenize = tokenizer_of(self.tokenizer, self.model.text.context_length, self.clip)
         options = self.captions, self.official_negatives, self.content_l1, self.content, self.words
