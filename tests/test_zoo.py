@@ -73,6 +73,9 @@ def test_an_official_model_resolves_to_two_bundles(tmp_path, monkeypatch):
         assert read_meta(paths.tower)["kind"] == "daclip"
         with pytest.raises(CheckpointError, match=r"universal-ir\.pth could not be downloaded"):
             zoo.resolve("daclip")
+        del hub.files[f"{repo}/universal-ir-mix.pth"]
+        monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "another"))
+        assert read_meta(zoo.resolve_tower("daclip-mix"))["kind"] == "daclip"
     finally:
         hub.close()
 

@@ -248,7 +248,7 @@ def load_tower(path: Path) -> Tower:
 
 def tower_file(name: str) -> str:
     """The tower's file of a model in the zoo; any other name is returned as it is."""
-    return str(zoo.resolve(name).tower) if name in zoo.MODELS else name
+    return str(zoo.resolve_tower(name)) if name in zoo.MODELS else name
 
 
 def prompts_file(name: str) -> str:

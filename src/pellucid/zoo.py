@@ -322,6 +322,14 @@ def resolve(name: str = DEFAULT) -> Paths:
     return Paths(_local(row.network), _local(row.tower))
 
 
+def resolve_tower(name: str) -> Path:
+    """Return the local file of a model's tower, as `resolve` does, without its network.
+
+    Raises: as `resolve`.
+    """
+    return _local(entry(name).tower)
+
+
 def _local(file: WeightFile) -> Path:
     if isinstance(file, RemoteFile):
         return fetch(file)

