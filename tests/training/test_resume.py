@@ -20,7 +20,7 @@ from pellucid.data.triplets import Triplets, render
 from pellucid.data.windows import Windows
 from pellucid.errors import UsageError
 from pellucid.training import checkpoint, loop
-from pellucid.training.config import DataConfig, save_yaml
+from pellucid.training.config import DataConfig, EMAConfig, save_yaml
 from pellucid.training.data import Shuffled
 from pellucid.training.tasks.restore import RestoreTask
 from processes import Process
@@ -197,11 +197,22 @@ def test_a_run_may_be_resumed_with_more_steps_and_other_validation_data(tmp_path
     assert "steps: 6" in (tmp_path / "config.yaml").read_text()
 
 
-def test_a_finished_run_keeps_the_config_that_it_ran_with(tmp_path):
+def test_a_finished_run_keeps_the_config_that_it_ran_with_and_says_so(tmp_path, capsys):
     tiny_run.run(tmp_path, steps=3)
     before = (tmp_path / "config.yaml").read_text()
+    tiny_run.run(tmp_path, steps=3)
+    assert "warning" not in capsys.readouterr().out
     tiny_run.run(tmp_path, steps=3, log_every=2)
     assert (tmp_path / "config.yaml").read_text() == before
+    said = "warning the run is finished, so these options do nothing: --log-every"
+    assert said in capsys.readouterr().out
+
+
+def test_a_run_that_goes_on_with_other_options_says_so(tmp_path, capsys):
+    tiny_run.run(tmp_path, steps=3)
+    tiny_run.run(tmp_path, steps=6, log_every=2, ema=EMAConfig(decay=0.5))
+    said = "warning going on with other options than before: --ema.decay, --log-every"
+    assert said in capsys.readouterr().out
 
 
 def test_tensorboard_keeps_the_last_point_before_a_resume(tmp_path):

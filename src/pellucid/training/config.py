@@ -282,8 +282,11 @@ def read_yaml(path: str | Path) -> dict:
     return values
 
 
-def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int) -> None:
+def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int) -> list[str]:
     """Compare a config with the saved one of the run that it is to resume.
+
+    Returns:
+        flags of what differs and may, but for steps, the output and how samples are shared out.
 
     Seed, training data and samples a step must be the same: they decide which samples a step gets.
     How a step's samples are shared out over micro-batches and processes may change, as may steps,
@@ -299,7 +302,7 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
         UsageError: one of them differs.
     """
     if not Path(path).exists():
-        return
+        return []
     held, given = read_yaml(path), to_dict(config)
     run = Path(path).parent
     other = "give the same, another --output, or --no-resume"
@@ -322,6 +325,19 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
             f"--accumulation {config.accumulation} times the number of processes, {now}), but "
             f"the run in {run} takes {taken}: {other}"
         )
+    old, new = _options(held), _options(given)
+    return [f"--{name.replace('_', '-')}" for name in new if name in old and old[name] != new[name]]
+
+
+def _options(values: dict, prefix: str = "") -> dict[str, Any]:
+    """A saved config by dotted name, without the options in which parts of a run may differ."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _options(value, f"{prefix}{name}.")
+        elif prefix or name not in ("steps", "output", "batch_size", "accumulation"):
+            found[prefix + name] = value
+    return found
 
 
 def _step(values: dict, processes: int) -> int:

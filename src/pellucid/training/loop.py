@@ -96,9 +96,10 @@ def train(
     state.make_callable_when_sharded(task, "validate")
     ema = EMA(config.ema, model) if config.ema.decay else None
     held = checkpoint.newest(output) if resume else None
+    changed: list[str] = []
     if held:
         processes = int(held.get("processes") or world)  # older ones do not say
-        check_resumable(config, output / "config.yaml", processes, world)
+        changed = check_resumable(config, output / "config.yaml", processes, world)
         accelerator.wait_for_everyone()  # all have read the file before the first writes it anew
     step = state.restore(held, model, optimizer, ema) if held else 0
     if accelerator.is_main_process:
@@ -137,6 +138,10 @@ def train(
             log.say(note)
         if other and step < config.steps:
             log.warn(f"going on {result.changes[-1]}")
+        if changed and step < config.steps:
+            log.warn(f"going on with other options than before: {', '.join(changed)}")
+        elif changed:
+            log.warn(f"the run is finished, so these options do nothing: {', '.join(changed)}")
         while step < config.steps:
             lr = learning_rate(config.optimizer, step, config.steps)
             for group in optimizer.param_groups:
