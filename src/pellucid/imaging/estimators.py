@@ -175,7 +175,7 @@ def impulses_of(planes: np.ndarray, known: np.ndarray | None = None) -> float:
         value = sign * flat[at] - 40
         away = sum((value >= sign * flat[at + o]).view(np.int8) for o in (-1, 1, -width, width))
         alone.reshape(-1)[at[away >= 3]] = True
-    return 0.0 if _repeats(alone.any(axis=0)) else float(alone.mean())
+    return 0.0 if _repeats(alone.max(axis=0)) else float(alone.mean())
 
 
 def _repeats(places: np.ndarray) -> bool:
