@@ -31,7 +31,7 @@ from pellucid.restorer import Restorer
 from pellucid.routing import Router, Specialists
 from pellucid.runtimes.run import check_engine
 from pellucid.vision_language.controller import DaCLIP
-from pellucid.vision_language.dinov2 import BASE
+from pellucid.vision_language.hub import DINOV2_BASE
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.semantics import TowerSemantics
@@ -175,7 +175,7 @@ def load_parts(
         _check_embeddings(network, guide.controller, path, file)
     reads = None
     if "semantics" in network.needs:
-        source = semantics or _semantics(path, loaded.meta.get("semantics") or BASE)
+        source = semantics or _semantics(path, loaded.meta.get("semantics") or DINOV2_BASE)
         if guide is not None and file is not None and _same_file(file, source):
             reads = TowerSemantics(guide.controller)
         else:
@@ -298,7 +298,9 @@ def _paths(name_or_path: str | Path) -> tuple[Path, Path | None]:
     if path.is_file():
         return path, None
     if path.suffix.lower() in SUFFIXES or len(path.parts) > 1:
-        raise UsageError(f"there is no weights file {path}")
+        row = zoo.by_file(path.name)
+        where = f"; `pellucid models {row.name}` says where it is from" if row else ""
+        raise UsageError(f"there is no weights file {path}{where}")
     zoo.entry(str(name_or_path))  # raises, and names the nearest
     raise UsageError(f"unknown model {name_or_path}")
 

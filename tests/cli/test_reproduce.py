@@ -100,7 +100,7 @@ def test_an_ablation_of_small_networks_needs_photographs_and_vgg(tmp_path, monke
     text = capsys.readouterr().out
     assert f"there    {tmp_path}/train: 1 clean photograph\n" in text
     assert f"MISSING  {tmp_path}/held_out: 0 clean photographs" in text
-    assert "about 12 GPU hours" in text  # six variants, two seeds, an hour each
+    assert "about 14 GPU hours" in text  # six variants and a start, two seeds, an hour each
     save(tmp_path / "held_out/a.png", picture(0))
     assert main(argv) == 1
     assert "MISSING  weights of VGG for L_dpl: pellucid fetch-metrics" in capsys.readouterr().out

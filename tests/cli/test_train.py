@@ -42,6 +42,12 @@ def test_a_misspelt_flag_is_refused_and_the_right_one_named(capsys):
     assert "--optimizer.lr" in capsys.readouterr().err
 
 
+def test_a_run_in_place_of_a_recipe_is_refused_with_the_name_of_its_config(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UsageError, match=rf"is a run; .* name {tmp_path}/config\.yaml"):
+        parse([str(tmp_path)])
+
+
 def test_help_lists_every_recipe(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

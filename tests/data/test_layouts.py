@@ -45,6 +45,8 @@ TREES = {  # root of the sets: {set: (inputs, truths, {input: truth}, word, rule
     "RainDrop": {"": ("data", "gt", {"0_rain": "0_clean"}, "raindrop", "0_rain")},
     "Snow100K": {"": ("synthetic", "gt", {"beautiful_1": "beautiful_1"}, "snowy", "equal")},
     "Rain200L": {"": ("rain", "norain", {"X2/norain-1x2": "norain-1"}, "rainy", "norain-1x2")},
+    "Rain100L": {"": ("rainy", "norain-*", {"rain-001": "norain-001"}, "rainy", "rain-1")},
+    "Rain100H": {"": ("rain-*", "norain-*", {"rain-001": "norain-001"}, "rainy", "rain-1")},
     "LOL": {"our485": ("low", "high", {"2": "2"}, "low-light", "equal")},
     "GoPro": {"GOPR0372_07_00": ("blur", "sharp", {"000047": "000047"}, "motion-blurry", "equal")},
     "own, in any case": {
@@ -63,8 +65,8 @@ def put(root, folder, names):
 @pytest.fixture(params=TREES)
 def tree(request, tmp_path):
     for name, (inputs, truths, names, _, _) in TREES[request.param].items():
-        put(tmp_path / name, inputs, names)
-        put(tmp_path / name, truths, names.values())
+        put(tmp_path / name, "" if "*" in inputs else inputs, names)
+        put(tmp_path / name, "" if "*" in truths else truths, names.values())
     return tmp_path, TREES[request.param]
 
 
@@ -87,7 +89,8 @@ def test_every_published_layout_is_read_and_says_its_rule(tree):
     for name, (inputs, truths, names, word, rule) in sets.items():
         one = found[name]
         assert pairs_of(one) == set(names.items()) and one.word == word
-        assert (one.inputs.name, one.truths.name) == (inputs, truths)
+        sides = zip((one.inputs, one.truths), (inputs, truths), strict=True)
+        assert all(side == root / name if "*" in of else side.name == of for side, of in sides)
         assert one.match().rule.startswith(rule) and not one.match().alone
         note = one.note(one.match())
         assert f"names {rule}" in note and f"{{{inputs}, {truths}}}" in note

@@ -151,3 +151,14 @@ def test_of_two_weathers_the_map_is_what_neither_left_alone():
 def test_integers_are_refused_with_the_type_that_is_wanted():
     with pytest.raises(UsageError, match=r"float32 array \(H, W, 3\) in \[0, 1\], not uint8"):
         deg.degrade(np.zeros((8, 8, 3), np.uint8), "noisy", 0.5, np.random.default_rng(0))
+
+
+def test_a_grey_picture_is_refused_with_its_shape():
+    with pytest.raises(UsageError, match=r"array \(H, W, 3\) in .*, not float32 \(16, 16\)"):
+        deg.degrade(np.zeros((16, 16), np.float32), "noisy", 0.5, 0)
+
+
+def test_a_seed_is_a_source_of_randomness():
+    image = np.full((16, 16, 3), 0.5, np.float32)
+    expected = deg.degrade(image, "noisy", 0.5, np.random.default_rng(3))
+    assert (deg.degrade(image, "noisy", 0.5, 3) == expected).all()

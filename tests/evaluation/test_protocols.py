@@ -203,6 +203,13 @@ def test_native_takes_any_folder_of_pairs(tmp_path, layout):
     assert truth.shape == (3, *SIZES[0]) and np.allclose(damaged, 1 - truth)
 
 
+def test_native_says_what_it_leaves_out(tmp_path, caplog):
+    for name in ("Denoise/gt", "Dehaze/input", "Dehaze/gt"):
+        save(tmp_path / name / "1.png", clean(0))
+    assert [case.column for case in PROTOCOLS["native"].cases(tmp_path)] == ["Dehaze"]
+    assert "Denoise': clean pictures alone; Perceive-IR's protocols make" in caplog.text
+
+
 def test_native_refuses_what_is_no_set_of_pairs(tmp_path):
     with pytest.raises(UsageError, match="no folders <type>/LQ and <type>/GT, nor LQ and GT"):
         PROTOCOLS["native"].cases(tmp_path)

@@ -105,7 +105,19 @@ def test_the_report_of_equal_runs_has_no_gain(trained, capsys):
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(lines) == 4 and float(lines[2]["gain"]) == 0
     assert report.main([*argv, "markdown"]) == 0
-    assert "| sgm | 0 1 |" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "| sgm | 0 1 |" in text and "| +0.000 |" in text  # one photograph has no interval
+
+
+def test_a_run_that_was_trained_on_keeps_its_earlier_scores(trained, capsys):
+    argv = [str(trained / "sgm-1"), "--columns", "clean", "--quiet", "--format", "json"]
+    weights, meta = load_bundle(trained / "sgm-1/weights.safetensors")
+    for step in (6, 9):
+        save_bundle(trained / "sgm-1/weights.safetensors", weights, {**meta, "step": step})
+        assert report.main(argv) == 0
+        assert json.loads(capsys.readouterr().out)["steps"] == [step]
+    kept = sorted(path.name for path in (trained / "sgm-1/evaluation/pellucid-bench").iterdir())
+    assert kept == ["sgm-1-step-6", "sgm-1-step-9"]
 
 
 def test_a_run_that_went_on_with_other_pictures_says_so(trained, capsys):

@@ -39,7 +39,7 @@ def train(rank: int, world: int) -> dict:
         ema.update(step)
     whole = state.collect(STEPS, task, optimizer, ema)
     with state.averaged(ema), torch.no_grad():
-        exported = state.gathered(task.export()[0])
+        exported = {k: v.clone() for k, v in state.gathered(task.export()[0]).items()}
         metrics, _ = task.validate(batch_of(range(1)))
     if world > 1:  # a file would be read by all processes
         held = [whole]

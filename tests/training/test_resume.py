@@ -19,10 +19,11 @@ from pellucid.data.table import CaptionWriter
 from pellucid.data.triplets import Triplets, render
 from pellucid.data.windows import Windows
 from pellucid.errors import UsageError
+from pellucid.networks.resunet import ResUNetConfig
 from pellucid.training import checkpoint, loop
-from pellucid.training.config import DataConfig, EMAConfig, save_yaml
+from pellucid.training.config import DataConfig, EMAConfig, check_resumable, save_yaml
 from pellucid.training.data import Shuffled
-from pellucid.training.tasks.restore import RestoreTask
+from pellucid.training.tasks.restore import RestoreOptions, RestoreTask
 from processes import Process
 from training import tiny_run
 
@@ -180,6 +181,16 @@ def test_a_run_with_other_samples_is_not_resumed_and_nothing_is_lost(tmp_path, c
         tiny_run.run(tmp_path, steps=6, **change)
     assert same(checkpoint.newest(tmp_path), held)
     assert (tmp_path / "config.yaml").read_text() == config
+
+
+def test_a_run_with_a_network_of_other_sizes_is_not_resumed_and_the_flag_is_named(tmp_path):
+    path = tmp_path / "config.yaml"
+    sizes = [ResUNetConfig(widths, (1,), 1, (1,)) for widths in ((8, 8), (8, 16))]
+    before, now = (tiny_run.config(tmp_path, task=RestoreOptions(network=s)) for s in sizes)
+    save_yaml(before, path)
+    assert check_resumable(before, path, 1, 1) == []
+    with pytest.raises(UsageError, match=r"--task.network.widths is \[8, 16\], but .* \[8, 8\]"):
+        check_resumable(now, path, 1, 1)
 
 
 @pytest.mark.parametrize("text", ["steps: 3", "{seed: 0, data: 3}", "[1]", "a: [", "\xff"])

@@ -10,6 +10,7 @@ from golden.fill import GOLDEN
 from pellucid.checkpoints.bundle import save_bundle
 from pellucid.errors import CheckpointError
 from pellucid.loading import load_tower, tokenizer_of
+from pellucid.vision_language import hub
 from pellucid.vision_language.clip import TextConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.tokenizer import Tokenizer
@@ -133,7 +134,7 @@ def test_a_training_takes_clips_vocabulary_from_a_folder_or_beside_its_tower(
     def asked(repository, file):
         raise OSError(f"{repository} is not asked")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", asked)
+    monkeypatch.setattr(hub, "_fetched", asked)
     tower = clip_folder / "ViT-B-32.pt"
     tower.touch()
     for tokenize in (tokenizer_of(str(clip_folder), 77), tokenizer_of("", 77, str(tower))):
@@ -143,13 +144,12 @@ def test_a_training_takes_clips_vocabulary_from_a_folder_or_beside_its_tower(
 
 
 def test_of_the_hub_two_files_are_asked_for(clip_folder, clip_words, monkeypatch):
-    """Each that is not there costs half a minute without a network."""
     asked = []
 
     def fetched(repository, file):
         asked.append(file)
-        return str(clip_folder / file)
+        return clip_folder / file
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetched)
+    monkeypatch.setattr(hub, "_fetched", fetched)
     assert torch.equal(Tokenizer.from_clip()(["rainy"]), clip_words(["rainy"]))
     assert asked == ["vocab.json", "merges.txt"]

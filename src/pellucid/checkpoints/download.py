@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pellucid.errors import CheckpointError
+from pellucid.vision_language.hub import endpoint
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class RemoteFile:
     @property
     def url(self) -> str:
         """Address of its page; `HF_ENDPOINT` is respected."""
-        return f"{_endpoint()}/{self.repo}/resolve/{self.revision}/{self.name}"
+        return f"{endpoint()}/{self.repo}/resolve/{self.revision}/{self.name}"
 
 
 def cache_folder() -> Path:
@@ -82,10 +83,6 @@ def _is_current(target: Path, file: RemoteFile) -> bool:
     return file.sha256 in (None, source.get("sha256"))
 
 
-def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
 def _download(file: RemoteFile, by_hand: Path) -> tuple[RemoteFile, Path]:
     """Download into a separate folder that is kept after an interruption; see `_announced`."""
     from huggingface_hub import hf_hub_download
@@ -94,7 +91,7 @@ def _download(file: RemoteFile, by_hand: Path) -> tuple[RemoteFile, Path]:
     try:
         file = _announced(file)
         path = hf_hub_download(
-            file.repo, file.name, revision=file.revision, local_dir=folder, endpoint=_endpoint()
+            file.repo, file.name, revision=file.revision, local_dir=folder, endpoint=endpoint()
         )
     except CheckpointError:
         raise
@@ -116,7 +113,7 @@ def _announced(file: RemoteFile) -> RemoteFile:
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(file.repo, file.name, revision=file.revision, endpoint=_endpoint())
+    url = hf_hub_url(file.repo, file.name, revision=file.revision, endpoint=endpoint())
     found = get_hf_file_metadata(url)
     sha256 = found.etag if re.fullmatch("[0-9a-f]{64}", found.etag or "") else None
     if None not in (file.sha256, sha256) and file.sha256 != sha256:

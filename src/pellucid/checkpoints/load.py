@@ -22,7 +22,8 @@ from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.table import NETWORKS, Prediction
 from pellucid.vision_language.clip import CLIP
 from pellucid.vision_language.controller import Controller, DaCLIP
-from pellucid.vision_language.dinov2 import BASE, DINOv2
+from pellucid.vision_language.dinov2 import DINOv2
+from pellucid.vision_language.hub import DINOV2_BASE
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.instructions import InstructionReader, ReaderConfig
 from pellucid.vision_language.prompts import TOKENS, QualityPrompts
@@ -132,7 +133,7 @@ def load_clip(path: str | PathLike) -> CLIP:
     return clip
 
 
-def load_image_tower(source: str | PathLike = BASE) -> ImageTower:
+def load_image_tower(source: str | PathLike = DINOV2_BASE) -> ImageTower:
     """Load the tower that reads pictures for a network that needs semantics.
 
     Args:

@@ -280,6 +280,8 @@ def triplets(
 
     if len(medium) not in (1, 2):
         raise UsageError("--medium takes one model that never saw the pictures, or two")
+    if legacy_folds and len(medium) == 1:
+        raise UsageError("--legacy-folds is for two --medium: one alone renders both folds")
     models = [load(name, device) for name in medium]
     restorers = [(model.fingerprint(), model.restore) for model in models]
     with _progress("triplets") as progress:

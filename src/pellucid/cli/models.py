@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from pellucid import zoo
 from pellucid.cli.parse import Flag, parse
+from pellucid.vision_language.hub import DINOV2_BASE
 
 EXAMPLES = """
 examples:
@@ -55,6 +56,7 @@ def _row(entry: zoo.ModelEntry) -> dict[str, Any]:
         "offline": entry.shipped,
         "by_hand": isinstance(entry.network, zoo.ManualFile),
         "files": {part: _file(getattr(entry, part)) for part in ("network", "tower")},
+        "semantics": DINOV2_BASE if isinstance(entry.network, zoo.ManualFile) else "",
         "from_disk": _from_disk(entry),
     }
 
@@ -101,14 +103,18 @@ def _show_one(row: dict[str, Any]) -> None:
     print(f"{row['name']}: {row['summary']}")
     for name in ("licence", "paper", "recipe"):
         if row[name]:
-            print(f"  {name:<8} {row[name]}")
+            print(f"  {name:<10}{row[name]}")
     for part, file in row["files"].items():
         size = f", {file['bytes'] / 1e6:.1f} MB" if file["bytes"] else ""
-        print(f"  {part:<8} {file['name']}{size}")
-        print(f"  {'':<8} {file['from']}")
+        print(f"  {part:<10}{file['name']}{size}")
+        print(f"  {'':<10}{file['from']}")
         if file["sha256"]:
-            print(f"  {'':<8} sha256 {file['sha256']}")
+            print(f"  {'':<10}sha256 {file['sha256']}")
     if row["from_disk"]:
+        if name := row["semantics"]:
+            page = f"https://huggingface.co/{name}"
+            print(f"  {'semantics':<10}{name}: fetched on first use; or config.json and")
+            print(f"  {'':<10}model.safetensors of {page}, in a folder dinov2-base")
         how = "get the file by hand" if row["by_hand"] else "both are fetched on first use"
         print(f"  {how}; with the files on disk:")
         print(*(f"    {line}" for line in row["from_disk"]), sep="\n")

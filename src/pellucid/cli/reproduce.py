@@ -29,6 +29,8 @@ examples:
   pellucid reproduce perceive-ablation --data photos         small networks, your own photographs
 A run that was stopped continues: the same command passes over what is finished.
 """
+FIRST = "on first use, by the network"
+STATES = {True: "there  ", False: "MISSING", None: "to get "}
 RATE = 50e12  # operations a second that the hours are counted with
 
 
@@ -53,9 +55,9 @@ class Reproduce:
 
 
 class Check(NamedTuple):
-    """What was looked for, and whether it is there."""
+    """What was looked for, and whether it is there; None: it is fetched on first use."""
 
-    there: bool
+    there: bool | None
     what: str
 
 
@@ -76,11 +78,11 @@ def main(argv: Sequence[str]) -> int:
     data, weights = (shlex.quote(str(folder)) for folder in (args.data, args.weights))
     lines = [command.format(data=data, weights=weights) for command in commands]
     checks = list(checked(row, args))
-    missing = [check for check in checks if not check.there]
+    missing = [check for check in checks if check.there is False]
     if args.dry_run or missing:
         print(f"{row.name}: {row.table}")
         for check in checks:
-            print(f"  {'there  ' if check.there else 'MISSING'}  {check.what}")
+            print(f"  {STATES[check.there]}  {check.what}")
         if not args.official:
             print(*(f"  {line}" for line in cost(row)), sep="\n")
         print("plan:", *(f"  pellucid {line}" for line in lines), sep="\n")
@@ -100,7 +102,7 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     from pellucid.evaluation.protocols import protocol
     from pellucid.recipes import recipe
     from pellucid.training.tasks.perceive import has_vgg
-    from pellucid.vision_language.dinov2 import BASE
+    from pellucid.vision_language.hub import DINOV2_BASE
     from pellucid.vision_language.tokenizer import CLIP_VOCABULARY
 
     if not args.official or not row.train:
@@ -112,7 +114,7 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     if args.official:
         yield from _published(row.official[0].split()[1])
         if row.name.startswith("perceive"):
-            yield _on_hub(BASE)
+            yield _on_hub(DINOV2_BASE)
         return
     tasks = [recipe(name).task for name in row.recipes]
     if any(getattr(task, "perceptual", 0) for task in tasks):
@@ -122,8 +124,8 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
             there = Path(task.onnx).is_file()
             how = "" if there else f": {tinyvit.FETCH}; or train the other variants by hand"
             yield Check(there, f"{task.onnx}, the teacher of full-tinyvit{how}")
-    if any(getattr(task, "semantics", "") == BASE for task in tasks):
-        yield _on_hub(BASE)
+    if any(getattr(task, "semantics", "") == DINOV2_BASE for task in tasks):
+        yield _on_hub(DINOV2_BASE)
         yield _on_hub(CLIP_VOCABULARY, "vocab.json")  # of the prompts
     for file in row.files:
         yield Check((args.weights / file).is_file(), f"{args.weights / file}")
@@ -172,14 +174,14 @@ def _published(model: str, network: bool = True) -> Iterator[Check]:
             yield Check(there, f"{file.path}{'' if there else how}")
         elif names := zoo.published_names(file):
             kept = zoo.cache_folder() / f"{Path(names[0]).stem}.safetensors"
-            yield Check(True, f"{kept}" if kept.exists() else f"{names[0]}: fetched on first use")
+            yield Check(True, f"{kept}") if kept.exists() else Check(None, f"{names[0]}: {FIRST}")
 
 
-def _on_hub(repository: str, file: str = "config.json") -> Check:
-    from huggingface_hub import try_to_load_from_cache
+def _on_hub(repository: str, file: str = "model.safetensors") -> Check:
+    from pellucid.vision_language.hub import is_kept
 
-    kept = isinstance(try_to_load_from_cache(repository, file), str)
-    return Check(True, repository if kept else f"{repository}: fetched on first use")
+    kept = is_kept(repository, file)
+    return Check(True, repository) if kept else Check(None, f"{repository}: {FIRST}")
 
 
 def cost(row: Table) -> Iterator[str]:

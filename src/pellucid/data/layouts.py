@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from pellucid.data.files import GT, LQ, Pair, check_readable, left_out, pass_over, pictures
 from pellucid.degradations import CLASSES, CLEAN
 from pellucid.errors import UsageError
+from pellucid.imaging import formats
 from pellucid.plural import counted
 
 
 class Layout(NamedTuple):
     """A row: the folders of damaged and of clean pictures, in any case.
 
-    `of`: what lies so. `word`: the damage; empty: the name of the set's folder tells it. `border`:
-    of the truths, see `Pair`. `test`: pattern of inputs that are never trained on. `by_order`:
-    pairs by sorted order, where no names agree.
+    A side with a `*` is not a folder: so the pictures of this side are called, in the set's own
+    folder. `of`: what lies so. `word`: the damage; empty: the name of the set's folder tells it.
+    `border`: of the truths, see `Pair`. `test`: pattern of inputs that are never trained on.
+    `by_order`: pairs by sorted order, where no names agree.
     """
 
     inputs: str
@@ -54,6 +58,8 @@ LAYOUTS = (
     Layout("synthetic", "original", "PromptIR, Dehaze", "hazy"),
     Layout("rainy", "gt", "PromptIR, Derain", "rainy"),
     Layout("rain", "norain", "Rain200L, Rain200H", "rainy"),
+    Layout("rainy", "norain-*", "Rain100L, Rain100H", "rainy"),  # as in PReNet's official code
+    Layout("rain-*", "norain-*", "Rain100L, Rain100H, in one folder", "rainy"),
     Layout("rainy", "clean", "rain by others", "rainy"),
     Layout("low", "high", "LOL", "low-light"),
     Layout("blur", "sharp", "GoPro", "motion-blurry"),
@@ -114,14 +120,24 @@ class Match:
     rule: str
 
 
-def match(inputs: Path, truths: Path, by_order: bool = False, border: int = 0) -> Match:
+def match(
+    inputs: Path,
+    truths: Path,
+    by_order: bool = False,
+    border: int = 0,
+    called: tuple[str, str] = ("", ""),
+) -> Match:
     """Pair the pictures of two folders, by the rule of `RULES` that fits the most inputs.
 
     Names are paths below the folder; where only the truths lie in another depth, the last part
-    counts. With `by_order`, where no name fits and there are as many on both sides, the sorted
-    order pairs them.
+    counts. `called`: of each side, the pattern that its `Layout` has in place of a folder, or "".
+    With `by_order`, where no name fits and there are as many on both sides, the sorted order pairs
+    them.
     """
-    damaged, clean = ({_stem(p, side): p for p in pictures(side)} for side in (inputs, truths))
+    damaged, clean = (
+        {_stem(path, side): path for path in (_called(side, how) if how else pictures(side))}
+        for side, how in zip((inputs, truths), called, strict=True)
+    )
     flat = {name.rpartition("/")[2]: path for name, path in clean.items()}
     deep: list[tuple[dict[str, Path], Callable[[str], str]]] = [(clean, lambda name: name)]
     if len(flat) == len(clean):
@@ -172,14 +188,21 @@ class PairSet:
         """The folder that holds both sides."""
         side = self.inputs or self.truths
         assert side is not None
-        return side.parent
+        return side if self.called[self.inputs is None] else side.parent
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """What the pictures of a side are called, where it has no folder of its own."""
+        inputs, truths = (name if "*" in name else "" for name in self.layout[:2])
+        return inputs, truths
 
     def match(self) -> Match:
         """Pair its pictures; the list `<name>.txt` in or beside Allweather leaves out the rest."""
         if self.inputs is None or self.truths is None:
             side = self.inputs or self.truths
             return Match([], pictures(side) if side else [], "")
-        found = match(self.inputs, self.truths, self.layout.by_order, self.layout.border)
+        row = self.layout
+        found = match(self.inputs, self.truths, row.by_order, row.border, self.called)
         listed = _listed(self.folder) if self.layout is MIXED else None
         if listed is None:
             return found
@@ -200,7 +223,8 @@ class PairSet:
 
     def note(self, found: Match) -> str:
         """A line: how many pairs, in which folders, and how their names agree."""
-        sides = ", ".join(side.name for side in (self.inputs, self.truths) if side)
+        both = zip((self.inputs, self.truths), self.called, strict=True)
+        sides = ", ".join(called or side.name for side, called in both if side)
         if self.inputs is None or self.truths is None:
             return f"{self.name}: {counted(len(found.alone), 'picture')}, in {sides} alone"
         left = f"; {counted(len(found.alone), 'file')} without a partner" if found.alone else ""
@@ -267,7 +291,8 @@ def _holds_sets(folder: Path) -> bool:
 def _set(folder: Path, name: str, task: str = "") -> PairSet | None:
     inside = _folders(folder)
     for layout in LAYOUTS:
-        inputs, truths = (inside.get(side.lower()) for side in (layout.inputs, layout.truths))
+        inputs = _side(folder, inside, layout.inputs)
+        truths = _side(folder, inside, layout.truths) if inputs else None
         if inputs and truths:
             break
     else:  # one side alone
@@ -280,6 +305,23 @@ def _set(folder: Path, name: str, task: str = "") -> PairSet | None:
     official = {side.name for side in sides} <= {LQ, GT}
     word = own if official else layout.word or kind_of(name.rpartition("/")[2]) or task or own
     return PairSet(name, word, layout, inputs, truths)
+
+
+def _side(folder: Path, inside: dict[str, Path], name: str) -> Path | None:
+    """Where a side lies: in a folder of this name or, with a `*`, in the set's own."""
+    if "*" not in name:
+        return inside.get(name.lower())
+    return folder if next(_called(folder, name), None) else None
+
+
+def _called(folder: Path, pattern: str) -> Iterator[Path]:
+    """Pictures directly in a folder whose names, without suffix and in any case, fit a pattern."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            path = folder / entry.name
+            known = entry.name[0] != "." and path.suffix.lower() in formats.BY_SUFFIX
+            if known and fnmatchcase(path.stem.lower(), pattern) and entry.is_file():
+                yield path
 
 
 def _complete(inside: dict[str, Path]) -> bool:

@@ -11,21 +11,24 @@ from .table import PHYSICAL_ORDER, TABLE
 from .words import CLASSES, CLEAN
 
 
-def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Generator) -> np.ndarray:
+def degrade(
+    image: np.ndarray, word: str, severity: float, rng: np.random.Generator | int
+) -> np.ndarray:
     """Degrade `(H, W, 3)` float32 RGB in [0, 1]; the result has the same shape, type and range.
 
     Args:
         image: the clean picture, at least 16 px a side.
         word: one of `CLASSES`; `clean` returns the image as it is.
         severity: from 0, almost nothing, to 1, as bad as it gets.
-        rng: source of all randomness.
+        rng: source of all randomness, or a seed.
 
     Raises:
         ValueError: an unknown word, or a severity outside [0, 1].
         UsageError: an array of another type or shape.
     """
-    if not (isinstance(image, np.ndarray) and image.dtype == np.float32 and image.ndim == 3):
-        given = getattr(image, "dtype", type(image).__name__)
+    shape, kind = getattr(image, "shape", ()), getattr(image, "dtype", type(image).__name__)
+    if not isinstance(image, np.ndarray) or kind != np.float32 or shape[2:] != (3,):
+        given = f"{kind} {shape}" if shape else kind
         raise UsageError(f"the image must be a float32 array (H, W, 3) in [0, 1], not {given}")
     if not 0 <= severity <= 1:
         raise ValueError(f"severity {severity} is outside [0, 1]")
@@ -33,7 +36,7 @@ def degrade(image: np.ndarray, word: str, severity: float, rng: np.random.Genera
         return image
     if word not in TABLE:
         raise ValueError(f"unknown degradation '{word}'; known: {', '.join(CLASSES)}")
-    made = TABLE[word].degrade(image, severity, rng)
+    made = TABLE[word].degrade(image, severity, np.random.default_rng(rng))
     return (made[0] if TABLE[word].maps else made).astype(np.float32, copy=False)
 
 

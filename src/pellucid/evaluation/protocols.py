@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pellucid.data.benchmarks import BENCHMARKS, Benchmark
-from pellucid.data.files import GT, LQ, read_pixels
+from pellucid.data.files import GT, LQ, pass_over, read_pixels
 from pellucid.data.layouts import find_sets
 from pellucid.degradations import CLEAN
 from pellucid.errors import UsageError, look_up
@@ -147,8 +147,9 @@ def _matching(columns: Collection[str], patterns: Sequence[str]) -> set[str]:
 def _folder_cases(root: Path) -> Iterator[Case]:
     """Cases of the sets of a folder, a column a set; of Allweather, a column a weather."""
     sets = find_sets(root)
-    found = [one for one in sets if one.inputs or one.word != "noisy"]  # those have no damaged ones
-    if sets and not found:
+    clean = [one for one in sets if one.word == "noisy" and not one.inputs]
+    found = [one for one in sets if one not in clean]
+    if clean and not found:
         raise UsageError(
             f"{root}: holds clean pictures alone; noise is made by the protocols of Perceive-IR "
             "and PromptIR (pellucid evaluate --list)"
@@ -158,6 +159,8 @@ def _folder_cases(root: Path) -> Iterator[Case]:
             f"{root}: no folders <type>/{LQ} and <type>/{GT}, nor {LQ} and {GT}, nor others of "
             "docs/protocols.md"
         )
+    for one in clean:
+        pass_over(str(one.folder), "clean pictures alone; Perceive-IR's protocols make the noise")
     for one in found:
         matched = one.match()
         if matched.alone or not matched.pairs:

@@ -139,6 +139,8 @@ def scores(
     restorer = load(run.folder / WEIGHTS, "cpu", "float32")
     restorer.name = f"{run.variant}-{run.seed}"
     folder = (out or run.folder / "evaluation") / protocol.name / restorer.name
+    if run.step:  # a run that was trained on keeps its earlier scores
+        folder = folder.with_name(f"{folder.name}-step-{run.step}")
     about = {"protocol": protocol.name, "data": str(photos.resolve())}
     rows, failures = score(
         cases, protocol.settings, ModelSource(restorer), folder, about, {}, track
@@ -209,7 +211,8 @@ def cells(variants: Sequence[Variant]) -> list[list[str]]:
             row.append(f"{v.level[metric].mean:.{digits}f}")
             if metric in v.gain:
                 g, (least, most) = v.gain[metric], v.range[metric]
-                row.append(f"{g.mean:+.{digits}f} [{g.low:+.{digits}f}, {g.high:+.{digits}f}]")
+                interval = f"[{g.low:+.{digits}f}, {g.high:+.{digits}f}]" if g.count > 1 else ""
+                row.append(f"{g.mean:+.{digits}f} {interval}".strip())
                 row.append(f"{least:+.{digits}f}, {most:+.{digits}f}")
             else:
                 row += ["", ""]

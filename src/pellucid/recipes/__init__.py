@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from pellucid.errors import UsageError
+from pellucid.errors import UsageError, look_up
 from pellucid.recipes import ablation, daclip, lite, perceive, weather
 from pellucid.training.config import TrainConfig
 
@@ -67,6 +68,6 @@ def recipe(name: str) -> TrainConfig:
     """
     if name.startswith(ablation.PREFIX):
         return ablation.single(name)
-    if name not in RECIPES:
-        raise UsageError(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    if Path(name, "config.yaml").is_file():
+        raise UsageError(f"{name} is a run; to train it again or on, name {name}/config.yaml")
+    return look_up(RECIPES, name, "recipe")()

@@ -169,7 +169,11 @@ def single(name: str) -> TrainConfig:
     make, variants = look_up(METHODS, method, "ablation")
     started = variants[0] if variant == START else variant
     output = f"runs/{PREFIX}{method}/{host}/{variant}-0"
-    return replace(make(host, started), recipe=name, output=output)
+    config = replace(make(host, started), recipe=name, output=output)
+    if variant != START:
+        return config
+    optimizer = replace(config.optimizer, lr=8e-4)
+    return replace(config, steps=Ablation.warm_up, optimizer=optimizer)
 
 
 def runs(method: str, asked: Ablation) -> Iterator[TrainConfig]:
@@ -192,8 +196,7 @@ def runs(method: str, asked: Ablation) -> Iterator[TrainConfig]:
             if not config.init_from:
                 if not begun:
                     start = _one(method, START, seed, folder, asked)
-                    faster = replace(start.optimizer, lr=8e-4)
-                    yield replace(start, optimizer=faster, steps=asked.warm_up)
+                    yield replace(start, steps=asked.warm_up)
                 begun = True
                 init_from = f"{folder}/{START}-{seed}/weights.safetensors"
                 config = replace(config, init_from=init_from, init_strict=False)

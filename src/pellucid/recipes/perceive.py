@@ -28,7 +28,7 @@ from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, Tra
 from pellucid.training.tasks.perceive import PerceiveOptions
 from pellucid.training.tasks.prompts import PromptsOptions
 from pellucid.training.tasks.restore import RestoreOptions
-from pellucid.vision_language.dinov2 import BASE
+from pellucid.vision_language.hub import DINOV2_BASE
 
 THREE = ("noisy", "hazy", "rainy")
 FIVE = (*THREE, "motion-blurry", "low-light")
@@ -97,7 +97,7 @@ def perceive_3task() -> TrainConfig:
         recipe="perceive_3task",
         task=PerceiveOptions(
             network=PerceiveIRConfig(),  # [code]
-            semantics=BASE,  # [code]
+            semantics=DINOV2_BASE,  # [code]
             contrastive=0.1,  # [code] [figure]
             quality=0.05,  # [code] [figure]
             perceptual=0.1,  # [code] [figure]

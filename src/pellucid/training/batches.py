@@ -79,10 +79,11 @@ def closing(batches: Iterator) -> Iterator[None]:
         if kind is ImageError:
             said += "; when this is mended, the same command goes on from the last checkpoint"
         raise kind(said) from error
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        # The last two: it died while a batch was handed over.
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
-        said = str(error).rstrip(". ")
+        said = str(error).rstrip(". ") or "it closed its connection"
         raise PellucidError(
             "a process that reads the pictures died, perhaps for want of memory: lower --workers "
             f"or --batch-size; the same command goes on from the last checkpoint ({said})"

@@ -289,6 +289,7 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
         flags of what differs and may, but for steps, the output and how samples are shared out.
 
     Seed, training data and samples a step must be the same: they decide which samples a step gets.
+    So must the network.
     How a step's samples are shared out over micro-batches and processes may change, as may steps,
     learning rate and other options.
 
@@ -307,13 +308,13 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
     run = Path(path).parent
     other = "give the same, another --output, or --no-resume"
     try:
-        chosen, taken = _samples(held), _step(held, before)
+        chosen, taken = _samples(held) | _sizes(held), _step(held, before)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"{path} is damaged, so which samples the run took is not known: name another "
             "--output, or start over with --no-resume"
         ) from error
-    for name, value in _samples(given).items():
+    for name, value in (_samples(given) | _sizes(given)).items():
         if name in chosen and chosen[name] != value:
             raise UsageError(
                 f"--{name.replace('_', '-')} is {value}, but the run in {run} has "
@@ -349,6 +350,12 @@ def _samples(values: dict) -> dict:
     """The options of a saved config that decide what the samples are, by dotted name."""
     data = {f"data.{k}": v for k, v in values.get("data", {}).items() if k != "validation"}
     return {"seed": values["seed"]} | data
+
+
+def _sizes(values: dict) -> dict:
+    """The options of a saved config that decide what the network is, by dotted name."""
+    network = (values.get("task") or {}).get("network")
+    return _options(network, "task.network.") if isinstance(network, dict) else {}
 
 
 def _plain(value: Any) -> Any:

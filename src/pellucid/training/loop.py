@@ -102,6 +102,8 @@ def train(
         changed = check_resumable(config, output / "config.yaml", processes, world)
         accelerator.wait_for_everyone()  # all have read the file before the first writes it anew
     step = state.restore(held, model, optimizer, ema) if held else 0
+    before, changes = (held or {}).get("sources", {}), list((held or {}).get("changes", ()))
+    del held  # all the weights and moments, once more
     if accelerator.is_main_process:
         output.mkdir(parents=True, exist_ok=True)
         if not resume:
@@ -112,8 +114,8 @@ def train(
     batches = iter(loader(config, dataset, step, rank, world))
     result, bad = Result(step, "finished"), 0
     drawn_from = sources.record(dataset)
-    result.changes = list((held or {}).get("changes", ()))
-    other = sources.difference((held or {}).get("sources", {}), drawn_from)
+    result.changes = changes
+    other = sources.difference(before, drawn_from)
     if other and step < config.steps:
         result.changes.append(f"from step {step} with other training pictures ({other})")
 
@@ -128,9 +130,10 @@ def train(
         with state.averaged(ema):
             weights, meta = task.export()
             weights = state.gathered(weights)
+            if accelerator.is_main_process:
+                log.export(weights, {**meta, "changes": result.changes}, step)
         if accelerator.is_main_process:
             # The checkpoint comes last: a run that has the last one does nothing more.
-            log.export(weights, {**meta, "changes": result.changes}, step)
             checkpoint.save(output, step, whole, config.keep)
 
     with Stopping(config.max_minutes, accelerator) as stopping, log, closing(batches):

@@ -96,19 +96,14 @@ def averaged(ema: EMA | None) -> Iterator[None]:
 
 
 def gathered(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies of a state dict's tensors, whole ones for shards. Every process must call it.
+    """Return a state dict's tensors, whole ones for shards. Every process must call it.
 
-    What were two names of one tensor stay so.
+    Those that are not sharded are the module's own: write them before they change.
     """
-    copies: dict[int, Tensor] = {}
-    result = {}
-    for name, value in weights.items():
-        if isinstance(value, DTensor):
-            result[name] = value.full_tensor().detach()
-        else:
-            key = value.data_ptr()
-            result[name] = copies[key] = copies.get(key, value.detach().clone())
-    return result
+    return {
+        name: (value.full_tensor() if isinstance(value, DTensor) else value).detach()
+        for name, value in weights.items()
+    }
 
 
 def _copies(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pellucid.errors import CheckpointError
+from pellucid.vision_language.hub import DINOV2_BASE, folder_of
 from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     from transformers import Dinov2Model
 
-BASE = "facebook/dinov2-base"
 LAYERS = (1, 4, 8, 12)
 SIZE = 224
 
@@ -24,7 +24,7 @@ SIZE = 224
 class DINOv2(ImageTower):
     """A frozen DINOv2 (Oquab et al., TMLR 2024) of 12 layers or more, read as Perceive-IR does.
 
-    Source: Perceive-IR, official code. The weights of `BASE` (Meta, Apache-2.0) have 86.6 M
+    Source: Perceive-IR, official code. The weights of `DINOV2_BASE` (Meta, Apache-2.0) have 86.6 M
     parameters and give vectors of length 768.
     """
 
@@ -34,7 +34,7 @@ class DINOv2(ImageTower):
         self.eval().requires_grad_(False)
 
     @classmethod
-    def from_pretrained(cls, source: str | PathLike = BASE) -> DINOv2:
+    def from_pretrained(cls, source: str | PathLike = DINOV2_BASE) -> DINOv2:
         """Read a folder in the format of `transformers`, or a repository on the Hugging Face Hub.
 
         Raises:
@@ -46,12 +46,13 @@ class DINOv2(ImageTower):
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # it would be drawn into ours
         try:
-            return cls(Dinov2Model.from_pretrained(source, use_safetensors=True))
+            folder = folder_of(source, "config.json", "model.safetensors")
+            return cls(Dinov2Model.from_pretrained(folder, use_safetensors=True))
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"DINOv2 could not be read from {source}: {error}\nWithout a network, fetch "
-                f"config.json and model.safetensors of https://huggingface.co/{BASE} by hand and "
-                "give their folder (--semantics; of a training, --task.semantics)."
+                f"config.json and model.safetensors of https://huggingface.co/{DINOV2_BASE} by "
+                "hand and give their folder (--semantics; of a training, --task.semantics)."
             ) from error
         finally:
             if shown:
@@ -59,7 +60,7 @@ class DINOv2(ImageTower):
 
     @property
     def dim(self) -> int:
-        """Length D of its vectors; 768 of `BASE`."""
+        """Length D of its vectors; 768 of `DINOV2_BASE`."""
         return self.model.config.hidden_size
 
     @torch.no_grad()

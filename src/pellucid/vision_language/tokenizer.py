@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pellucid.errors import CheckpointError
+from pellucid.vision_language.hub import folder_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as WordPieces
@@ -77,7 +77,7 @@ class Tokenizer:
         from transformers import CLIPTokenizerFast  # pyright: ignore - exported lazily
 
         try:
-            folder = source if Path(source).is_dir() else _fetched(str(source))
+            folder = folder_of(source, "vocab.json", "merges.txt")
             pieces = CLIPTokenizerFast.from_pretrained(folder).backend_tokenizer
             # transformers 5 returns an empty vocabulary where there is no file
             if (count := pieces.get_vocab_size()) != CLIP_VOCABULARY_SIZE:
@@ -100,12 +100,3 @@ class Tokenizer:
             ids = [self.start, *encoding.ids[: self.context_length - 2], self.end]
             row[: len(ids)] = torch.tensor(ids)
         return tokens
-
-
-def _fetched(repository: str) -> Path:
-    """The two files alone: transformers would ask for many more, minutes without a network."""
-    from huggingface_hub import hf_hub_download
-
-    for name in ("vocab.json", "merges.txt"):
-        path = Path(hf_hub_download(repository, name))
-    return path.parent
