@@ -31,6 +31,20 @@ def test_a_change_is_measured_in_levels():
     assert (change.regions, change.details) == pytest.approx((0, 8), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("levels", "decision", "strength"),
+    [(3, "softened", 0.5), (5, "softened", 0.4), (8, "refused", 0)],
+)
+def test_where_nothing_was_found_a_large_change_of_details_is_none(levels, decision, strength):
+    picture = scene()
+    board = np.indices((128, 128)).sum(axis=0)[..., None] % 2 * 2 - 1
+    changed = picture + (board * levels / 255).astype(np.float32)
+    verdict = judge(picture, changed, measure(picture), unguided=True)
+    assert verdict.decision == decision and verdict.strength == pytest.approx(strength, abs=0.01)
+    assert ("too large" in verdict.reason) == (levels > 4)
+    assert judge(picture, changed, measure(picture), words=["noisy"]).decision == "kept"
+
+
 def test_noise_that_is_removed_is_kept_removed():
     clean = scene()
     damaged = noisy(clean, 25)

@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn.functional import cosine_similarity
 
 import peaks
+from imaging.test_shadows import ground, psnr, shaded, shown
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.degradations.noise import field
+from pellucid.imaging.shadows import cast_shadow, relit
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.wiener import Blur, WienerUNet, WienerUNetConfig
@@ -122,6 +124,33 @@ def test_a_word_that_changes_the_light_must_be_sure(half_sure, scene, monkeypatc
     assert guarded(Brighter()).diagnose(scene).words == ("rainy",)
 
 
+def test_named_words_guide_by_the_embeddings_of_their_texts(half_sure, scene, monkeypatch):
+    monkeypatch.setattr("pellucid.diagnosis.reweigh", lambda shares, evidence: shares)
+    found = guarded(Brighter()).diagnose(scene)
+    rain = text_features()[[CLASSES.index("rainy")]]
+    assert cosine_similarity(found.degradation, rain).item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shares", "named"),
+    [
+        ({"rainy": 0.25, "snowy": 0.2, "raindrop": 0.15, "clean": 0.24}, ("rainy",)),
+        ({"snowy": 0.28, "rainy": 0.27, "clean": 0.2}, ("snowy",)),
+        ({"rainy": 0.25, "snowy": 0.25, "clean": 0.29}, ()),  # all together, half
+        ({"rainy": 0.2, "snowy": 0.2, "raindrop": 0.2, "clean": 0.4}, ()),  # clean is likelier
+        ({"raindrop": 0.28, "rainy": 0.28, "noisy": 0.3}, ("noisy",)),
+    ],
+)
+def test_what_lies_over_a_picture_is_named_where_all_of_it_together_is_probable(
+    scene, monkeypatch, shares, named
+):
+    row = torch.tensor([[shares.get(word, 0.0) for word in CLASSES]])
+    monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: row)
+    monkeypatch.setattr("pellucid.diagnosis.reweigh", lambda shares, evidence: shares)
+    assert guarded(Brighter()).diagnose(scene).words == named
+    assert set(guarded(Brighter(), guard=False).diagnose(scene).words) <= {"noisy"}
+
+
 @pytest.mark.parametrize(("share", "named"), [(0.4, ()), (0.5, ("motion-blurry",))])
 def test_blur_must_be_likely(scene, monkeypatch, share, named):
     found = {"motion-blurry": share, "clean": 1 - share}
@@ -132,6 +161,55 @@ def test_blur_must_be_likely(scene, monkeypatch, share, named):
     grain = np.random.default_rng(0).normal(0, 1.5, scene.shape)
     grainy = np.rint(np.clip(scene + grain, 0, 255)).astype(np.uint8)
     assert guarded(Brighter()).diagnose(grainy).words == ()  # blur leaves no fine grain
+
+
+@pytest.fixture
+def sees(monkeypatch):
+    """Make the tower find words with given probabilities, in one picture after the other."""
+
+    def set_up(*rows):
+        answers = [torch.tensor([[row.get(word, 0.0) for word in CLASSES]]) for row in rows]
+        monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: answers.pop(0))
+
+    return set_up
+
+
+def test_a_cast_shadow_gets_its_light_back_and_no_network_is_asked(sees):
+    damaged, clean = shaded(ground()), shown(ground())
+    model = guarded(Brighter())
+    # The ground in the sun has no black, and looks hazy.
+    sees({"clean": 1.0}, {"hazy": 0.9, "clean": 0.1})
+    found = model.run(damaged)
+    assert found.guidance.words == ("shadowed",) and found.model == "relight"
+    assert next(iter(found.guidance.probabilities)) == "shadowed"
+    assert found.reason.endswith("and gets its light back; the rest is untouched.")
+    assert psnr(found.picture, clean) > psnr(damaged, clean) + 8
+    sees({"clean": 1.0}, {"clean": 1.0})
+    half = model.run(damaged, strength=0.5).picture
+    np.testing.assert_allclose(half, (found.picture + damaged) / 2, atol=1e-5)
+
+
+def test_what_else_is_wrong_with_a_shadowed_picture_is_restored_after_it(sees):
+    damaged = shaded(ground())
+    sees({"clean": 1.0}, {"rainy": 0.8, "clean": 0.2})
+    found = guarded(Darker()).run(damaged)
+    assert found.guidance.words == ("shadowed", "rainy") and found.model != "relight"
+    assert found.reason.startswith("A cast shadow was measured and gets its light back; the change")
+    relit_alone = relit(damaged, cast_shadow(damaged))
+    np.testing.assert_allclose(found.picture, (relit_alone - 0.1).clip(0, 1), atol=1e-3)
+
+
+def test_a_cast_shadow_stays_where_it_is_not_asked_for(sees):
+    damaged = shaded(ground())
+    sees({"clean": 1.0}, {"clean": 1.0}, {"clean": 1.0})
+    free = guarded(Same(), guard=False).run(damaged)
+    np.testing.assert_allclose(free.picture, damaged, atol=1e-6)
+    told = guarded(Same()).run(damaged, words=["rainy"])
+    assert told.guidance.words == ("rainy",)
+    np.testing.assert_allclose(told.picture, damaged, atol=1e-6)
+    kept = guarded(Same()).run(damaged, ask="remove the rain but keep the shadow")
+    assert "shadowed" not in kept.guidance.words
+    np.testing.assert_allclose(kept.picture, damaged, atol=1e-6)
 
 
 def test_memory_for_a_picture_of_many_pixels_is_bounded(tmp_path):
@@ -150,22 +228,27 @@ def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "words", "darker"),
+    ("first", "second", "share", "words", "darker"),
     [
-        (("noisy",), ("hazy",), ("noisy", "hazy"), 0.1),
-        (("noisy",), ("low-light",), ("noisy",), 0),  # a picture without its noise may look dark
-        (("noisy",), ("hazy", "low-light"), ("noisy",), 0),
-        (("noisy",), (), ("noisy",), 0),
-        (("rainy",), ("hazy",), ("rainy",), 0),  # rain hides nothing
+        (("noisy",), ("hazy",), 0.8, ("noisy", "hazy"), 0.1),
+        (("noisy",), ("hazy",), 0.68, ("noisy",), 0),  # no more than likely
+        (("noisy",), ("rainy",), 0.25, ("noisy",), 0),
+        (("noisy",), ("low-light",), 0.8, ("noisy",), 0),  # without its noise it may look dark
+        (("noisy",), ("hazy", "low-light"), 0.4, ("noisy",), 0),
+        (("noisy",), (), 0.4, ("noisy",), 0),
+        (("rainy",), ("hazy",), 0.4, ("rainy",), 0),  # rain hides nothing
     ],
 )
-def test_what_noise_hid_is_restored_after_it(scene, monkeypatch, first, second, words, darker):
+def test_what_noise_hid_is_restored_after_it(
+    scene, monkeypatch, first, second, share, words, darker
+):
     veiled = torch.from_numpy(0.35 + 0.4 * scene / np.float32(255)).permute(2, 0, 1)[None]
     special = Restorer(Darker(), controller(), text_features(), CLASSES, name="dehazer", guard=True)
     parts = Same(), controller(), text_features(), CLASSES
     model = Router(*parts, specialists={("hazy",): special}, guard=True, name="other")
     known = model.diagnose(veiled)[0]
-    answers = [replace(known, words=first), replace(known, words=second)]
+    shares = dict.fromkeys(second, share)
+    answers = [replace(known, words=first), replace(known, words=second, probabilities=shares)]
     monkeypatch.setattr(model, "_diagnose", lambda *_: [answers.pop(0)])
     found = model.run(veiled)[0]
     assert found.guidance.words == words

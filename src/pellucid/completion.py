@@ -1,7 +1,7 @@
-"""Holes of pictures, told by a person or found by measurement, are filled before the network.
+"""Holes, told by a person or measured, and measured cast shadows are mended before the network.
 
-The network never sees a hole: it restores the filled picture from whatever else is wrong with it,
-and is not asked where nothing else is.
+The network never sees them: it restores the mended picture from whatever else is wrong with it, and
+is not asked where nothing else is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ from pellucid.degradations import CLEAN
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence
 from pellucid.imaging.fill import fill
+from pellucid.imaging.shadows import Shadow
+from pellucid.imaging.shadows import relit as relight
 from pellucid.networks.contract import Guidance
 
-UNCOMPLETED = "uncompleted"
+UNCOMPLETED, SHADOWED = "uncompleted", "shadowed"
+SUNLESS = frozenset({"hazy", "low-light"})
 FILLED = "{} of the picture was missing and is filled from its surroundings"
 
+RELIT = "A cast shadow was measured and gets its light back"
+
 Holes = list[np.ndarray | None]
+Shadows = list[Shadow | None]
 
 
 def holes_of(
@@ -43,6 +49,14 @@ def holes_of(
     ]
 
 
+def shadows_of(answers: Sequence[Guidance], evidence: Sequence[Evidence | None]) -> Shadows:
+    """The cast shadow that was measured in each picture whose diagnosis has the word, or None."""
+    return [
+        seen.shadow if seen is not None and SHADOWED in answer.words else None
+        for answer, seen in zip(answers, evidence, strict=True)
+    ]
+
+
 def filled(batch: Tensor, holes: Holes) -> Tensor:
     """The pictures `(B, 3, H, W)` with their holes filled; the given ones stay as they are."""
     if all(hole is None for hole in holes):
@@ -55,20 +69,46 @@ def filled(batch: Tensor, holes: Holes) -> Tensor:
     return batch
 
 
-def without_holes(guidance: Guidance) -> Guidance:
-    """The same guidance, with the words of all other damage."""
-    return replace(
-        guidance, words=tuple(w for w in guidance.words if w not in (UNCOMPLETED, CLEAN))
+def relit(batch: Tensor, shadows: Shadows) -> Tensor:
+    """The pictures `(B, 3, H, W)` with cast shadows relit; the given ones stay as they are."""
+    if all(shadow is None for shadow in shadows):
+        return batch
+    batch = batch.clone()
+    for i, shadow in enumerate(shadows):
+        if shadow is not None:
+            picture = relight(pixels_of(batch[i]), shadow)
+            batch[i] = torch.from_numpy(picture).permute(2, 0, 1).to(batch)
+    return batch
+
+
+def words_of(hole: np.ndarray | None, shadow: Shadow | None) -> tuple[str, ...]:
+    """The words of what is mended before the network."""
+    found = ((UNCOMPLETED, hole), (SHADOWED, shadow))
+    return tuple(word for word, there in found if there is not None)
+
+
+def without(guidance: Guidance, mended: Sequence[str]) -> Guidance:
+    """The same guidance, with the words of all other damage.
+
+    Where the sun casts a shadow there is neither haze nor low light, unless a person says so: plain
+    ground, which has no black, looks hazy.
+    """
+    gone = {CLEAN, *mended}
+    if SHADOWED in mended and not guidance.told:
+        gone |= SUNLESS
+    return replace(guidance, words=tuple(word for word in guidance.words if word not in gone))
+
+
+def reason_of(hole: np.ndarray | None, shadow: Shadow | None, rest: str = "") -> str:
+    """A sentence on what was mended, and what else was decided."""
+    text = "; ".join(
+        sentence
+        for sentence, there in ((_filled(hole), hole), (RELIT, shadow))
+        if there is not None
     )
-
-
-def with_holes(guidance: Guidance) -> Guidance:
-    """The same guidance, with the word of holes before the others."""
-    return replace(guidance, words=(UNCOMPLETED, *without_holes(guidance).words))
-
-
-def reason_of(hole: np.ndarray, rest: str = "") -> str:
-    """One sentence on the filling, and what else was decided."""
-    share = hole.mean()
-    text = FILLED.format("Less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %"))
     return f"{text}; {rest[0].lower()}{rest[1:]}" if rest else f"{text}; the rest is untouched."
+
+
+def _filled(hole: np.ndarray | None) -> str:
+    share = 0 if hole is None else hole.mean()
+    return FILLED.format("Less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %"))

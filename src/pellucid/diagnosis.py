@@ -21,7 +21,11 @@ from pellucid.vision_language.preprocess import embed
 DETECTED = 0.3  # least probability of a degradation that is named
 # The same, once it is corrected by measurement, of those that do the most harm where they are
 # wrongly named: to undo them changes the light of the whole picture, or amplifies its noise.
-SURE = {"hazy": 0.7, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.45}
+SURE = {"hazy": 0.66, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.45}
+# What lies over a picture. Where none of it is found, but all of it together has this probability,
+# the most probable word of all is named if it is one of these.
+OVERLAY = frozenset({"rainy", "snowy", "raindrop"})
+TOGETHER = 0.55
 # Above this sigma of the highest frequencies, in levels of 255, blur is not named: it leaves none,
 # and to undo it would amplify them.
 SHARP = 0.7
@@ -91,8 +95,10 @@ def _named(
     elif evidence is not None and set(found) <= NOISE_LOOKS_LIKE and camera_noise(evidence):
         words = found = ("noisy",)
         ranked = raised(ranked, found)
-    elif (set(found) ^ set(before)) & MEASURABLE:
-        words = found or (CLEAN,)  # the embedding contradicts the measurement
+    elif evidence is not None and (found := found or _overlay(ranked)):
+        words = found  # what is not found is nothing that the network should see
+    elif not found and set(before) & MEASURABLE:
+        words = (CLEAN,)  # the embedding contradicts the measurement
     if (set(found) & set(kept)) or not set(wanted) <= set(found):
         left = dict.fromkeys(word for word in (*wanted, *found) if word not in kept)
         found = tuple(left)
@@ -117,9 +123,17 @@ def _found(
     )
 
 
+def _overlay(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """The word of `OVERLAY` that is named because all of it together is probable."""
+    first = next(iter(shares), "")
+    together = sum(shares.get(word, 0.0) for word in OVERLAY)
+    return (first,) if first in OVERLAY and together >= TOGETHER else ()
+
+
 def _least(evidence: Evidence) -> dict[str, float]:
-    """`SURE`, with blur out of reach where the highest frequencies are left."""
-    return SURE if evidence.noise.fine <= SHARP else {**SURE, "motion-blurry": math.inf}
+    """`SURE`, but what is measured; blur out of reach where the highest frequencies are left."""
+    least = {word: share for word, share in SURE.items() if not _certain(word, evidence)}
+    return least if evidence.noise.fine <= SHARP else {**least, "motion-blurry": math.inf}
 
 
 def _certain(word: str, evidence: Evidence | None) -> bool:

@@ -36,6 +36,8 @@ CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
 BLACK = 0.5 / 255  # median of luma where half of a picture is black: stars, fireworks
 UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
+LITTLE = 2.0  # rms change of details that is allowed then, levels: damage that large is named
+EVEN = 1.0  # the same of regions, whose colours are nobody's damage then
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -124,7 +126,7 @@ def judge(
         None if told else _unsupported(image, restored, before, words, probabilities or {}),
         _worse(before, after, words),
         _rated(quality),
-        _unnamed(before) if unguided else None,
+        _unnamed(image, restored, before) if unguided else None,
     ):
         if rule is not None and rule[0] < strength:
             strength, reason = rule
@@ -136,10 +138,14 @@ def judge(
     return Verdict(mixed, "softened", strength, reason)
 
 
-def _unnamed(before: Evidence) -> tuple[float, str]:
+def _unnamed(image: np.ndarray, restored: np.ndarray, before: Evidence) -> tuple[float, str]:
     """`(strength, reason)` where no damage was found."""
     if before.tones[1] < BLACK:
         return 0.0, "No damage was found, and half of the picture is black."
+    change = change_of(image, restored)
+    allowed = 1 / max(change.details / LITTLE, change.regions / EVEN, 1e-6)
+    if allowed < UNNAMED:
+        return allowed, "No damage was found, and the change is too large for that."
     return UNNAMED, "No damage was found for certain, so half of the change is made."
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import reason_of, with_holes
+from pellucid.completion import Shadow, reason_of, without, words_of
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
@@ -26,8 +26,8 @@ class Restoration:
     guidance: Guidance
     """What guided the network."""
     model: str
-    """Name of the model that restored it; "fill" if only holes were filled, without a network;
-    "none" if an instruction left nothing to do."""
+    """Name of the model that restored it; "fill" or "relight" if only holes were filled, or
+    a cast shadow, without a network; "none" if an instruction left nothing to do."""
     seconds: float
     """Wall time in seconds; of a batch the picture's share."""
     damage: np.ndarray | None = None
@@ -74,9 +74,13 @@ class Restoration:
         picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
         return replace(self, picture=picture, decision=verdict.decision, reason=verdict.reason)
 
-    def with_hole(self, hole: np.ndarray | None, seen: Guidance) -> Restoration:
-        """The restoration of a filled picture; its report names the hole, `(H, W)`."""
-        if hole is None:
+    def with_mended(
+        self, hole: np.ndarray | None, shadow: Shadow | None, seen: Guidance
+    ) -> Restoration:
+        """The restoration of a mended picture; its report names the hole and the shadow."""
+        words = words_of(hole, shadow)
+        if not words:
             return self
-        guidance = replace(with_holes(self.guidance), probabilities=seen.probabilities)
-        return replace(self, guidance=guidance, reason=reason_of(hole, self.reason))
+        found = (*words, *without(self.guidance, words).words)
+        guidance = replace(self.guidance, words=found, probabilities=seen.probabilities)
+        return replace(self, guidance=guidance, reason=reason_of(hole, shadow, self.reason))

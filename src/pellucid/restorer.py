@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import filled, holes_of, without_holes
+from pellucid.completion import filled, holes_of, relit, shadows_of, without, words_of
 from pellucid.diagnosis import diagnose
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
@@ -206,28 +206,33 @@ class Restorer(Engine):
         evidence = self._measured(given, photo)
         answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence, asked)
         seen, holes = answers, holes_of(absent, answers, evidence)
+        shadows = shadows_of(answers, evidence)
+        mended = list(map(words_of, holes, shadows))
         began = time.perf_counter()
-        batch = filled(given, holes)
+        batch = relit(filled(given, holes), shadows)
         if batch is not given:
             evidence = self._measured(batch, photo)
             again = None if guidance else self._diagnose(batch, words, evidence, asked)
             answers = [
-                answers[i] if hole is None else without_holes((again or answers)[i])
-                for i, hole in enumerate(holes)
+                without((again or answers)[i], words) if words else answers[i]
+                for i, words in enumerate(mended)
             ]
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
         restored: list[Any] = [None] * len(batch)
         for i, answer in enumerate(answers):
-            hole = holes[i]
-            if answer.words or not self.words or (hole is None and asked is None):
+            if answer.words or not self.words or (not mended[i] and asked is None):
                 groups.setdefault(self.route(answer), []).append(i)
-            elif hole is None:
+            elif not mended[i]:
                 restored[i] = Restoration.untouched(batch[i], answer)
             else:  # nothing else is wrong: no network is asked
-                seconds = (time.perf_counter() - began) / len(batch)
-                shown = hole.astype(np.float32) if damage and self.maps_damage else None
-                restored[i] = Restoration(batch[i], answer, "fill", seconds, shown)
+                seconds, hole = (time.perf_counter() - began) / len(batch), holes[i]
+                shown = None
+                if damage and self.maps_damage:
+                    shown = np.zeros(size[1:]) if hole is None else hole
+                    shown = shown.astype(np.float32)
+                how = "fill" if shadows[i] is None else "relight"
+                restored[i] = Restoration(batch[i], answer, how, seconds, shown)
         done = sum(result is not None for result in restored)
         if progress is not None and not groups:
             progress(1.0)
@@ -244,11 +249,12 @@ class Restorer(Engine):
                 for i, restoration in zip(part, found, strict=True):
                     unguided = chosen.unguided(answers[i])
                     restored[i] = restoration.judged(batch[i], answers[i], evidence[i], unguided)
-                    if evidence[i] is not None and holes[i] is None and asked is None:
+                    if evidence[i] is not None and not mended[i] and asked is None:
                         restored[i] = self.second_look(restored[i], strength, options)
                 done += len(part)
         for i, result in enumerate(restored):
-            result, picture = result.with_hole(holes[i], seen[i]), result.picture
+            picture = result.picture
+            result = result.with_mended(holes[i], shadows[i], seen[i])
             if strength < 1:
                 picture = picture + (1 - strength) * (given[i] - batch[i])
             if where is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.diagnosis import DETECTED, OVERLAY
 from pellucid.imaging.evidence import Evidence
 from pellucid.networks.contract import Guidance
 from pellucid.networks.wiener import WienerUNet
@@ -16,9 +17,9 @@ from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
 from pellucid.support import raised
 
-# What noise hides from the controller. Not low light, as a picture without its noise may look dark,
-# and not blur, as it may look soft.
-HIDDEN = frozenset({"hazy", "rainy", "snowy", "raindrop"})
+# What noise hides from the controller, if it is found with this probability or more. Not low light,
+# as a picture without its noise may look dark, and not blur, as it may look soft.
+HIDDEN = {**dict.fromkeys(OVERLAY, DETECTED), "hazy": 0.7}
 # One restoration takes a part of dense haze. With this probability of haze afterwards, another one
 # brings more than it costs.
 HAZE_LEFT = 0.2
@@ -133,9 +134,11 @@ class Router(Restorer):
         image = first.picture[None]
         evidence = self._measured(image, None)
         answer = self._diagnose(image, (), evidence)[0]
-        if haze and (answer.probabilities or {}).get("hazy", 0) >= HAZE_LEFT:
+        shares = answer.probabilities or {}
+        sure = {word for word, least in HIDDEN.items() if shares.get(word, 0) >= least}
+        if haze and shares.get("hazy", 0) >= HAZE_LEFT:
             answer = seen
-        elif haze or not answer.words or not set(answer.words) <= HIDDEN - set(seen.words):
+        elif haze or not answer.words or not {*answer.words} <= sure - {*seen.words}:
             return first
         chosen = self.route(answer)
         found = chosen._run(image, [answer], strength, False, None, options)[0]

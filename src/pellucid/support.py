@@ -7,7 +7,7 @@ reweigh(probabilities, found)     # a tower's probabilities, corrected by what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,12 +26,14 @@ GRAIN = (1.8, 10.0)
 def supports(evidence: Evidence, word: str) -> float | None:
     """How far measurement supports a word: 1 measured, 0.5 undecided, 0 excluded.
 
-    None for words that cannot be measured, such as "rainy". The curves (ours) were laid through
+    None for words that cannot be measured, such as "rainy", or not here: a shadow that is not found
+    may be soft. The curves (ours) were laid through
     clean training photographs and their degraded copies, where a word is as frequent as its
     absence at 0.5.
     """
     curve = _CURVES.get(word)
-    return None if curve is None else float(np.clip(curve(evidence), 0, 1))
+    support = None if curve is None else curve(evidence)
+    return None if support is None else float(np.clip(support, 0, 1))
 
 
 def _noisy(found: Evidence) -> float:
@@ -78,14 +80,19 @@ def _uncompleted(found: Evidence) -> float:
     return 1.0 if found.holes.share else 0.0
 
 
-_CURVES = {
+def _shadowed(found: Evidence) -> float | None:
+    return None if found.shadow is None else 1.0
+
+
+_CURVES: dict[str, Callable[[Evidence], float | None]] = {
     "noisy": _noisy,
     "jpeg-compressed": _jpeg,
     "hazy": _hazy,
     "low-light": _low_light,
     "uncompleted": _uncompleted,
+    "shadowed": _shadowed,
 }
-MEASURABLE = frozenset(_CURVES)  # words of which `supports` has an opinion
+MEASURABLE = frozenset(_CURVES) - {"shadowed"}  # words that `supports` may exclude
 
 
 def camera_noise(found: Evidence) -> bool:

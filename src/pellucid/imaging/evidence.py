@@ -15,6 +15,7 @@ import numpy as np
 from .estimators import Grid, Noise, blocks, blur_of, grid_of, impulses_of, noise_of, quantisation
 from .holes import Holes, codes_of, find_holes
 from .photo import LUMA
+from .shadows import Shadow, cast_shadow
 
 WINDOW = 192  # px; a multiple of 16, so that windows agree on the grid of JPEG
 LEAST = 24  # px; a smaller picture is padded, by reflection
@@ -49,6 +50,9 @@ class Evidence:
     """Mostly exactly even, in few colours, as a drawing or a part of a screen; never a JPEG file,
     which may be even by its compression."""
 
+    shadow: Shadow | None = None
+    """See `shadows.cast_shadow`."""
+
     @property
     def quality(self) -> int | None:
         """JPEG quality, 1..100: the lower of the file's and the pixels'; None without JPEG."""
@@ -59,8 +63,8 @@ class Evidence:
 def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = None) -> Evidence:
     """Measure a picture, `(H, W, 3)` float32 in [0, 1].
 
-    Holes and tones are those of the whole picture; the rest is measured on nine windows of 192 px
-    where it is larger than these.
+    Holes, tones and a shadow are those of the whole picture; the rest is measured on nine windows
+    of 192 px where it is larger than these.
 
     Args:
         image: RGB, as a file's levels divided by 255; what lies between them is rounded.
@@ -87,6 +91,7 @@ def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = No
         tones=_tones(image),
         blur=blur_of(luma),
         drawing=not quantisation and _is_drawing(image),
+        shadow=cast_shadow(image),
     )
 
 

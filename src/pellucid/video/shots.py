@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import UNCOMPLETED, filled, without_holes
+from pellucid.completion import UNCOMPLETED, filled, without
 from pellucid.degradations import CLEAN
 from pellucid.guard import SOFTEST, Decision, judge
 from pellucid.imaging.evidence import measure
@@ -135,7 +135,7 @@ def diagnosed(
     guidance = mean_of([restorer.diagnose(t, words=words, ask=asked) for t in tensors])
     if asked is not None and not guidance.words:
         return Shot(first, last, restorer, guidance, 0.0, "kept", "Nothing is left to do.")
-    chosen = restorer.route(without_holes(guidance) if restorer.guard else guidance)
+    chosen = restorer.route(without(guidance, (UNCOMPLETED,)) if restorer.guard else guidance)
     guidance = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
     if not restorer.guard or strength == 0 or shot.only_holes:
