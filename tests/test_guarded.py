@@ -289,6 +289,8 @@ def test_haze_that_is_left_is_taken_away_once_more(scene, monkeypatch, first, le
         (("noisy",), 0.1, 6.0, 2.5, 0.0, ("noisy",)),  # the controller sees no blur
         (("noisy",), 0.4, 6.0, 8.0, 0.0, ("noisy",)),  # more noise than a deconvolution bears
         (("noisy",), 0.4, 6.0, 2.5, 0.8, ("noisy",)),  # the soft grain of a camera
+        (("noisy",), 0.4, 6.0, 2.5, 2.5, ("motion-blurry",)),  # nothing fine is left
+        (("noisy",), 0.4, 2.0, 2.5, 2.5, ("noisy",)),
         (("noisy", "hazy"), 0.4, 6.0, 2.5, 0.0, ("noisy", "hazy")),
     ],
 )

@@ -24,12 +24,14 @@ HIDDEN = {**dict.fromkeys(OVERLAY, DETECTED), "hazy": 0.7}
 # brings more than it costs.
 HAZE_LEFT = 0.2
 # What looks noisy is blurred if blur has this probability, the noise is white (correlation of
-# neighbours: a camera's grain is soft, and looks like blur) and faint (sigma in levels of 255), and
-# the kernel that is estimated is this wide (standard deviation in px).
+# neighbours: a camera's grain is soft, and looks like blur) and faint (sigma in levels of 255), or
+# the highest frequencies hold hardly anything (the same), and the kernel that is estimated is this
+# wide (standard deviation in px).
 BLUR = "motion-blurry"
 POSSIBLE = 0.25
 WHITE = 0.5
 FAINT = 4.0
+SMOOTH = 0.5
 WIDE = 4.0
 
 
@@ -106,11 +108,12 @@ class Router(Restorer):
     def _blur_under_noise(
         self, image: Tensor, answer: Guidance, evidence: Evidence | None
     ) -> Guidance:
-        """Name blur, in place of faint noise, where its kernel is found (ours)."""
+        """Name blur, in place of noise, where its kernel is found (ours)."""
         shares = answer.probabilities or {}
         if answer.words != ("noisy",) or evidence is None or shares.get(BLUR, 0) < POSSIBLE:
             return answer
-        if evidence.noise.lag > WHITE or evidence.noise.fine > FAINT:
+        noise = evidence.noise
+        if noise.fine > (FAINT if noise.lag <= WHITE else SMOOTH):
             return answer
         chosen = self.route(Guidance(words=(BLUR,)))
         if not isinstance(chosen.network, WienerUNet):
