@@ -168,7 +168,10 @@ def sees(monkeypatch):
     """Make the tower find words with given probabilities, in one picture after the other."""
 
     def set_up(*rows):
-        answers = [torch.tensor([[row.get(word, 0.0) for word in CLASSES]]) for row in rows]
+        answers = [
+            row if torch.is_tensor(row) else torch.tensor([[row.get(w, 0.0) for w in CLASSES]])
+            for row in rows
+        ]
         monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: answers.pop(0))
 
     return set_up
@@ -197,6 +200,49 @@ def test_what_else_is_wrong_with_a_shadowed_picture_is_restored_after_it(sees):
     assert found.reason.startswith("A cast shadow was measured and gets its light back; the change")
     relit_alone = relit(damaged, cast_shadow(damaged))
     np.testing.assert_allclose(found.picture, (relit_alone - 0.1).clip(0, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["guidance", "words", "ask"])
+def test_of_a_relit_picture_the_network_is_told_what_is_left(sees, monkeypatch, how):
+    damaged, model = shaded(ground()), guarded(Same())
+    sees(*[{"rainy": 0.8, "clean": 0.2}] * 3)
+    options = {
+        "guidance": {"guidance": model.diagnose(damaged)},
+        "words": {"words": ["shadowed", "rainy"]},
+        "ask": {"ask": "remove the shadow and the rain"},
+    }
+    if how != "guidance":
+        sees(*[{"rainy": 0.8, "clean": 0.2}] * 2)
+    found = model.run(damaged, **options[how])
+    assert set(found.guidance.words) == {"shadowed", "rainy"}
+    rain = text_features()[[CLASSES.index("rainy")]]
+    assert cosine_similarity(found.guidance.degradation, rain).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_of_a_batch_only_the_picture_with_a_cast_shadow_is_relit(sees):
+    pair = np.stack([shown(ground()), shaded(ground())])
+    sees(*[torch.tensor([[float(word == "clean") for word in CLASSES]] * 2)] * 2)
+    batch = torch.from_numpy(pair).permute(0, 3, 1, 2)
+    plain, relighted = guarded(Same()).run(batch)
+    assert (plain.guidance.words, relighted.guidance.words) == ((), ("shadowed",))
+    assert torch.equal(plain.picture, batch[0]) and not torch.equal(relighted.picture, batch[1])
+
+
+def test_a_cast_shadow_in_a_noisy_picture_is_named_though_noise_is_certain(sees):
+    noise = np.random.default_rng(0).normal(0, 0.05, (300, 400, 3))
+    noisy = shown(np.square((shaded(ground()) + noise).clip(0, 1)))
+    sees({"noisy": 0.95, "clean": 0.05})
+    assert set(guarded(Same()).diagnose(noisy).words) == {"noisy", "shadowed"}
+
+
+def test_a_hole_and_a_cast_shadow_are_both_told(sees):
+    damaged = shaded(ground())
+    sees({"clean": 1.0}, {"clean": 1.0})
+    missing = np.zeros(damaged.shape[:2], bool)
+    missing[250:280, 350:380] = True
+    found = guarded(Same()).run(damaged, missing=missing)
+    assert found.guidance.words == ("uncompleted", "shadowed")
+    assert ". A cast shadow was measured" in found.reason
 
 
 def test_a_cast_shadow_stays_where_it_is_not_asked_for(sees):
@@ -234,9 +280,9 @@ def test_models_in_the_package_are_guarded_and_files_are_not(tmp_path):
         (("noisy",), ("hazy",), 0.68, ("noisy",), 0),  # no more than likely
         (("noisy",), ("rainy",), 0.25, ("noisy",), 0),
         (("noisy",), ("low-light",), 0.8, ("noisy",), 0),  # without its noise it may look dark
-        (("noisy",), ("hazy", "low-light"), 0.4, ("noisy",), 0),
-        (("noisy",), (), 0.4, ("noisy",), 0),
-        (("rainy",), ("hazy",), 0.4, ("rainy",), 0),  # rain hides nothing
+        (("noisy",), ("hazy", "low-light"), 0.8, ("noisy",), 0),
+        (("noisy",), (), 0.8, ("noisy",), 0),
+        (("rainy",), ("hazy",), 0.8, ("rainy",), 0),  # rain hides nothing
     ],
 )
 def test_what_noise_hid_is_restored_after_it(

@@ -87,25 +87,22 @@ def words_of(hole: np.ndarray | None, shadow: Shadow | None) -> tuple[str, ...]:
     return tuple(word for word, there in found if there is not None)
 
 
-def without(guidance: Guidance, mended: Sequence[str]) -> Guidance:
+def without(guidance: Guidance, mended: Sequence[str], found: bool = False) -> Guidance:
     """The same guidance, with the words of all other damage.
 
-    Where the sun casts a shadow there is neither haze nor low light, unless a person says so: plain
-    ground, which has no black, looks hazy.
+    Where the sun casts a shadow there is neither haze nor low light, if it was `found` and not said
+    by a person: plain ground, which has no black, looks hazy.
     """
     gone = {CLEAN, *mended}
-    if SHADOWED in mended and not guidance.told:
+    if SHADOWED in mended and found and not guidance.told:
         gone |= SUNLESS
     return replace(guidance, words=tuple(word for word in guidance.words if word not in gone))
 
 
 def reason_of(hole: np.ndarray | None, shadow: Shadow | None, rest: str = "") -> str:
     """A sentence on what was mended, and what else was decided."""
-    text = "; ".join(
-        sentence
-        for sentence, there in ((_filled(hole), hole), (RELIT, shadow))
-        if there is not None
-    )
+    rows = ((_filled(hole), hole), (RELIT, shadow))
+    text = ". ".join(sentence for sentence, there in rows if there is not None)
     return f"{text}; {rest[0].lower()}{rest[1:]}" if rest else f"{text}; the rest is untouched."
 
 

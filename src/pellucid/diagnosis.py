@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def _named(
         words = wanted
     ranked = shares if evidence is None else reweigh(shares, evidence)
     before, told = _found(shares), bool(words)
-    likely = _found(ranked) if evidence is None else _found(ranked, _least(evidence))
+    likely = _found(ranked) if evidence is None else _found(ranked, _least(evidence, ranked))
     found = tuple(word for word in likely if word in before or _certain(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
@@ -103,12 +103,21 @@ def _named(
         left = dict.fromkeys(word for word in (*wanted, *found) if word not in kept)
         found = tuple(left)
         words = found or (CLEAN,)
-    if words and set(words) <= set(vectors):
-        # Their text embeddings: the controller is trained to give the same directions.
-        told_by = normalize(torch.stack([vectors[word] for word in words]), dim=-1)
-        mean = told_by.mean(dim=0, keepdim=True)
-        degradation = mean * degradation.norm() / mean.norm()
+    if words:
+        degradation = told_by(words, vectors, degradation)
     return Guidance(content, degradation, found, ranked, told=told or bool(wanted), kept=kept)
+
+
+def told_by(words: Sequence[str], vectors: Mapping[str, Tensor], degradation: Tensor) -> Tensor:
+    """The embedding `(1, D)` that words stand for, as long as `degradation`.
+
+    It is the mean of their text embeddings `vectors`: the controller is trained to give the same
+    directions. Unknown words leave `degradation` as it is.
+    """
+    if not set(words) <= set(vectors):
+        return degradation
+    mean = normalize(torch.stack([vectors[word] for word in words]), dim=-1).mean(0, keepdim=True)
+    return mean.to(degradation) * degradation.norm() / mean.norm()
 
 
 def _found(
@@ -130,9 +139,9 @@ def _overlay(shares: Mapping[str, float]) -> tuple[str, ...]:
     return (first,) if first in OVERLAY and together >= TOGETHER else ()
 
 
-def _least(evidence: Evidence) -> dict[str, float]:
-    """`SURE`, but what is measured; blur out of reach where the highest frequencies are left."""
-    least = {word: share for word, share in SURE.items() if not _certain(word, evidence)}
+def _least(evidence: Evidence, known: Iterable[str]) -> dict[str, float]:
+    """`SURE`, but 0 for what is measured; blur is out of reach where fine grain is left."""
+    least = {**SURE, **{word: 0.0 for word in known if _certain(word, evidence)}}
     return least if evidence.noise.fine <= SHARP else {**least, "motion-blurry": math.inf}
 
 

@@ -6,7 +6,8 @@
 Each kind of damage can only be undone in its own way: noise, JPEG and blur change no colour of a
 whole region; low light is undone by brightening a dark picture, haze by darkening a veiled one; a
 hole is filled where a hole was measured, and nothing else is touched. A change that is none of
-these is not a restoration. Words that cannot be measured (rain, snow, drops, shadows) are believed.
+these is not a restoration. Words that cannot be measured (rain, snow, drops, soft shadows) are
+believed.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ CLIPPED = 0.4  # mean of what a file cuts off noise of sigma 1 at black or white
 HIDES = 2.0  # noise, in levels, under which a grid of blocks cannot be seen
 BLACK = 0.5 / 255  # median of luma where half of a picture is black: stars, fireworks
 UNNAMED = 0.5  # strength of a restoration where no damage was found for certain
-LITTLE = 2.0  # rms change of details that is allowed then, levels: damage that large is named
-EVEN = 1.0  # the same of regions, whose colours are nobody's damage then
+# Largest rms changes, in levels, where no damage was found: of details, as larger damage is found,
+# and of the colours of regions.
+LITTLE = 2.0
+EVEN = 1.0
 SOFTEST = 0.35  # a restoration that would be softened further is refused
 
 
@@ -145,7 +148,7 @@ def _unnamed(image: np.ndarray, restored: np.ndarray, before: Evidence) -> tuple
     change = change_of(image, restored)
     allowed = 1 / max(change.details / LITTLE, change.regions / EVEN, 1e-6)
     if allowed < UNNAMED:
-        return allowed, "No damage was found, and the change is too large for that."
+        return allowed, "No damage was found, and so large a change needs some."
     return UNNAMED, "No damage was found for certain, so half of the change is made."
 
 

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from pellucid.completion import filled, holes_of, relit, shadows_of, without, words_of
-from pellucid.diagnosis import diagnose
+from pellucid.degradations import CLEAN
+from pellucid.diagnosis import diagnose, told_by
 from pellucid.diffusion.presets import PRESETS
 from pellucid.engine import Engine, Progress, share_of
 from pellucid.errors import UsageError
@@ -206,7 +207,8 @@ class Restorer(Engine):
         evidence = self._measured(given, photo)
         answers = _given(guidance, len(given)) or self._diagnose(given, words, evidence, asked)
         seen, holes = answers, holes_of(absent, answers, evidence)
-        shadows = shadows_of(answers, evidence)
+        kept = asked is not None and "low-light" in asked.kept  # the light is to stay
+        shadows = shadows_of(answers, [None] * len(given) if kept else evidence)
         mended = list(map(words_of, holes, shadows))
         began = time.perf_counter()
         batch = relit(filled(given, holes), shadows)
@@ -214,8 +216,8 @@ class Restorer(Engine):
             evidence = self._measured(batch, photo)
             again = None if guidance else self._diagnose(batch, words, evidence, asked)
             answers = [
-                without((again or answers)[i], words) if words else answers[i]
-                for i, words in enumerate(mended)
+                self.left((again or answers)[i], gone, again is not None) if gone else answers[i]
+                for i, gone in enumerate(mended)
             ]
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
@@ -348,6 +350,15 @@ class Restorer(Engine):
     ) -> list[Guidance]:
         known = self.controller, self.text_features, self.words
         return diagnose(batch, evidence, *known, words, asked, self.dtype)
+
+    def left(self, answer: Guidance, gone: Sequence[str], found: bool) -> Guidance:
+        """What is left to restore where some damage is mended; see `completion.without`."""
+        left = without(answer, gone, found)
+        same = left.words == answer.words or not self.guard
+        if same or left.degradation is None or self.text_features is None:
+            return left
+        vectors = dict(zip(self.words, self.text_features, strict=True))
+        return replace(left, degradation=told_by(left.words or (CLEAN,), vectors, left.degradation))
 
     def _asked(self, ask: str | Understood | None, others: bool) -> Understood | None:
         if ask is not None and others:

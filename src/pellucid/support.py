@@ -26,7 +26,7 @@ GRAIN = (1.8, 10.0)
 def supports(evidence: Evidence, word: str) -> float | None:
     """How far measurement supports a word: 1 measured, 0.5 undecided, 0 excluded.
 
-    None for words that cannot be measured, such as "rainy", or not here: a shadow that is not found
+    None for words that cannot be measured, such as "rainy", and for a shadow that was not found: it
     may be soft. The curves (ours) were laid through
     clean training photographs and their degraded copies, where a word is as frequent as its
     absence at 0.5.

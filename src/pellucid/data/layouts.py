@@ -193,8 +193,7 @@ class PairSet:
     @property
     def called(self) -> tuple[str, str]:
         """What the pictures of a side are called, where it has no folder of its own."""
-        inputs, truths = (name if "*" in name else "" for name in self.layout[:2])
-        return inputs, truths
+        return _patterns(self.layout)
 
     def match(self) -> Match:
         """Pair its pictures; the list `<name>.txt` in or beside Allweather leaves out the rest."""
@@ -293,7 +292,8 @@ def _set(folder: Path, name: str, task: str = "") -> PairSet | None:
     for layout in LAYOUTS:
         inputs = _side(folder, inside, layout.inputs)
         truths = _side(folder, inside, layout.truths) if inputs else None
-        if inputs and truths:
+        names = _patterns(layout)
+        if inputs and truths and (not any(names) or match(inputs, truths, called=names).pairs):
             break
     else:  # one side alone
         layout = OWN
@@ -307,6 +307,12 @@ def _set(folder: Path, name: str, task: str = "") -> PairSet | None:
     return PairSet(name, word, layout, inputs, truths)
 
 
+def _patterns(layout: Layout) -> tuple[str, str]:
+    """Of each side, what its pictures are called if it has no folder of its own, else ""."""
+    inputs, truths = (name if "*" in name else "" for name in layout[:2])
+    return inputs, truths
+
+
 def _side(folder: Path, inside: dict[str, Path], name: str) -> Path | None:
     """Where a side lies: in a folder of this name or, with a `*`, in the set's own."""
     if "*" not in name:
@@ -315,12 +321,12 @@ def _side(folder: Path, inside: dict[str, Path], name: str) -> Path | None:
 
 
 def _called(folder: Path, pattern: str) -> Iterator[Path]:
-    """Pictures directly in a folder whose names, without suffix and in any case, fit a pattern."""
+    """Pictures directly in a folder whose names, without suffix, fit a pattern."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             path = folder / entry.name
             known = entry.name[0] != "." and path.suffix.lower() in formats.BY_SUFFIX
-            if known and fnmatchcase(path.stem.lower(), pattern) and entry.is_file():
+            if known and fnmatchcase(path.stem, pattern) and entry.is_file():
                 yield path
 
 

@@ -19,7 +19,8 @@ APART = 0.75  # least share of the variance of light that the two parts explain
 DARKER = (0.5, 2.3)  # logarithm of the ratio of light
 STEADY = 0.3  # three quarters of the border differ less than this from the ratio, in its parts
 COLOUR = 0.18  # and in colour less than this, a difference of logarithms
-BLUER = 0.1  # least by which red is darkened more than blue
+BLUER = (0.1, 0.9)  # by which red is darkened more than blue, a difference of logarithms
+LEAST = 0.3  # that is missing of each colour
 TINT = 0.12  # most by which green differs from the mean
 TEXTURE = (0.5, 2.5)  # contrast of details in the shadow, in parts of that outside
 PLAIN = 0.01  # least contrast of details: what is exactly even is no ground
@@ -82,7 +83,8 @@ def cast_shadow(image: np.ndarray) -> Shadow | None:
         DARKER[0] <= middle <= DARKER[1]
         and uneven <= STEADY
         and coloured <= COLOUR
-        and tint[0] - tint[2] >= BLUER
+        and BLUER[0] <= tint[0] - tint[2] <= BLUER[1]
+        and float(np.median(ratios, axis=1).min()) >= LEAST
         and abs(tint[1]) <= TINT
         and without >= PLAIN
         and TEXTURE[0] * without <= within <= TEXTURE[1] * without
@@ -108,8 +110,11 @@ def relit(image: np.ndarray, shadow: Shadow) -> np.ndarray:
     mean = float(shadow.missing.mean())
     kept = np.exp(-shadow.missing)  # of the light
     reach = max(1, round(LOCAL * max(image.shape[:2])))
-    result = np.empty_like(image)
+    result = image.copy()
     for top in range(0, len(image), ROWS):
+        rows = slice(top, top + ROWS)
+        if not share[rows].any():
+            continue
         above = min(top, reach)
         part = slice(top - above, top + ROWS + reach)
         there = share[part, :, None]
@@ -118,9 +123,9 @@ def relit(image: np.ndarray, shadow: Shadow) -> np.ndarray:
         light -= ((1 - contrast) * (grey - _mean(grey, reach)))[..., None] * there
         sun = (1 - np.exp(-there * mean)) / (1 - np.exp(-mean))  # the part that is covered
         linear = np.exp(light) / (1 - sun * (1 - kept)) - FLOOR
-        rows = np.sqrt(linear.clip(0, 1))
-        result[top : top + ROWS] = rows[above : above + ROWS]
-    return np.where(share[..., None] > 0, result, image)
+        lit = np.sqrt(linear.clip(0, 1))[above : above + ROWS]
+        result[rows] = np.where(share[rows, :, None] > 0, lit, image[rows])
+    return result
 
 
 def _followed(image: np.ndarray, shadow: Shadow) -> tuple[np.ndarray, float]:

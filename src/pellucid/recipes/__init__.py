@@ -68,6 +68,6 @@ def recipe(name: str) -> TrainConfig:
     """
     if name.startswith(ablation.PREFIX):
         return ablation.single(name)
-    if Path(name, "config.yaml").is_file():
+    if name not in RECIPES and Path(name, "config.yaml").is_file():
         raise UsageError(f"{name} is a run; to train it again or on, name {name}/config.yaml")
     return look_up(RECIPES, name, "recipe")()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import UNCOMPLETED, filled, without
+from pellucid.completion import SHADOWED, UNCOMPLETED, filled, without
 from pellucid.degradations import CLEAN
 from pellucid.guard import SOFTEST, Decision, judge
 from pellucid.imaging.evidence import measure
@@ -133,6 +133,8 @@ def diagnosed(
     """
     tensors = map(_tensor, samples)
     guidance = mean_of([restorer.diagnose(t, words=words, ask=asked) for t in tensors])
+    if restorer.guard and not guidance.told and asked is None:
+        guidance = restorer.left(guidance, (SHADOWED,), False)  # each frame's would be another
     if asked is not None and not guidance.words:
         return Shot(first, last, restorer, guidance, 0.0, "kept", "Nothing is left to do.")
     chosen = restorer.route(without(guidance, (UNCOMPLETED,)) if restorer.guard else guidance)

@@ -28,6 +28,8 @@ def folder_of(source: str | PathLike, *names: str) -> Path:
         raise OSError("there is no such folder (and a name on the hub is OWNER/NAME)")
     try:
         paths = [_kept(repository, name) or _fetched(repository, name) for name in names]
+        if len({path.parent for path in paths}) > 1:  # of two revisions
+            paths = [_fetched(repository, name) for name in names]
     except Exception as error:  # the hub, its HTTP client and the disk each have their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise OSError(
