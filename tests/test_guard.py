@@ -41,7 +41,7 @@ def test_where_nothing_was_found_a_large_change_of_details_is_none(levels, decis
     changed = picture + (board * levels / 255).astype(np.float32)
     verdict = judge(picture, changed, measure(picture), unguided=True)
     assert verdict.decision == decision and verdict.strength == pytest.approx(strength, abs=0.01)
-    assert ("so large" in verdict.reason) == (levels > 4)
+    assert ("as large" in verdict.reason) == (levels > 4)
     assert judge(picture, changed, measure(picture), words=["noisy"]).decision == "kept"
 
 

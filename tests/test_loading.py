@@ -127,6 +127,8 @@ def test_official_names_of_sizes_are_understood():
 def test_loading_errors_say_what_to_do(files, tmp_path):
     with pytest.raises(UsageError, match="did you mean lite"):
         pellucid.load("lit")
+    with pytest.raises(UsageError, match="lite reads no semantics: leave out --semantics"):
+        pellucid.load("lite", "cpu", semantics="dinov2-base")
     with pytest.raises(UsageError, match="no weights file"):
         pellucid.load(tmp_path / "nothing.safetensors")
     with pytest.raises(CheckpointError, match="describes pictures"):

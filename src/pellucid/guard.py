@@ -148,7 +148,7 @@ def _unnamed(image: np.ndarray, restored: np.ndarray, before: Evidence) -> tuple
     change = change_of(image, restored)
     allowed = 1 / max(change.details / LITTLE, change.regions / EVEN, 1e-6)
     if allowed < UNNAMED:
-        return allowed, "No damage was found, and so large a change needs some."
+        return allowed, "No damage was found, so a change as large as this is not made in full."
     return UNNAMED, "No damage was found for certain, so half of the change is made."
 
 

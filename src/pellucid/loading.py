@@ -174,6 +174,8 @@ def load_parts(
         guide = towers.get(file) or towers.setdefault(file, load_tower(file))
         _check_embeddings(network, guide.controller, path, file)
     reads = None
+    if semantics is not None and "semantics" not in network.needs:
+        raise UsageError(f"{name_or_path} reads no semantics: leave out --semantics")
     if "semantics" in network.needs:
         source = semantics or _semantics(path, loaded.meta.get("semantics") or DINOV2_BASE)
         if guide is not None and file is not None and _same_file(file, source):

@@ -83,7 +83,9 @@ def test_a_dry_run_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch,
     assert all(f"pellucid {c.split()[0]}" in text for c in (*row.train, *row.evaluate))
     save(weights / "x.png", picture(0)).rename(weights / "RN50.pt")
     argv[1] = "weather"
+    argv[argv.index("--data") + 1] = str(tmp_path / "nowhere")
     assert main([*argv[:-1]]) == 1  # something is missing: nothing is run
+    assert "nowhere: no such folder; name that of the data" in capsys.readouterr().out
     capsys.readouterr()
     assert main(["reproduce"]) == 0
     text = capsys.readouterr().out

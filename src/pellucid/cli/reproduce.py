@@ -105,6 +105,8 @@ def checked(row: Table, args: Reproduce) -> Iterator[Check]:
     from pellucid.vision_language.hub import DINOV2_BASE
     from pellucid.vision_language.tokenizer import CLIP_VOCABULARY
 
+    if not args.data.is_dir():
+        yield Check(False, f"{args.data}: no such folder; name that of the data with --data")
     if not args.official or not row.train:
         yield from _training(args.data / row.data, row.words)
         yield from (_photographs(args.data / folder) for folder in row.photos)
