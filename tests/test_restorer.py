@@ -337,6 +337,24 @@ def test_a_specialist_restores_what_it_covers_and_nothing_else(image):
     assert model.fingerprint() != restorer().fingerprint()
 
 
+def test_white_noise_alone_has_a_specialist(image):
+    detail, white = restorer(), restorer()
+    parts = controller(), text_features(), CLASSES
+    specialists = {("noisy",): white, ("noisy", "jpeg-compressed"): detail}
+    model = Router(restorer().network, *parts, specialists=specialists, guard=True)
+    noise = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    even = torch.full((1, 3, 128, 128), 0.5)
+    soft = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+    for picture, words, chosen in (
+        (even + 0.1 * noise, ["noisy"], white),
+        (even + 0.1 * soft, ["noisy"], detail),
+        (even + 0.1 * noise, ["noisy", "jpeg-compressed"], detail),
+        (even + 0.1 * noise, ["hazy"], model),
+    ):
+        guidance = model.diagnose(picture.clamp(0, 1), words=words)[0]
+        assert guidance.words == tuple(words) and model.route(guidance) is chosen
+
+
 def test_a_weather_network_maps_the_damage_in_tiles_as_in_one_piece():
     model = weather()
     big = torch.rand(1, 3, 300, 190, generator=torch.Generator().manual_seed(4))

@@ -28,6 +28,7 @@ HAZE_LEFT = 0.2
 # the highest frequencies hold hardly anything (the same), and the kernel that is estimated is this
 # wide (standard deviation in px).
 BLUR = "motion-blurry"
+NOISE_ALONE = ("noisy",)  # what the specialist for white noise covers
 POSSIBLE = 0.25
 WHITE = 0.5
 FAINT = 4.0
@@ -64,7 +65,8 @@ class Router(Restorer):
 
     Args:
         specialists: restorers by the degradations that each is the better one for; the first that
-            covers all that were found restores the picture. This restorer takes the others.
+            covers all that were found restores the picture, that of noise alone where the noise is
+            white (`Guidance.white`). This restorer takes the others.
         default: name of the model that this restorer's own network is; `name` if not given.
         parts: those of `Restorer`.
     """
@@ -88,7 +90,8 @@ class Router(Restorer):
     def route(self, guidance: Guidance) -> Restorer:
         """The restorer, this one or a specialist, for a picture with this diagnosis."""
         for words in self.specialists:
-            if guidance.words and set(guidance.words) <= set(words):
+            covered = guidance.words and set(guidance.words) <= set(words)
+            if covered and (words != NOISE_ALONE or guidance.white):
                 return self.specialists[words]
         return self
 
@@ -100,6 +103,10 @@ class Router(Restorer):
         asked: Any = None,
     ) -> list[Guidance]:
         answers = super()._diagnose(batch, words, evidence, asked)
+        answers = [
+            replace(answer, white=found is not None and found.noise.white)
+            for answer, found in zip(answers, evidence, strict=True)
+        ]
         if words or asked is not None:
             return answers
         rows = zip(batch.split(1), answers, evidence, strict=True)

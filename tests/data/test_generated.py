@@ -54,6 +54,17 @@ def test_samples_have_the_promised_form(clean, word):
     assert torch.equal(sample["lq"], sample["gt"]) == (word == "clean")
 
 
+def test_a_grey_picture_has_one_field_of_noise(clean):
+    for grey in (0.0, 1.0):
+        sample = GeneratedPairs(clean, 32, plan=only("noisy"), grey=grey)[0]
+        for name in ("lq", "gt"):
+            red, green, blue = sample[name]
+            assert (torch.equal(red, green) and torch.equal(red, blue)) == bool(grey)
+    data = GeneratedPairs(clean, 16, plan=only("noisy"), grey=0.3)
+    found = [torch.equal(data[i]["lq"][0], data[i]["lq"][1]) for i in range(60)]
+    assert 8 <= sum(found) <= 28
+
+
 def test_rarer_scenes_are_not_damage(clean):
     plain, rare = (GeneratedPairs(clean, 32, plan=only("clean"), rare=r) for r in (0.0, 1.0))
     changes = []

@@ -80,6 +80,29 @@ def test_the_same_noise_in_all_channels_is_common():
     assert measure(noisy(scene(), 15)).noise.common < 0.2
 
 
+@pytest.mark.parametrize("sigma", [8, 15, 50])
+@pytest.mark.parametrize("grey", [False, True])
+def test_gaussian_noise_is_white(sigma, grey):
+    found = measure(noisy(scene(), sigma, grey=grey)).noise
+    assert found.white
+
+
+def test_faint_soft_growing_and_single_values_are_no_white_noise():
+    rng = np.random.default_rng(6)
+    even = np.full((256, 256, 3), 0.5)
+    soft = ndimage.gaussian_filter(rng.normal(size=even.shape), (1, 1, 0))
+    ramp = np.repeat(np.linspace(0.05, 0.95, 256)[None], 256, 0)[..., None]
+    hit = rng.random((256, 256, 3)) < 0.03
+    for picture in (
+        noisy(even, 2),
+        even + soft / soft.std() * 15 / 255,
+        ramp + rng.normal(0, 20 / 255, even.shape) * ramp,
+        np.where(hit, rng.integers(2, size=even.shape), even + rng.normal(0, 3 / 255, even.shape)),
+    ):
+        assert not measure(levels(picture)).noise.white
+    assert not measure(scene()).noise.white
+
+
 def test_noise_blurred_over_a_pixel_has_the_correlation_of_its_kernel():
     rng = np.random.default_rng(3)
     white = rng.normal(0, 20, (257, 257, 3))

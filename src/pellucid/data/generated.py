@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from pellucid.data.crops import as_tensor, eight_bit, filled, random_window, turned
 from pellucid.data.photos import CleanPhotos
 from pellucid.degradations import CLASSES, CLEAN, WORDS, chain, sample
-from pellucid.degradations.fields import convolve, gaussian_kernel
+from pellucid.degradations.fields import convolve, gaussian_kernel, luma
 from pellucid.errors import UsageError
 
 Steps = list[tuple[str, float]]  # (word, severity), in the order of application; [] = clean
@@ -100,6 +100,7 @@ class GeneratedPairs(Dataset):
         twins: so many samples in a row show (nearly) the same window, each with its own damage.
         rare: share of windows whose clean picture (`gt`) is made grainy or blown out before it is
             damaged; see `rarer`.
+        grey: share of grey pictures: one channel, so one field of noise, three times.
         length: `len` of the dataset; default: the number of photographs. Any index >= 0 is valid.
     """
 
@@ -114,13 +115,14 @@ class GeneratedPairs(Dataset):
         turns: bool = True,
         twins: int = 1,
         rare: float = 0.0,
+        grey: float = 0.0,
         length: int | None = None,
     ):
         if not 0 < shrink <= 1:
             raise UsageError(f"shrink is {shrink}; it must be above 0 and at most 1")
         self.photos, self.crop, self.seed, self.plan = photos, crop, seed, plan
         self.by, self.shrink, self.turns, self.twins = by, shrink, turns, twins
-        self.rare = rare
+        self.rare, self.grey = rare, grey
         self.length = len(photos) if length is None else length
         pixels = photos.sizes.prod(axis=1).astype(float)
         self._shares = np.cumsum(pixels) / pixels.sum()
@@ -145,7 +147,10 @@ class GeneratedPairs(Dataset):
         image = clean.astype(np.float32) / 255
         if self.rare and place.random() < self.rare:
             image = rarer(image, place)
+        grey = self.grey > 0 and place.random() < self.grey
+        image = eight_bit(np.repeat(luma(image), 3, axis=-1)) if grey else image
         damaged = chain(image, steps, rng)
+        damaged = np.repeat(damaged[..., 1:2], 3, axis=-1) if grey else damaged
         cropped = rng.random() < CROPPED
         top, left = reach + rng.integers(blocks + 1, size=2) * cropped
         cut = np.s_[top : top + self.crop, left : left + self.crop]

@@ -54,6 +54,12 @@ CLIPPED = 0.02  # most share of values at the ends of the range
 REACH = 17  # px, how far apart the dots of a print are looked for
 SCREEN = 0.2  # from which share of returning dots on they are a print's
 LOST = 0.99  # from which share on they tell nothing: single stars, halftone, line drawings
+# White noise: as strong as this at the least (levels of 255), with no more correlation of neighbours
+# and kurtosis than this, and dark parts with this share of the bright ones' sigma, or the reverse.
+SEEN = 3.0
+LAG = 0.35
+TAILS = 8.0
+EQUAL = 0.6
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class Noise:
     alone, scaled to equal sigma for white noise; correlated noise has less, texture much less.
     `channels` is sigma of red, green and blue. `common` in [-1, 1] is the mean correlation of
     the channels (1: grey noise), `lag` in [-1, 1] that of neighbouring pixels (0: white noise).
-    `dark` and `bright` are sigma in the darker and in the brighter half.
+    `dark` and `bright` are sigma in the darker and in the brighter half. `tails` is the kurtosis:
+    3 for Gaussian noise, more for single values far off.
     """
 
     sigma: float = 0.0
@@ -75,6 +82,19 @@ class Noise:
     lag: float = 0.0
     dark: float = 0.0
     bright: float = 0.0
+    tails: float = 0.0
+
+    @property
+    def white(self) -> bool:
+        """Whether it is white Gaussian noise of 3 levels or more (ours).
+
+        Texture, which may be in every patch, has a lag and tails of its own; so the limits are wide.
+        Between them and other noise there is room: single values have tails of 14 and more, a
+        camera's soft grain a lag of 0.45 and more.
+        """
+        if self.fine < SEEN or self.lag > LAG or self.tails > TAILS:
+            return False
+        return EQUAL <= self.dark / max(self.bright, 1e-6) <= 1 / EQUAL
 
 
 def noise_of(luma: np.ndarray, planes: np.ndarray, known: np.ndarray | None = None) -> Noise:
@@ -153,6 +173,7 @@ def _described(patches: np.ndarray, basis: np.ndarray, dark: int) -> Noise:
         lag=float(near) / (2 * power),
         dark=float(np.sqrt(variances[:, :dark].mean())),
         bright=float(np.sqrt(bright.mean())),
+        tails=float((rest**4).mean()) / power**2,
     )
 
 

@@ -37,6 +37,8 @@ class Guidance:
     """Whether a person named `words`."""
     kept: tuple[str, ...] = ()
     """Degradations that are to stay, found or not: a person named them."""
+    white: bool = False
+    """Whether the picture's noise was measured to be white."""
 
     @property
     def explaining(self) -> dict[str, float]:

@@ -28,6 +28,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_stage3,
         lite.lite_detail,
         lite.lite_detail_light,
+        lite.lite_noise,
+        lite.lite_noise_wide,
         lite.lite_kernel,
         lite.lite_wiener,
         lite.lite_wiener_noise,

@@ -255,6 +255,43 @@ def lite_detail_light() -> TrainConfig:
     )
 
 
+def lite_noise() -> TrainConfig:
+    """A specialist for white noise, from `lite-detail`: Gaussian, in colour or on grey pictures.
+
+    Where the network learns all forms of noise, more steps bring nothing. The noise is made on the
+    fly, so no field of it is seen twice.
+    """
+    detail = lite_detail_light()
+    return replace(
+        detail,
+        recipe="lite_noise",
+        task=replace(detail.task, context_dropout=0.1, wrong_words=0.0),
+        data=replace(PHOTOS, crop=64, words=("noisy",), clean=0.02, chains=0.0, grey=0.35),
+        optimizer=replace(detail.optimizer, lr=2e-3, adamw_lr=1e-3, lr_min=1e-3),
+        ema=EMAConfig(decay=0.998),
+        steps=2_400,
+        batch_size=32,
+        init_from="lite-detail",
+        output="runs/lite-noise",
+    )
+
+
+def lite_noise_wide() -> TrainConfig:
+    """Second part of `lite-noise`: larger crops, at a rate that falls to zero."""
+    first = lite_noise()
+    return replace(
+        first,
+        recipe="lite_noise_wide",
+        data=replace(first.data, crop=128),
+        optimizer=replace(first.optimizer, lr=1e-3, adamw_lr=5e-4, lr_min=0.0),
+        seed=1,
+        steps=600,
+        batch_size=16,
+        init_from="runs/lite-noise/weights.safetensors",
+        output="runs/lite-noise-wide",
+    )
+
+
 def lite_kernel() -> TrainConfig:
     """First part of `lite-blur`, a specialist for blur alone: the estimate of the kernel.
 

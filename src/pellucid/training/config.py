@@ -115,6 +115,8 @@ class DataConfig:
     """Generated: windows are cut up to 1 / shrink times larger and reduced; 1 = never."""
     rare: float = 0.0
     """Generated: share of windows with scenes of a rarer kind, grainy or blown out."""
+    grey: float = 0.0
+    """Generated: share of grey pictures, whose noise is the same in the three channels."""
     turns: bool = True
     """Mirror, turn and transpose."""
     symmetries: Literal[2, 4, 8] = 8

@@ -64,7 +64,7 @@ def _generated(config: TrainConfig) -> tuple[Dataset, Samples | None]:
     plan = RandomPlan(data.words or WORDS, data.clean, data.chains)
     plan, twins = (TurnPlan(classes), len(classes)) if data.twins else (plan, 1)
     settings = {"by": data.by, "shrink": data.shrink, "turns": data.turns, "twins": twins}
-    settings["rare"] = data.rare
+    settings |= {"rare": data.rare, "grey": data.grey}
     photos = CleanPhotos(data.root).only(_takes_part(data))
     training = GeneratedPairs(photos, data.crop, seed, plan, **settings)
     root, keep = _validated_on(data)
