@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 import peaks
 from imaging.test_shadows import ground, psnr, shaded, shown
+from pellucid.completion import map_of
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.degradations.noise import field
 from pellucid.imaging.shadows import cast_shadow, relit
@@ -187,6 +188,9 @@ def test_a_cast_shadow_gets_its_light_back_and_no_network_is_asked(sees):
     assert next(iter(found.guidance.probabilities)) == "shadowed"
     assert found.reason.endswith("and gets its light back; the rest is untouched.")
     assert psnr(found.picture, clean) > psnr(damaged, clean) + 8
+    where = map_of(None, cast_shadow(damaged), damaged.shape[:2])
+    changed = np.abs(found.picture - damaged).max(axis=-1) > 0.05
+    assert where.shape == changed.shape and ((where > 0.5) == changed).mean() > 0.95
     sees({"clean": 1.0}, {"clean": 1.0})
     half = model.run(damaged, strength=0.5).picture
     np.testing.assert_allclose(half, (found.picture + damaged) / 2, atol=1e-5)

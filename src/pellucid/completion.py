@@ -17,8 +17,7 @@ from pellucid.degradations import CLEAN
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence
 from pellucid.imaging.fill import fill
-from pellucid.imaging.shadows import Shadow
-from pellucid.imaging.shadows import relit as relight
+from pellucid.imaging.shadows import Shadow, relit
 from pellucid.networks.contract import Guidance
 
 UNCOMPLETED, SHADOWED = "uncompleted", "shadowed"
@@ -57,28 +56,27 @@ def shadows_of(answers: Sequence[Guidance], evidence: Sequence[Evidence | None])
     ]
 
 
-def filled(batch: Tensor, holes: Holes) -> Tensor:
-    """The pictures `(B, 3, H, W)` with their holes filled; the given ones stay as they are."""
-    if all(hole is None for hole in holes):
-        return batch
-    batch = batch.clone()
-    for i, hole in enumerate(holes):
-        if hole is not None:
-            picture = fill(pixels_of(batch[i]), hole)
-            batch[i] = torch.from_numpy(picture).permute(2, 0, 1).to(batch)
-    return batch
+def mended(batch: Tensor, holes: Holes, shadows: Shadows) -> Tensor:
+    """The pictures `(B, 3, H, W)` with holes filled, then cast shadows relit.
+
+    The given tensor stays as it is; it is returned where nothing is to mend.
+    """
+    result = batch
+    for i, (hole, shadow) in enumerate(zip(holes, shadows, strict=True)):
+        if hole is None and shadow is None:
+            continue
+        picture = pixels_of(batch[i])
+        picture = picture if hole is None else fill(picture, hole)
+        picture = picture if shadow is None else relit(picture, shadow)
+        result = batch.clone() if result is batch else result
+        result[i] = torch.from_numpy(picture).permute(2, 0, 1).to(batch)
+    return result
 
 
-def relit(batch: Tensor, shadows: Shadows) -> Tensor:
-    """The pictures `(B, 3, H, W)` with cast shadows relit; the given ones stay as they are."""
-    if all(shadow is None for shadow in shadows):
-        return batch
-    batch = batch.clone()
-    for i, shadow in enumerate(shadows):
-        if shadow is not None:
-            picture = relight(pixels_of(batch[i]), shadow)
-            batch[i] = torch.from_numpy(picture).permute(2, 0, 1).to(batch)
-    return batch
+def map_of(hole: np.ndarray | None, shadow: Shadow | None, shape: tuple[int, ...]) -> np.ndarray:
+    """Where a picture `(H, W)` was mended: float32 of that shape, in [0, 1]."""
+    where = np.zeros(shape, np.float32) if hole is None else hole.astype(np.float32)
+    return where if shadow is None else np.maximum(where, shadow.over(shape))
 
 
 def words_of(hole: np.ndarray | None, shadow: Shadow | None) -> tuple[str, ...]:

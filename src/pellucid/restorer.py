@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import filled, holes_of, relit, shadows_of, without, words_of
+from pellucid.completion import holes_of, map_of, mended, shadows_of, without, words_of
 from pellucid.degradations import CLEAN
 from pellucid.diagnosis import diagnose, told_by
 from pellucid.diffusion.presets import PRESETS
@@ -209,30 +209,28 @@ class Restorer(Engine):
         seen, holes = answers, holes_of(absent, answers, evidence)
         kept = asked is not None and "low-light" in asked.kept  # the light is to stay
         shadows = shadows_of(answers, [None] * len(given) if kept else evidence)
-        mended = list(map(words_of, holes, shadows))
+        gone = list(map(words_of, holes, shadows))
         began = time.perf_counter()
-        batch = relit(filled(given, holes), shadows)
+        batch = mended(given, holes, shadows)
         if batch is not given:
             evidence = self._measured(batch, photo)
             again = None if guidance else self._diagnose(batch, words, evidence, asked)
             answers = [
-                self.left((again or answers)[i], gone, again is not None) if gone else answers[i]
-                for i, gone in enumerate(mended)
+                self.left((again or answers)[i], found, again is not None) if found else answers[i]
+                for i, found in enumerate(gone)
             ]
         options: dict[str, Any] = {"steps": steps, "preset": preset, "seed": seed, "tile": tile}
         groups: dict[Restorer, list[int]] = {}
         restored: list[Any] = [None] * len(batch)
         for i, answer in enumerate(answers):
-            if answer.words or not self.words or (not mended[i] and asked is None):
+            if answer.words or not self.words or (not gone[i] and asked is None):
                 groups.setdefault(self.route(answer), []).append(i)
-            elif not mended[i]:
+            elif not gone[i]:
                 restored[i] = Restoration.untouched(batch[i], answer)
             else:  # nothing else is wrong: no network is asked
-                seconds, hole = (time.perf_counter() - began) / len(batch), holes[i]
-                shown = None
+                seconds, shown = (time.perf_counter() - began) / len(batch), None
                 if damage and self.maps_damage:
-                    shown = np.zeros(size[1:]) if hole is None else hole
-                    shown = shown.astype(np.float32)
+                    shown = map_of(holes[i], shadows[i], size[1:])
                 how = "fill" if shadows[i] is None else "relight"
                 restored[i] = Restoration(batch[i], answer, how, seconds, shown)
         done = sum(result is not None for result in restored)
@@ -251,7 +249,7 @@ class Restorer(Engine):
                 for i, restoration in zip(part, found, strict=True):
                     unguided = chosen.unguided(answers[i])
                     restored[i] = restoration.judged(batch[i], answers[i], evidence[i], unguided)
-                    if evidence[i] is not None and not mended[i] and asked is None:
+                    if evidence[i] is not None and not gone[i] and asked is None:
                         restored[i] = self.second_look(restored[i], strength, options)
                 done += len(part)
         for i, result in enumerate(restored):

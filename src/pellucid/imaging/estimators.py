@@ -54,8 +54,9 @@ CLIPPED = 0.02  # most share of values at the ends of the range
 REACH = 17  # px, how far apart the dots of a print are looked for
 SCREEN = 0.2  # from which share of returning dots on they are a print's
 LOST = 0.99  # from which share on they tell nothing: single stars, halftone, line drawings
-# White noise: as strong as this at the least (levels of 255), with no more correlation of neighbours
-# and kurtosis than this, and dark parts with this share of the bright ones' sigma, or the reverse.
+# White noise: as strong as this at the least (levels of 255), with no more correlation of
+# neighbours and kurtosis than this, and sigma in dark parts with this share of the bright ones', or
+# the reverse.
 SEEN = 3.0
 LAG = 0.35
 TAILS = 8.0
@@ -88,9 +89,9 @@ class Noise:
     def white(self) -> bool:
         """Whether it is white Gaussian noise of 3 levels or more (ours).
 
-        Texture, which may be in every patch, has a lag and tails of its own; so the limits are wide.
-        Between them and other noise there is room: single values have tails of 14 and more, a
-        camera's soft grain a lag of 0.45 and more.
+        Texture, which may be in every patch, has a lag and tails of its own; so the limits are
+        wide. Between them and other noise there is room: single values have tails of 14 and more,
+        a camera's soft grain a lag of 0.45 and more.
         """
         if self.fine < SEEN or self.lag > LAG or self.tails > TAILS:
             return False

@@ -42,6 +42,10 @@ class Shadow(NamedTuple):
     mask: np.ndarray
     missing: np.ndarray
 
+    def over(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Where it is in the whole picture: float32 of its shape `(H, W)`, in [0, 1]."""
+        return _resized(self.mask.astype(np.float32), shape).clip(0, 1)
+
 
 def cast_shadow(image: np.ndarray) -> Shadow | None:
     """The cast shadow of a picture, if one is in it with all of its border's signs.

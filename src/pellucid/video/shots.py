@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import SHADOWED, UNCOMPLETED, filled, without
+from pellucid.completion import SHADOWED, UNCOMPLETED, mended, without
 from pellucid.degradations import CLEAN
 from pellucid.guard import SOFTEST, Decision, judge
 from pellucid.imaging.evidence import measure
@@ -85,7 +85,7 @@ class Shot:
         if self.strength == 0:
             return frame.pixels
         batch = _batch(frame)
-        whole = filled(batch, [self._hole(frame)])
+        whole = mended(batch, [self._hole(frame)], [None])
         result = whole
         if not self.only_holes:
             result = _network(self.restorer, whole, self.guidance, **options)
