@@ -36,8 +36,8 @@ from pellucid.vision_language.image_tower import ImageTower
 from pellucid.vision_language.prompts import QualityPerceiver
 from pellucid.vision_language.semantics import TowerSemantics
 from pellucid.vision_language.tokenizer import CLIP_VOCABULARY, CLIP_VOCABULARY_SIZE, Tokenizer
+from pellucid.zoo import AUTO
 
-AUTO = "auto"  # the model is chosen by the degradations of the picture
 # CLIP's tokens of the ten words: classification by official weights needs no tokenizer
 _OFFICIAL_TOKENS = {
     "motion-blurry": (7860, 268, 21977),

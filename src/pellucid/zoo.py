@@ -12,7 +12,8 @@ from typing import NamedTuple
 from pellucid.checkpoints.download import RemoteFile, cache_folder, fetch
 from pellucid.errors import CheckpointError, look_up
 
-DEFAULT = "lite"
+AUTO = "auto"  # a model is chosen by the degradations of the picture
+DEFAULT = "lite"  # if none of the specialists is
 SHIPPED = Path(__file__).parent / "weights"
 
 _DACLIP = (

@@ -153,6 +153,10 @@ def test_models_lists_origin_and_licence(run):
     assert all(row["licence"] for row in rows)
     status, out, _ = run("models", "daclip")
     assert "sha256 87575b25" in out
+    status, out, _ = run("models", "auto")
+    assert status == 0 and "rain, snow and drops\n" in out
+    chosen = json.loads(run("models", "auto", "--json")[1])["chooses"]
+    assert {"lite", "lite-detail"} <= set(chosen) <= {row["name"] for row in rows}
 
 
 def test_convert_turns_an_official_checkpoint_into_a_bundle(folder, run):

@@ -13,9 +13,11 @@ from pellucid import zoo
 from pellucid.cli.parse import Flag, parse
 from pellucid.vision_language.hub import DINOV2_BASE
 
+CHOICE = "one of these for each picture, by its damage"
 EXAMPLES = """
 examples:
   pellucid models              all of them
+  pellucid models auto         which of them restores what, by default
   pellucid models daclip       one: its files, where they are from, and how to use them from disk
 """
 
@@ -35,6 +37,9 @@ class Models:
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     args = parse(Models, argv, "models", EXAMPLES)
+    if args.name == zoo.AUTO:
+        _show_auto(args.json)
+        return 0
     entries = list(zoo.MODELS.values()) if args.name is None else [zoo.entry(args.name)]
     rows = [_row(entry) for entry in entries]
     if args.json:
@@ -92,11 +97,23 @@ def _show_all(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("model", "what it does", "licence", "from", box=None)
+    table.add_row(zoo.AUTO, f"the default: {CHOICE}", "", "")
     for row in rows:
         origin = "in this package" if row["offline"] else "fetched on first use"
         origin = "by hand: pellucid models NAME" if row["by_hand"] else origin
         table.add_row(row["name"], row["summary"], row["licence"], origin)
     Console().print(table)
+
+
+def _show_auto(as_json: bool) -> None:
+    chosen = {e.name: e.summary.partition(";")[0] for e in zoo.MODELS.values() if e.covers}
+    chosen[zoo.DEFAULT] = "everything else"
+    if as_json:
+        print(json.dumps({"name": zoo.AUTO, "summary": CHOICE, "chooses": chosen}, indent=2))
+        return
+    print(f"{zoo.AUTO}: {CHOICE}")
+    for name, what in chosen.items():
+        print(f"  {name:<14}{what}")
 
 
 def _show_one(row: dict[str, Any]) -> None:

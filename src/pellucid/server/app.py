@@ -20,7 +20,6 @@ from pellucid import __version__, zoo
 from pellucid.errors import PellucidError
 from pellucid.imaging.contents import most
 from pellucid.imaging.reader import MAX_PIXELS
-from pellucid.loading import AUTO
 from pellucid.server.access import HEALTH, LOOPBACK, Access
 from pellucid.server.answers import answer
 from pellucid.server.jobs import Jobs, Models, Options, RestoreRequest, options_of
@@ -29,6 +28,7 @@ from pellucid.server.page import mount
 from pellucid.server.problems import Problem, problem_of
 from pellucid.server.uploads import IMAGE, MASKS, Room, Upload, upload
 from pellucid.server.work import Cancelled, Told, Worker
+from pellucid.zoo import AUTO
 
 GONE = 499  # nginx's status for a client that closed the connection; nobody reads it
 UPLOADS = 2  # of the greatest length, for which there is room at once; there is for many short ones

@@ -15,13 +15,14 @@ from pellucid.imaging.heat import heat
 from pellucid.imaging.io import BY_NAME, Format, Photo, encode, fit, output_format, read
 from pellucid.imaging.libtiff import library_notes
 from pellucid.instruction import understand
-from pellucid.loading import AUTO, load
+from pellucid.loading import load
 from pellucid.report import asked_of, report_of
 from pellucid.restoration import Restoration
 from pellucid.restorer import Restorer
 from pellucid.server.problems import Problem
 from pellucid.server.uploads import IMAGE, MASKS, Upload
 from pellucid.server.work import Told
+from pellucid.zoo import AUTO
 
 Suffix = Literal["jpg", "png", "webp", "tif", "bmp", "avif", "heic", "jxl"]
 Kind = TypeVar("Kind", bound="Options")
