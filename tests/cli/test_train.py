@@ -72,7 +72,8 @@ def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path
     clean, out = photos(tmp_path / "photos", SIZES), tmp_path / "run"
     places = ["--data.root", str(clean), "--data.validation", str(clean), "--output", str(out)]
     assert main(["lite_restore", *TINY.split(), *places, "--steps", "2"]) == 0
-    assert "finished at step 2 of 2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "finished at step 2 of 2" in said and "no validation" not in said
     (clean / "0.png").unlink()
     assert main([str(out / "config.yaml"), "--steps", "3"]) == 0
     said = capsys.readouterr().out
@@ -90,11 +91,12 @@ def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
         main(["lite_restore", *TINY.split(), *places])
 
 
-def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder):
+def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder, capsys):
     photos(folder / "data/photos/train", SIZES)
     small = "--data.validation= --data.crop 32 --batch-size 1 --workers 0 --precision no"
     assert main(["weather_lite", *small.split(), "--steps", "1"]) == 0
     assert (folder / "runs/weather-lite/weights.safetensors").exists()
+    assert "no validation; --data.validation" in capsys.readouterr().out
 
 
 def test_stages_are_run_in_turn_until_one_stops(monkeypatch, tmp_path):

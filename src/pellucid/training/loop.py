@@ -139,6 +139,8 @@ def train(
     with Stopping(config.max_minutes, accelerator) as stopping, log, closing(batches):
         for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
             log.say(note)
+        if validation is None and step < config.steps:
+            log.say("no validation; --data.validation or --data.held-out gives it pictures")
         if other and step < config.steps:
             log.warn(f"going on {result.changes[-1]}")
         if changed and step < config.steps:
