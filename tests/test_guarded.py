@@ -10,7 +10,6 @@ from torch.nn.functional import cosine_similarity
 
 import peaks
 from imaging.test_shadows import ground, psnr, shaded, shown
-from pellucid.completion import map_of
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.degradations.noise import field
 from pellucid.imaging.shadows import cast_shadow, relit
@@ -188,12 +187,37 @@ def test_a_cast_shadow_gets_its_light_back_and_no_network_is_asked(sees):
     assert next(iter(found.guidance.probabilities)) == "shadowed"
     assert found.reason.endswith("and gets its light back; the rest is untouched.")
     assert psnr(found.picture, clean) > psnr(damaged, clean) + 8
-    where = map_of(None, cast_shadow(damaged), damaged.shape[:2])
-    changed = np.abs(found.picture - damaged).max(axis=-1) > 0.05
-    assert where.shape == changed.shape and ((where > 0.5) == changed).mean() > 0.95
     sees({"clean": 1.0}, {"clean": 1.0})
     half = model.run(damaged, strength=0.5).picture
     np.testing.assert_allclose(half, (found.picture + damaged) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("left", [{"clean": 1.0}, {"rainy": 0.9, "clean": 0.1}])
+def test_the_map_of_the_damage_shows_what_was_mended(sees, monkeypatch, left):
+    damaged = shaded(ground())
+    hole = np.zeros(damaged.shape[:2], bool)
+    hole[20:40, 30:60] = True
+    model = guarded(Same())
+    monkeypatch.setattr(Same, "maps_damage", True)
+    monkeypatch.setattr(Same, "damage", lambda self, image, condition: 0.0 * image[:, :1])
+    sees({"shadowed": 0.9, "clean": 0.1}, left)
+    found = model.run(damaged, missing=hole, damage=True)
+    changed = np.abs(found.picture - damaged).max(axis=-1) > 0.05
+    assert found.damage.shape == changed.shape and (found.damage[hole] == 1).all()
+    assert ((found.damage > 0.5) == changed)[~hole].mean() > 0.95
+
+
+def test_noise_beside_what_was_filled_is_measured(sees):
+    noisy = np.random.default_rng(0).normal(0.5, 0.08, (192, 256, 3)).clip(0, 1)
+    hole = np.zeros(noisy.shape[:2], bool)
+    hole[40:120, 60:140] = True
+    noisy[hole] = 0.9
+    model = guarded(Same())
+    seen = []
+    sees(*[{"noisy": 0.9, "clean": 0.1}] * 2)
+    model._run, run = (lambda *args: seen.extend(args[1]) or run(*args)), model._run
+    found = model.run(noisy.astype(np.float32), missing=hole, words=["noisy"])
+    assert seen[0].white and found.guidance.white
 
 
 def test_what_else_is_wrong_with_a_shadowed_picture_is_restored_after_it(sees):

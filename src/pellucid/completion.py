@@ -26,8 +26,8 @@ FILLED = "{} of the picture was missing and is filled from its surroundings"
 
 RELIT = "A cast shadow was measured and gets its light back"
 
-Holes = list[np.ndarray | None]
-Shadows = list[Shadow | None]
+Holes = Sequence[np.ndarray | None]
+Shadows = Sequence[Shadow | None]
 
 
 def holes_of(
@@ -73,10 +73,10 @@ def mended(batch: Tensor, holes: Holes, shadows: Shadows) -> Tensor:
     return result
 
 
-def map_of(hole: np.ndarray | None, shadow: Shadow | None, shape: tuple[int, ...]) -> np.ndarray:
-    """Where a picture `(H, W)` was mended: float32 of that shape, in [0, 1]."""
-    where = np.zeros(shape, np.float32) if hole is None else hole.astype(np.float32)
-    return where if shadow is None else np.maximum(where, shadow.over(shape))
+def mapped(where: np.ndarray, hole: np.ndarray | None, shadow: Shadow | None) -> np.ndarray:
+    """A map of the damage, float32 `(H, W)` in [0, 1], with what was mended before it."""
+    where = where if hole is None else np.maximum(where, hole.astype(np.float32))
+    return where if shadow is None else np.maximum(where, shadow.over(where.shape))
 
 
 def words_of(hole: np.ndarray | None, shadow: Shadow | None) -> tuple[str, ...]:

@@ -105,7 +105,9 @@ def _named(
         words = found or (CLEAN,)
     if words:
         degradation = told_by(words, vectors, degradation)
-    return Guidance(content, degradation, found, ranked, told=told or bool(wanted), kept=kept)
+    white = evidence is not None and evidence.noise.white
+    told = told or bool(wanted)
+    return Guidance(content, degradation, found, ranked, told=told, kept=kept, white=white)
 
 
 def told_by(words: Sequence[str], vectors: Mapping[str, Tensor], degradation: Tensor) -> Tensor:

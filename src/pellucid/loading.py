@@ -93,9 +93,9 @@ def load(
 
     Args:
         name_or_path: "auto": "lite", and each picture that a shipped specialist covers goes to that
-            one. Shipped models need no network connection; official weights are fetched on first
-            use. A file is a bundle of ours, or an official checkpoint, which is recognised by its
-            keys.
+            one; to that for white noise only with a guard, which measures it. Shipped models need
+            no network connection; official weights are fetched on first use. A file is a bundle of
+            ours, or an official checkpoint, which is recognised by its keys.
         device: see `Restorer`.
         dtype: see `Restorer`.
         tower: the file of the DA-CLIP tower that guides the network of a file; if not given, the

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import Shadow, reason_of, without, words_of
+from pellucid.completion import Shadow, mapped, reason_of, without, words_of
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
@@ -83,4 +83,6 @@ class Restoration:
             return self
         found = (*words, *without(self.guidance, words).words)
         guidance = replace(self.guidance, words=found, probabilities=seen.probabilities)
-        return replace(self, guidance=guidance, reason=reason_of(hole, shadow, self.reason))
+        where = None if self.damage is None else mapped(self.damage, hole, shadow)
+        reason = reason_of(hole, shadow, self.reason)
+        return replace(self, guidance=guidance, damage=where, reason=reason)

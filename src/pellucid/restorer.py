@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.completion import holes_of, map_of, mended, shadows_of, without, words_of
+from pellucid.completion import Holes, holes_of, mended, shadows_of, without, words_of
 from pellucid.degradations import CLEAN
 from pellucid.diagnosis import diagnose, told_by
 from pellucid.diffusion.presets import PRESETS
@@ -213,7 +213,7 @@ class Restorer(Engine):
         began = time.perf_counter()
         batch = mended(given, holes, shadows)
         if batch is not given:
-            evidence = self._measured(batch, photo)
+            evidence = self._measured(batch, photo, holes)
             again = None if guidance else self._diagnose(batch, words, evidence, asked)
             answers = [
                 self.left((again or answers)[i], found, again is not None) if found else answers[i]
@@ -228,9 +228,8 @@ class Restorer(Engine):
             elif not gone[i]:
                 restored[i] = Restoration.untouched(batch[i], answer)
             else:  # nothing else is wrong: no network is asked
-                seconds, shown = (time.perf_counter() - began) / len(batch), None
-                if damage and self.maps_damage:
-                    shown = map_of(holes[i], shadows[i], size[1:])
+                seconds = (time.perf_counter() - began) / len(batch)
+                shown = np.zeros(size[1:], np.float32) if damage and self.maps_damage else None
                 how = "fill" if shadows[i] is None else "relight"
                 restored[i] = Restoration(batch[i], answer, how, seconds, shown)
         done = sum(result is not None for result in restored)
@@ -332,12 +331,15 @@ class Restorer(Engine):
         if not 0 <= seed < 2**63:
             raise UsageError(f"seed {seed} is not in 0..2**63 - 1")
 
-    def _measured(self, batch: Tensor, photo: Photo | None) -> list[Evidence | None]:
-        """What can be measured in each picture; None without a guard."""
+    def _measured(
+        self, batch: Tensor, photo: Photo | None, holes: Holes = ()
+    ) -> list[Evidence | None]:
+        """What can be measured in each picture; None without a guard. `holes` were filled."""
         if not self.guard:
             return [None] * len(batch)
         tables = None if photo is None else photo.quantisation
-        return [measure(pixels_of(picture), tables) for picture in batch]
+        pairs = zip(batch, holes or [None] * len(batch), strict=True)
+        return [measure(pixels_of(picture), tables, hole) for picture, hole in pairs]
 
     def _diagnose(
         self,

@@ -103,10 +103,6 @@ class Router(Restorer):
         asked: Any = None,
     ) -> list[Guidance]:
         answers = super()._diagnose(batch, words, evidence, asked)
-        answers = [
-            replace(answer, white=found is not None and found.noise.white)
-            for answer, found in zip(answers, evidence, strict=True)
-        ]
         if words or asked is not None:
             return answers
         rows = zip(batch.split(1), answers, evidence, strict=True)

@@ -108,7 +108,7 @@ class Restore:
     """Other models, official weights too: judge what the network makes, as for shipped ones."""
     no_guard: Flag = False
     """Models in the package: write what the network makes, even where nothing that can be measured
-    in the picture explains the change."""
+    in the picture explains the change. Without measurements, auto chooses by the words alone."""
     tile: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: by size)")] = None
     """Longest side of a tile in pixels; smaller needs less memory; 0 never tiles."""
     device: str = "auto"

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .estimators import Grid, Noise, blocks, blur_of, grid_of, impulses_of, noise_of, quantisation
+from .estimators import (
+    PATCH,
+    Grid,
+    Noise,
+    blocks,
+    blur_of,
+    grid_of,
+    impulses_of,
+    noise_of,
+    quantisation,
+)
 from .holes import Holes, codes_of, find_holes
 from .photo import LUMA
 from .shadows import Shadow, cast_shadow
@@ -20,6 +30,7 @@ from .shadows import Shadow, cast_shadow
 WINDOW = 192  # px; a multiple of 16, so that windows agree on the grid of JPEG
 LEAST = 24  # px; a smaller picture is padded, by reflection
 WINDOWS = 3  # a side
+OWN = 0.1  # share of patches without filled pixels from which on only they are measured
 SKETCH = 384  # px along the longer side, at about which a picture is taken for a drawing or not
 COLOURS = 0.03  # a drawing has fewer different colours than this share of its pixels
 EVEN = 0.4  # and at least this share of pixels like both the right and the lower neighbour
@@ -60,7 +71,11 @@ class Evidence:
         return min(known, default=None)
 
 
-def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = None) -> Evidence:
+def measure(
+    image: np.ndarray,
+    quantisation: Sequence[Sequence[int]] | None = None,
+    filled: np.ndarray | None = None,
+) -> Evidence:
     """Measure a picture, `(H, W, 3)` float32 in [0, 1].
 
     Holes, tones and a shadow are those of the whole picture; the rest is measured on nine windows
@@ -69,6 +84,8 @@ def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = No
     Args:
         image: RGB, as a file's levels divided by 255; what lies between them is rounded.
         quantisation: the tables of the JPEG file that it was read from (`Photo.quantisation`).
+        filled: bool `(H, W)`, where holes were filled. What was filled has no noise of its own, so
+            it is not measured, unless there is hardly a patch without it.
     """
     image = np.asarray(image, np.float32)
     if image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -80,6 +97,10 @@ def measure(image: np.ndarray, quantisation: Sequence[Sequence[int]] | None = No
     known = None
     if holes.mask is not None:
         known = ~_windows(_padded(holes.mask))
+    if filled is not None:
+        own = ~_windows(_padded(filled))
+        if blocks(own, PATCH).all(axis=(1, 2)).mean() >= OWN:
+            known = own if known is None else known & own
     luma = np.tensordot(LUMA, planes, 1)
     return Evidence(
         noise=noise_of(luma, planes, known),

@@ -38,7 +38,7 @@ class Guidance:
     kept: tuple[str, ...] = ()
     """Degradations that are to stay, found or not: a person named them."""
     white: bool = False
-    """Whether the picture's noise was measured to be white."""
+    """Whether the picture's noise was measured to be white; False without a guard."""
 
     @property
     def explaining(self) -> dict[str, float]:

@@ -266,7 +266,15 @@ def lite_noise() -> TrainConfig:
         detail,
         recipe="lite_noise",
         task=replace(detail.task, context_dropout=0.1, wrong_words=0.0),
-        data=replace(PHOTOS, crop=64, words=("noisy",), clean=0.02, chains=0.0, grey=0.35),
+        data=replace(
+            PHOTOS,
+            root="data/training",
+            crop=64,
+            words=("noisy",),
+            clean=0.02,
+            chains=0.0,
+            grey=0.35,
+        ),
         optimizer=replace(detail.optimizer, lr=2e-3, adamw_lr=1e-3, lr_min=1e-3),
         ema=EMAConfig(decay=0.998),
         steps=2_400,
@@ -285,10 +293,35 @@ def lite_noise_wide() -> TrainConfig:
         data=replace(first.data, crop=128),
         optimizer=replace(first.optimizer, lr=1e-3, adamw_lr=5e-4, lr_min=0.0),
         seed=1,
-        steps=600,
+        steps=900,
         batch_size=16,
         init_from="runs/lite-noise/weights.safetensors",
         output="runs/lite-noise-wide",
+    )
+
+
+def lite_jpeg() -> TrainConfig:
+    """A specialist for JPEG, from `lite-detail`.
+
+    Data: `pellucid data windows --words jpeg-compressed --plain --side 96`.
+    """
+    detail = lite_detail_light()
+    return replace(
+        detail,
+        recipe="lite_jpeg",
+        task=replace(detail.task, context_dropout=0.1, wrong_words=0.0),
+        data=replace(
+            WINDOWS,
+            root="data/windows/jpeg",
+            crop=64,
+            words=("jpeg-compressed",),
+            clean=0.03,
+        ),
+        optimizer=replace(detail.optimizer, lr=2e-3, adamw_lr=1e-3),
+        steps=2_400,
+        batch_size=32,
+        init_from="lite-detail",
+        output="runs/lite-jpeg",
     )
 
 

@@ -58,7 +58,9 @@ class RestoreRequest(Options):
     steps: int | None = Field(None, description="Diffusion models: number of network calls.")
     seed: int = Field(0, ge=0, lt=2**63, description="Diffusion models: seed of the noise.")
     no_guard: bool = Field(
-        False, description="Give what the network makes, even where nothing measured explains it."
+        False,
+        description="Give what the network makes, even where nothing measured explains it; "
+        "auto chooses by the words alone.",
     )
     tile: int | None = Field(None, description="Longest side of a tile in pixels; 0 never tiles.")
     format: Suffix | None = Field(None, description="Of the answer; that of the input if left out.")

@@ -130,8 +130,8 @@ class DataConfig:
     """Leave out this half of the pictures (of all but captions), so that the network can render it
     for triplets."""
     held_out: float = 0.0
-    """Without `validation`: validate on this share of the pictures in `root` instead (of all but
-    captions)."""
+    """Generated, wild, pairs and triplets, without `validation`: validate on this share of the
+    pictures in `root` instead."""
     positives: bool = False
     """Samples have a second crop of the damaged picture, for a contrastive loss."""
     lanes: int = 64
@@ -207,7 +207,7 @@ RANGES: dict[str, tuple[float, float]] = {  # others: a finite number, not negat
     **dict.fromkeys(("data.lanes", "data.draws"), (1, math.inf)),
     **dict.fromkeys(("widths", "width", "dim", "nf", "heads", "optimizer.lr"), (1e-12, math.inf)),
     **dict.fromkeys(("optimizer.adamw_lr", "optimizer.eps"), (1e-16, math.inf)),
-    **dict.fromkeys(("betas", "decay", "clean", "chains", "rare", "held_out"), (0, 1)),
+    **dict.fromkeys(("betas", "decay", "clean", "chains", "rare", "grey", "held_out"), (0, 1)),
     **dict.fromkeys(("context_dropout", "wrong_words"), (0, 1)),
     "ema.every": (1, math.inf),
     "seed": (0, 2**63 - 1),

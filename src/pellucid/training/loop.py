@@ -131,7 +131,8 @@ def train(
             weights, meta = task.export()
             weights = state.gathered(weights)
             if accelerator.is_main_process:
-                log.export(weights, {**meta, "changes": result.changes}, step)
+                told = {"changes": result.changes, "processes": world}
+                log.export(weights, meta | told, step)
         if accelerator.is_main_process:
             # The checkpoint comes last: a run that has the last one does nothing more.
             checkpoint.save(output, step, whole, config.keep)
@@ -140,7 +141,7 @@ def train(
         for note in getattr(dataset, "notes", ()):  # how pictures were found and paired
             log.say(note)
         if validation is None and step < config.steps:
-            log.say("no validation; --data.validation or --data.held-out gives it pictures")
+            log.say("no validation; --data.validation names held-out data for it")
         if other and step < config.steps:
             log.warn(f"going on {result.changes[-1]}")
         if changed and step < config.steps:

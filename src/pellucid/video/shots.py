@@ -165,7 +165,7 @@ def mean_of(answers: Sequence[Guidance]) -> Guidance:
     """One guidance of several frames' (ours).
 
     Embeddings and probabilities are means; words are those that at least half of the frames have,
-    the most probable first.
+    the most probable first. Their noise is white if that of half of them is.
     """
     words = dict.fromkeys(word for answer in answers for word in answer.words)
     often = [w for w in words if 2 * sum(w in a.words for a in answers) >= len(answers)]
@@ -182,6 +182,7 @@ def mean_of(answers: Sequence[Guidance]) -> Guidance:
         shares,
         told=answers[0].told,
         kept=answers[0].kept,
+        white=2 * sum(answer.white for answer in answers) >= len(answers),
     )
 
 
