@@ -44,8 +44,10 @@ MODELS = {  # preset, photographs (None: all)
     "lite-blur": (None, None),
     "lite-light": (None, None),
     "lite-overlay": (None, None),
+    "lite-noise": (None, None),
 }
 OWN_COLUMNS = {  # of the specialists
+    "lite-noise": ("noisy@0.5", "clean"),
     "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
     "lite-overlay": ("rainy@0.5", "snowy@0.5", "raindrop@0.5", "clean"),
     "lite-light": ("hazy@0.5", "low-light@0.5", "shadowed@0.5", "clean"),

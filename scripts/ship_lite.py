@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
+from pellucid.data.photos import CleanPhotos
 from pellucid.loading import tower_file
 from pellucid.zoo import (
     LITE_BLUR,
@@ -23,6 +24,7 @@ from pellucid.zoo import (
     LITE_DETAIL,
     LITE_INSTRUCTIONS,
     LITE_LIGHT,
+    LITE_NOISE,
     LITE_OVERLAY,
     LITE_PROMPTS,
     LITE_WEATHER,
@@ -36,6 +38,7 @@ FILES = {
     "lite-stage3": ("lite.safetensors", torch.float16),
     "lite-wiener": (LITE_BLUR.network.name, torch.float16),
     "lite-detail-light": (LITE_DETAIL.network.name, torch.int8),
+    "lite-noise-wide": (LITE_NOISE.network.name, torch.int8),
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
     "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
@@ -46,13 +49,15 @@ FILES = {
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
 SENTENCES = "instructions drawn by laboratory/instructions.py"
-WINDOWS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py, in windows"
+PHOTOGRAPHS = "photographs of scripts/fetch_photos.py (train) and fetch_free_photos.py"
+WINDOWS = f"{PHOTOGRAPHS}, in windows"
 
 
 def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that made weights, the first one first: recipe, steps, sizes, seed, data.
 
-    ``windows`` is the hash of the photographs that windows were made of. A run that began with a
+    ``windows`` is the hash of the photographs that windows were made of, ``photographs`` of those
+    that were damaged on the fly. A run that began with a
     model in the zoo begins with its lineage, as far as its file tells it.
     """
     config = meta.get("train")
@@ -61,12 +66,16 @@ def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
         return held or [{"recipe": meta.get("recipe"), "steps": meta.get("step")}]
     data, start = config["data"], config["init_from"]
     run = {"recipe": meta["recipe"], "steps": meta["step"], "seed": config["seed"]}
-    run |= {"batch": config["batch_size"] * config["accumulation"], "crop": data["crop"]}
+    batch = config["batch_size"] * config["accumulation"] * meta.get("processes", 1)
+    run |= {"batch": batch, "crop": data["crop"]}
     made = Path(data["root"]) / "windows.json"
     if made.exists():
         settings = json.loads(made.read_text())
         run["windows"] = settings["photos"]
         run |= {"words": settings["words"]} if "words" in settings else {}
+    elif data["kind"] == "generated" and Path(data["root"]).is_dir():
+        run["photographs"] = CleanPhotos(data["root"]).fingerprint()
+        run |= {"words": list(data["words"]), "grey": data.get("grey", 0.0)}
     before = []
     if start:
         path = start
@@ -97,6 +106,7 @@ def main() -> None:
                 del parent["train"]
         meta = {key: value for key, value in meta.items() if key != "train"}
         data = SENTENCES if name == LITE_INSTRUCTIONS.name else WINDOWS if windows else DATA
+        data = f"{PHOTOGRAPHS}, damaged on the fly" if name == LITE_NOISE.network.name else data
         meta |= {"data": data, "lineage": runs}
         meta |= {key: LITE_CLIP.name for key in ("tower", "semantics") if key in meta}
         target = SHIPPED / name

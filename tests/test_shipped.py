@@ -35,6 +35,7 @@ OTHERS = {
     "lite-blur": {"motion-blurry": 1.5, "clean": 50.0},
     "lite-detail": {"noisy": 7.0, "jpeg-compressed": 0.5, "clean": 40.0},
     "lite-light": {"hazy": 4.0, "low-light": 12.0, "clean": 40.0},
+    "lite-noise": {"noisy": 8.0, "clean": 40.0},
     "lite-overlay": {"rainy": 1.0, "snowy": 3.0, "clean": 40.0},
     "lite-sde": {"noisy": 5.0, "low-light": 6.0, "clean": 35.0},
     "lite-perceive": {"noisy": 5.0, "hazy": 5.0, "clean": 40.0},

@@ -75,7 +75,8 @@ class ModelEntry:
     """One row: a restoration network and the tower that guides it.
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
-    which `auto` chooses this model, if a picture has no others. `samples`: whether it draws noise.
+    which `auto` chooses this model, if a picture has no others (noise alone: if it is white).
+    `samples`: whether it draws noise.
     """
 
     name: str
@@ -151,7 +152,7 @@ LITE_BLUR = ModelEntry(
     "blur; works offline",
     ShippedFile(
         "lite-blur.safetensors",
-        sha256="d287f4771bb767932bd26a473511f7e67570fbca3037941938bb917d7162fc29",
+        sha256="d75731c957415a3296548319934a46a98b3011ade2537feb0938d4a14e60ef15",
     ),
     LITE_CLIP,
     recipe="lite_blur",
@@ -178,6 +179,17 @@ LITE_LIGHT = ModelEntry(
     LITE_CLIP,
     recipe="lite_light",
     covers=("hazy", "shadowed"),
+)
+LITE_NOISE = ModelEntry(
+    "lite-noise",
+    "white noise; works offline",
+    ShippedFile(
+        "lite-noise.safetensors",
+        sha256="8142d84246ea995a2867eaa1d2d603410b312e2afc7ffd0b6a12e02c23b090f9",
+    ),
+    LITE_CLIP,
+    recipe="lite_noise_wide",
+    covers=("noisy",),
 )
 LITE_OVERLAY = ModelEntry(
     "lite-overlay",
@@ -214,7 +226,8 @@ MODELS = {
             LITE_CLIP,
             recipe="lite",
         ),
-        LITE_BLUR,  # before the one that covers blur with noise
+        LITE_BLUR,  # these two before the one that covers blur with noise
+        LITE_NOISE,
         LITE_DETAIL,
         LITE_LIGHT,
         LITE_OVERLAY,
