@@ -101,7 +101,7 @@ def test_faint_soft_growing_and_single_values_are_no_white_noise():
     ):
         assert not measure(levels(picture)).noise.white
     assert not measure(scene()).noise.white
-    assert not measure(jpeg(noisy(scene(), 12), 90)[0]).noise.white
+    assert not measure(jpeg(noisy(scene(), 8), 75)[0]).noise.white
 
 
 def test_noise_blurred_over_a_pixel_has_the_correlation_of_its_kernel():

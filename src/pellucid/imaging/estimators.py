@@ -89,7 +89,7 @@ class Noise:
     def white(self) -> bool:
         """Whether it is white Gaussian noise of 3 levels or more (ours).
 
-        Of Gaussian noise on photographs 0.86 and more is as fine, of the same after JPEG 0.83, of
+        Of Gaussian noise on photographs 0.86 and more is as fine, after coarse JPEG less, of
         noise that was blurred 0.72 and less. Single values have tails of 14 and more.
         """
         if self.fine < max(SEEN, FINE * self.sigma) or self.tails > TAILS:
