@@ -45,8 +45,10 @@ MODELS = {  # preset, photographs (None: all)
     "lite-light": (None, None),
     "lite-overlay": (None, None),
     "lite-noise": (None, None),
+    "lite-jpeg": (None, None),
 }
 OWN_COLUMNS = {  # of the specialists
+    "lite-jpeg": ("jpeg-compressed@0.5", "clean"),
     "lite-noise": ("noisy@0.5", "clean"),
     "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
     "lite-overlay": ("rainy@0.5", "snowy@0.5", "raindrop@0.5", "clean"),

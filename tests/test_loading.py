@@ -241,11 +241,13 @@ def test_a_specialist_is_loaded_when_it_is_first_asked_for(monkeypatch):
     model = pellucid.load(device="cpu")
     assert opened == ["lite"]
     specialist = model.route(Guidance(words=("noisy",)))
-    assert specialist is model.route(Guidance(words=("jpeg-compressed",))) is not model
+    both = Guidance(words=("jpeg-compressed", "noisy"))
+    assert specialist is model.route(both) is not model
     assert opened == ["lite", specialist.name]
     assert model.route(Guidance(words=("low-light",))) is model and len(opened) == 2
     white = model.route(Guidance(words=("noisy",), white=True))
     assert white.name == "lite-noise" and specialist.name == "lite-detail"
+    assert model.route(Guidance(words=("jpeg-compressed",))).name == "lite-jpeg"
 
 
 def test_a_network_that_shares_its_tower_reads_with_it():

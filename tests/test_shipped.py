@@ -35,6 +35,7 @@ OTHERS = {
     "lite-blur": {"motion-blurry": 1.5, "clean": 50.0},
     "lite-detail": {"noisy": 7.0, "jpeg-compressed": 0.5, "clean": 40.0},
     "lite-light": {"hazy": 4.0, "low-light": 12.0, "clean": 40.0},
+    "lite-jpeg": {"jpeg-compressed": 0.8, "clean": 40.0},
     "lite-noise": {"noisy": 8.0, "clean": 40.0},
     "lite-overlay": {"rainy": 1.0, "snowy": 3.0, "clean": 40.0},
     "lite-sde": {"noisy": 5.0, "low-light": 6.0, "clean": 35.0},
@@ -140,7 +141,7 @@ def test_files_are_the_ones_in_the_table():
     for file in (*files.values(), zoo.LITE_PROMPTS):
         assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
         assert file.path.stat().st_size < 20e6
-    assert sum(file.path.stat().st_size for file in files.values()) < 60e6
+    assert sum(file.path.stat().st_size for file in files.values()) < 80e6  # PyPI takes 100
 
 
 def test_a_tensor_batch_is_its_pictures_one_by_one(lite):

@@ -23,7 +23,8 @@ def test_importing_the_table_is_cheap():
 
 def test_every_row_says_where_it_comes_from():
     official = {"daclip", "daclip-mix", "daclip-wild"}
-    shipped = {"lite", "lite-blur", "lite-detail", "lite-light", "lite-noise", "lite-overlay"}
+    shipped = {"lite", "lite-blur", "lite-detail", "lite-jpeg", "lite-light"}
+    shipped |= {"lite-noise", "lite-overlay"}
     shipped |= {"lite-sde", "lite-perceive", "lite-weather"}
     by_hand = {"perceive-ir-3task", "perceive-ir-5task"}
     assert set(zoo.MODELS) == shipped | official | by_hand
@@ -53,8 +54,8 @@ def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"unknown model 'daclp'.*did you mean daclip\?"):
         zoo.resolve("daclp")
     known = (
-        "Known: lite, lite-blur, lite-noise, lite-detail, lite-light, lite-overlay, lite-sde, "
-        "lite-perceive, lite-weather"
+        "Known: lite, lite-blur, lite-jpeg, lite-noise, lite-detail, lite-light, lite-overlay, "
+        "lite-sde, lite-perceive, lite-weather"
     )
     with pytest.raises(UsageError, match=known):
         zoo.resolve("restormer")

@@ -169,6 +169,17 @@ LITE_DETAIL = ModelEntry(
     recipe="lite_detail_light",
     covers=("noisy", "jpeg-compressed", "motion-blurry"),
 )
+LITE_JPEG = ModelEntry(
+    "lite-jpeg",
+    "JPEG; works offline",
+    ShippedFile(
+        "lite-jpeg.safetensors",
+        sha256="290dfb8b7390785badfaab26f1b55da493de6069b4a97d5d283ff636e2d1e8f1",
+    ),
+    LITE_CLIP,
+    recipe="lite_jpeg",
+    covers=("jpeg-compressed",),
+)
 LITE_LIGHT = ModelEntry(
     "lite-light",
     "haze and shadows; works offline",
@@ -226,7 +237,8 @@ MODELS = {
             LITE_CLIP,
             recipe="lite",
         ),
-        LITE_BLUR,  # these two before the one that covers blur with noise
+        LITE_BLUR,  # these three before the one that covers all of theirs
+        LITE_JPEG,
         LITE_NOISE,
         LITE_DETAIL,
         LITE_LIGHT,
