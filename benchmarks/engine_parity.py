@@ -134,7 +134,8 @@ def main() -> None:
             parts = load_parts(name)
             network, diffusion = parts.network, parts.predicts is not None
         count = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-        row = " | ".join(differences(network, diffusion))
+        # A network that is no graph is PyTorch's alone.
+        row = " | ".join(differences(network, diffusion) if network.graphs else ("–", "–"))
         print(f"| {name} | {count:.1f} M | {row} |", flush=True)
 
 
