@@ -446,14 +446,24 @@ def test_damaged_weights_are_an_error_and_not_a_black_picture(image):
             restorer(network=Broken(), guided=False, dtype=dtype).restore(image)
 
 
-@pytest.mark.parametrize("instructions", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
-def test_bfloat16_is_fast_where_the_cpu_has_instructions_for_it(monkeypatch, instructions):
+@pytest.mark.parametrize(
+    "instructions, maker, fast",
+    [
+        ("_is_amx_tile_supported", "GenuineIntel", True),
+        ("_is_avx512_bf16_supported", "AuthenticAMD", True),
+        ("_is_avx512_bf16_supported", "GenuineIntel", False),
+    ],
+)
+def test_bfloat16_is_fast_where_the_cpu_multiplies_it_faster(
+    monkeypatch, instructions, maker, fast
+):
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True)
+    monkeypatch.setattr("pellucid.hardware._vendor", lambda: f"vendor_id : {maker}")
     assert not has_fast_bfloat16(torch.device("cpu"))
     monkeypatch.setattr(torch.cpu, instructions, lambda: True)
-    assert has_fast_bfloat16(torch.device("cpu"))
+    assert has_fast_bfloat16(torch.device("cpu")) is fast
 
 
 def test_devices_and_dtypes(monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -58,15 +60,25 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
     return found
 
 
+def _vendor() -> str:
+    """Text that names the maker of an x86 processor, as far as the system tells it."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor()  # of Windows; on Linux often empty
+
+
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself; emulation would be slower than float32."""
+    """Whether the hardware multiplies bfloat16 itself, and faster than float32."""
     if device.type == "cuda":
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    instructions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    if any(getattr(torch.cpu, name, bool)() for name in instructions):
+    if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return True
+    if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)():
+        # Intel's cores without AMX multiply it at about 0.6 of the rate of float32.
+        return "AuthenticAMD" in _vendor()
     try:  # ARM: oneDNN says so (on x86 it counts emulation)
         return (
             torch.backends.mkldnn.is_available()

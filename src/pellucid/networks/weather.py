@@ -288,7 +288,8 @@ class WeatherUNet(RestorationNetwork):
 
         A block's modulation becomes one gain and shift a word: exact for a picture with one word, a
         straight mixture for others. Without `config.words` their mean is folded into the
-        convolutions. The content embedding is left out; SAR encoder and prior are missing.
+        convolutions. The content embedding and the statistics are left out; SAR encoder and prior
+        are missing.
         """
         if kind != "resunet":
             return state
@@ -296,7 +297,8 @@ class WeatherUNet(RestorationNetwork):
         parts = {n.removeprefix("prompt."): v for n, v in state.items() if n.startswith("prompt.")}
         prompt.load_state_dict(parts)
         words = prompt.words
-        kept = {n: v for n, v in state.items() if not n.startswith(("prompt.", "cross_attention."))}
+        left = ("prompt.", "cross_attention.", "statistics.")
+        kept = {n: v for n, v in state.items() if not n.startswith(left)}
         with torch.no_grad():
             told = prompt(words)
         for weight in [name for name in kept if name.endswith("modulation.weight")]:

@@ -21,8 +21,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_naming,
         lite.lite_controller,
         lite.lite_words,
-        lite.lite_named,
-        lite.lite_restore,
         lite.lite_stage1,
         lite.lite_stage2,
         lite.lite_stage3,

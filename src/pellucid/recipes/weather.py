@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pellucid.degradations import CLASSES, WEATHER
+from pellucid.degradations import CLASSES
 from pellucid.networks.prior import PriorConfig
-from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
-from pellucid.recipes.lite import LITE, PHOTOS
+from pellucid.recipes.lite import LITE, SIZES, WINDOWS, lite_stage3
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
-
-_SIZES = ResUNetConfig()
 
 
 def weather_allweather() -> TrainConfig:
@@ -44,41 +41,43 @@ def weather_allweather() -> TrainConfig:
 
 
 def weather_lite() -> TrainConfig:
-    """The same for CPUs, from `lite`: rain, snow, haze, drops, pairs of these, clean pictures.
+    """The same for CPUs, from `lite-overlay`: rain, snow, haze, drops and clean pictures.
 
-    DA-CLIP's embedding of the damage is the prior's sample. The teacher with the best map in
+    DA-CLIP's embedding of the damage is the prior's sample; in training it is that of the true
+    words, some missing, some wrong. The teacher with the best map in
     `benchmarks/sar_auroc.py --teachers` is used: the pictures themselves.
+    Data: `pellucid data windows --words rainy snowy hazy raindrop`.
     """
-    return TrainConfig(
+    third = lite_stage3()
+    return replace(
+        third,
         recipe="weather_lite",
         task=WeatherOptions(
             network=WeatherConfig(
                 host="residual",
-                widths=_SIZES.widths,
-                encoder_blocks=_SIZES.encoder_blocks,
-                middle_blocks=_SIZES.middle_blocks,
-                decoder_blocks=_SIZES.decoder_blocks,
+                widths=SIZES.widths,
+                encoder_blocks=SIZES.encoder_blocks,
+                middle_blocks=SIZES.middle_blocks,
+                decoder_blocks=SIZES.decoder_blocks,
                 sar="decoder",
                 prior=PriorConfig(sample_dim=LITE.embed_dim, tokens=16, width=128),
                 context_dim=LITE.embed_dim,
                 words=len(CLASSES),
             ),
-            tower="lite",
-            tokenizer="lite",
+            words=third.task.words,
+            tokenizer=third.task.tokenizer,
+            context_dropout=0.1,
+            wrong_words=0.05,
+            always_told=("hazy",),
+            loss="psnr40",
             teacher="pixels",
             direction=0.0,
             srd=1.0,
         ),
-        data=replace(PHOTOS, words=WEATHER, clean=0.1, chains=0.2),
-        optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5),
-        ema=EMAConfig(decay=0.999),
-        init_from="lite",
+        data=replace(WINDOWS, root="data/windows/weather", crop=96),
+        optimizer=replace(third.optimizer, lr=1e-3, adamw_lr=7.5e-4),
+        init_from="lite-overlay",
         init_strict=False,
-        steps=10_000,
-        batch_size=8,
-        precision="auto",
+        steps=2_400,
         output="runs/weather-lite",
-        save_every=250,
-        validate_every=500,
-        validation_samples=100,
     )

@@ -15,13 +15,11 @@ from pellucid.losses import pixel
 from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.irsde_unet import UNetConfig
 from pellucid.networks.table import network_of
-from pellucid.training.tasks.base import Task
 from pellucid.training.tasks.guidance import (
     FrozenTower,
-    frozen_tower,
-    guide,
+    GuidanceOptions,
+    GuidedTask,
     network_meta,
-    teach_words,
 )
 
 
@@ -40,18 +38,12 @@ class SDEOptions:
 
 
 @dataclass(frozen=True)
-class DiffusionOptions:
+class DiffusionOptions(GuidanceOptions):
     """What a `DiffusionTask` is made of; its arguments are explained there."""
 
     network: Any = field(default_factory=UNetConfig)
     """Config of a diffusion network in `networks.table`."""
     sde: SDEOptions = field(default_factory=SDEOptions)
-    tower: str = ""
-    """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
-    tokenizer: str = ""
-    """Of its text tower, for a network that has `word_embeddings`; see `RestoreOptions`."""
-    context_dropout: float = 0.0
-    """Share of samples whose embeddings are zero."""
     predicts: Literal["epsilon", "x0"] = "epsilon"
     """What the network says: the noise, or the clean picture."""
     loss: Literal["matching", "l1"] = "matching"
@@ -63,30 +55,24 @@ class DiffusionOptions:
 
     def build(self) -> DiffusionTask:
         """Make the task: a network with random weights, and the tower."""
-        network, tower = network_of(self.network, diffusion=True), frozen_tower(self.tower)
-        if tower:
-            teach_words(network, tower.model.clip, self.tokenizer)
-        sde = MeanRevertingSDE(**dataclasses.asdict(self.sde))
+        network = network_of(self.network, diffusion=True)
         return DiffusionTask(
             network,
-            sde,
-            tower,
-            self.context_dropout,
-            self.predicts,
-            self.loss,
-            self.own_estimates,
-            self.preset,
+            MeanRevertingSDE(**dataclasses.asdict(self.sde)),
+            predicts=self.predicts,
+            loss=self.loss,
+            own_estimates=self.own_estimates,
+            preset=self.preset,
+            **self.guidance(network),
         )
 
 
-class DiffusionTask(Task):
+class DiffusionTask(GuidedTask):
     """Train `network(x_t, lq, t, condition)` at random times of the SDE.
 
     Args:
         network: a diffusion network (`ConditionalUNet`, `DiffusionResUNet`).
         sde: the process it is trained for.
-        tower: frozen DA-CLIP; None = no guidance.
-        context_dropout: share of samples whose embeddings are zeroed.
         predicts: what the network returns; the official networks: epsilon.
         loss: `matching` is the official objective: L1 between the reverse step taken and the best
             one. `l1` compares the prediction itself with the truth, the same weight at all times.
@@ -95,6 +81,7 @@ class DiffusionTask(Task):
             the states hold the errors of earlier estimates, and a network that has only met true
             ones copies them (exposure bias). Ours; needs `predicts="x0"`.
         preset: how validation samples; a name in `pellucid.diffusion.PRESETS`.
+        others: those of `GuidedTask`.
     """
 
     def __init__(
@@ -107,14 +94,12 @@ class DiffusionTask(Task):
         loss: Literal["matching", "l1"] = "matching",
         own_estimates: float = 0.0,
         preset: str = "fast",
+        **others: Any,
     ):
-        super().__init__()
+        super().__init__(network, tower, context_dropout, **others)
         if own_estimates and predicts != "x0":
             raise UsageError("own_estimates: the noise in such a state is unknown; predict x0")
-        self.network = network
         self.sde = sde
-        self.tower = tower
-        self.context_dropout = context_dropout
         self.predicts: Literal["epsilon", "x0"] = predicts
         self.loss = loss
         self.own_estimates = own_estimates
@@ -125,7 +110,7 @@ class DiffusionTask(Task):
         mu, clean = batch["lq"], batch["gt"]
         t = self.sde.random_times(len(mu), generator)
         noise = torch.randn(mu.shape, generator=generator, device=mu.device)
-        condition = guide(self.network, self.tower, mu, self.context_dropout, generator)
+        condition = self.condition(batch, generator)
         shown = clean
         if self.own_estimates:
             own = torch.rand(len(mu), generator=generator, device=mu.device) < self.own_estimates
@@ -155,7 +140,7 @@ class DiffusionTask(Task):
     def validate(self, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
         """Return the PSNR of samples (seeded by the index) and of damaged pictures; the samples."""
         mu, clean = batch["lq"], batch["gt"]
-        condition = guide(self.network, self.tower, mu)
+        condition = self.condition(batch)
         denoise = Denoiser(self.sde, self.network, mu, condition, self.predicts)
         generators = [torch.Generator().manual_seed(int(i)) for i in batch["index"]]
         restored = PRESETS[self.preset].sample(self.sde, denoise, generators)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pellucid.errors import UsageError
 from pellucid.loading import tokenizer_of, tower_file
 from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.table import kind_of
+from pellucid.training.tasks.base import Task
 from pellucid.vision_language.clip import CLIP, CLIPConfig
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.image_tower import ImageTower
@@ -238,3 +240,116 @@ def teach_words(network: RestorationNetwork, clip: CLIP, tokenizer: str) -> None
         raise UsageError(f"the network asks for {len(buffer)} words; there are {len(CLASSES)}")
     tokenize = tokenizer_of(tokenizer, clip.config.text.context_length)
     buffer.copy_(WordEmbeddings(clip, tokenize)(CLASSES))
+
+
+@dataclass(frozen=True)
+class GuidanceOptions:
+    """How a network is guided in training; explained in `GuidedTask`."""
+
+    tower: str = ""
+    """File of a DA-CLIP tower, or a model's name in `pellucid.zoo`; empty = no guidance."""
+    semantics: str = ""
+    """For networks that need semantics: DINOv2 (a folder, or a name on the hub), the file of a CLIP
+    whose image tower is read, or a model's name in `pellucid.zoo`; for the weather network the
+    official RN50.pt."""
+    words: str = ""
+    """File of a CLIP whose embeddings of the true words guide instead of a tower."""
+    tokenizer: str = ""
+    """Of the text tower: JSON file of the `tokenizers` library, or a model in `pellucid.zoo`;
+    empty = CLIP's own vocabulary."""
+    context_dropout: float = 0.0
+    """Share of samples whose embeddings are zero."""
+    wrong_words: float = 0.0
+    """Share of samples that are told a wrong word."""
+    always_told: tuple[str, ...] = ()
+    """Words whose samples are always told the truth."""
+
+    def guidance(self, network: RestorationNetwork) -> dict[str, Any]:
+        """Make the arguments of `GuidedTask` beside the network, which learns the words.
+
+        Raises:
+            UsageError: the network needs semantics, and `semantics` is empty.
+        """
+        tower = frozen_tower(self.tower)
+        words = word_embeddings(self.words, self.tokenizer) if self.words else None
+        text = words or (tower and tower.model)
+        if text is not None:
+            teach_words(network, text.clip, self.tokenizer)
+        reads = "semantics" in network.needs
+        if reads and not self.semantics:
+            name = type(network).__name__
+            raise UsageError(f"{name} needs semantics: name an image tower with --task.semantics")
+        return {
+            "tower": tower,
+            "context_dropout": self.context_dropout,
+            "words": words,
+            "semantics": frozen_semantics(self.semantics) if reads else None,
+            "wrong_words": self.wrong_words,
+            "always_told": self.always_told,
+        }
+
+
+class GuidedTask(Task):
+    """A task whose network is guided by DA-CLIP or by true words.
+
+    Args:
+        network: is trained.
+        tower: frozen DA-CLIP giving (content, degradation) of the damaged crop; None = no guidance.
+        context_dropout: share of samples whose two embeddings are zeroed, so that the network also
+            works unguided.
+        words: embeddings of the true degradations, which guide in place of a tower. A controller is
+            trained to give the same ones, so this is a start that need not wait for it.
+        semantics: for a network that needs it. Reads `batch["view"]`, the whole damaged picture
+            turned as the crop is, where the data has it, else the crop.
+        wrong_words: share of samples that are told another sample's words, so that the network
+            looks before it believes.
+        always_told: words whose samples are always told right. A picture does not show what they
+            ask for: it may be dark at night, and fog may be wanted. So the network learns to
+            change the light only when it is told to.
+    """
+
+    def __init__(
+        self,
+        network: RestorationNetwork,
+        tower: FrozenTower | None = None,
+        context_dropout: float = 0.0,
+        words: WordEmbeddings | None = None,
+        semantics: Semantics | None = None,
+        wrong_words: float = 0.0,
+        always_told: Sequence[str] = (),
+    ):
+        super().__init__()
+        self.network = network
+        self.tower = tower
+        self.context_dropout = context_dropout
+        self.words = words
+        self.semantics = semantics
+        self.wrong_words = wrong_words
+        self.always_told = frozenset(always_told)
+
+    def condition(self, batch: dict, generator: torch.Generator | None = None) -> Any:
+        """Return the network's condition; see `guide`."""
+        told = None
+        if self.words is not None:
+            told = self._told(self.words(batch["word"]), batch["word"], generator)
+        return guide(
+            self.network,
+            self.tower,
+            batch["lq"],
+            self.context_dropout,
+            generator,
+            self.semantics,
+            told,
+            batch.get("view"),
+        )
+
+    def _told(self, told: Tensor, words: list[str], generator: torch.Generator | None) -> Tensor:
+        """Embeddings of the true words; in training some are missing (zeros), some are wrong."""
+        if generator is None:
+            return told
+        draw = torch.rand(len(told), 1, generator=generator, device=told.device)
+        sure = [not self.always_told.isdisjoint(word.split("+")) for word in words]
+        draw[torch.tensor(sure, device=draw.device)] = 1.0
+        others = told.roll(1, dims=0)
+        told = torch.where(draw < self.context_dropout + self.wrong_words, others, told)
+        return torch.where(draw < self.context_dropout, 0.0, told)
