@@ -35,7 +35,7 @@ from pellucid.networks.contract import Guidance, RestorationNetwork
 from pellucid.networks.layers import Blocks, pad_to_multiple, zeroed
 from pellucid.networks.nafnet import NAFBlock
 from pellucid.networks.prior import PriorAttention, PriorConfig, WeatherPrior
-from pellucid.networks.resunet import Prompt, ResBlock
+from pellucid.networks.resunet import Prompt, ResBlock, Statistics
 
 
 @dataclass(frozen=True)
@@ -288,8 +288,8 @@ class WeatherUNet(RestorationNetwork):
 
         A block's modulation becomes one gain and shift a word: exact for a picture with one word, a
         straight mixture for others. Without `config.words` their mean is folded into the
-        convolutions. The content embedding and the statistics are left out; SAR encoder and prior
-        are missing.
+        convolutions. The statistics are those of a picture in which all values are as frequent. The
+        content embedding is left out; SAR encoder and prior are missing.
         """
         if kind != "resunet":
             return state
@@ -301,6 +301,8 @@ class WeatherUNet(RestorationNetwork):
         kept = {n: v for n, v in state.items() if not n.startswith(left)}
         with torch.no_grad():
             told = prompt(words)
+            if config.get("statistics"):
+                told = told + _read_evenly(state, told)
         for weight in [name for name in kept if name.endswith("modulation.weight")]:
             bias, block = weight.replace("weight", "bias"), weight.removesuffix("modulation.weight")
             moved = told @ kept[weight].float().T + kept[bias].float()  # (words, 2 C)
@@ -313,3 +315,12 @@ class WeatherUNet(RestorationNetwork):
             kept[offset] = kept[offset].float() * (1 + gain) + shift
             del kept[weight], kept[bias]
         return {**kept, "words": words.clone()} if self.config.words else kept
+
+
+def _read_evenly(state: Mapping[str, Tensor], prompts: Tensor) -> Tensor:
+    """What `Statistics` reads beside the prompts in a picture with all values as frequent."""
+    reads = Statistics(prompts.shape[1])
+    start = "statistics."
+    reads.load_state_dict({n.removeprefix(start): v for n, v in state.items() if start in n})
+    even = torch.linspace(0, 1, Statistics.MOST).repeat_interleave(Statistics.BLOCK)
+    return reads(even.view(1, 1, -1, 1).expand(len(prompts), 3, -1, Statistics.BLOCK), prompts)

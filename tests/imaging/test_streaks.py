@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from pellucid.guard import TEXTURE, judge
+from pellucid.imaging.evidence import measure
+from pellucid.imaging.streaks import without_texture
+
+SIDE = 96
+
+
+def scene(seed=0):
+    """Even ground with hairs in all directions, and the light of the hairs."""
+    rng = np.random.default_rng(seed)
+    hairs = np.zeros((SIDE, SIDE), np.float32)
+    for _ in range(60):
+        row, column = rng.integers(8, SIDE - 8, 2)
+        angle = rng.uniform(0, np.pi)
+        for step in range(-3, 4):
+            hairs[round(row + step * np.sin(angle)), round(column + step * np.cos(angle))] = 0.2
+    return np.full((SIDE, SIDE, 3), 0.4, np.float32) + hairs[..., None], hairs[..., None]
+
+
+def rain(lean=0):
+    """Streaks 1.5 px wide that lean `lean` px over the whole height."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    away = (columns - rows * lean / SIDE) % 12 - 6
+    return (0.3 * (1.25 - abs(away)).clip(0, 1)).astype(np.float32)[..., None]
+
+
+@pytest.mark.parametrize("lean", [0, 25])
+def test_texture_that_was_taken_away_with_the_rain_is_given_back(lean):
+    clean, hairs = scene()
+    lq = clean + rain(lean)
+    restored = clean - hairs  # the rain is gone, and so are the hairs
+    better = without_texture(lq, restored)
+    streaks = rain(lean)[..., 0]
+    before, after = (np.abs(p - clean)[streaks == 0].mean() for p in (restored, better))
+    assert after < 0.6 * before
+    assert np.abs(better - clean)[streaks > 0].mean() < 0.2 * streaks[streaks > 0].mean()
+
+
+def test_a_change_without_a_direction_stays_as_it_is():
+    clean, hairs = scene()
+    assert without_texture(clean, clean - hairs) is None
+    assert without_texture(clean, clean) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (40, 3)])
+def test_any_size(shape):
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    found = without_texture(image, image * 0.9)
+    assert found is None or (found.shape == image.shape and np.isfinite(found).all())
+
+
+def test_the_guard_asks_for_one_direction_where_rain_alone_was_found():
+    clean, hairs = scene()
+    lq, restored = clean + rain(), clean - hairs
+    verdict = judge(lq, restored, measure(lq), words=("rainy",), told=True)
+    assert verdict.reason == TEXTURE and verdict.decision == "kept"
+    assert np.abs(verdict.picture - clean).mean() < 0.6 * np.abs(restored - clean).mean()
+    snowy = judge(lq, restored, measure(lq), words=("rainy", "snowy"), told=True)
+    assert np.array_equal(snowy.picture, restored)
