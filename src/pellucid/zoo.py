@@ -182,7 +182,7 @@ LITE_JPEG = ModelEntry(
 )
 LITE_LIGHT = ModelEntry(
     "lite-light",
-    "haze and shadows; works offline",
+    "shadows, and haze at a seventh of the cost; works offline",
     ShippedFile(
         "lite-light.safetensors",
         sha256="9c7513354b2bbf6e0aa642cda56b71197eee2e823600340f68a7dc5c6451d13c",
@@ -215,13 +215,14 @@ LITE_OVERLAY = ModelEntry(
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
-    "rain, snow, haze and drops, and where they are; works offline",
+    "haze, also with rain, snow or drops; maps where they are; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="774a3e670176328aff24fb8b5bdcc88cb975540b93c79700b4a1d7c4f2c4fb82",
+        sha256="97d7617dd41dd16a53a2fbeb4f54510afcb43fb31e29c0bf9c1731720b506d88",
     ),
     LITE_CLIP,
     recipe="weather_lite",
+    covers=("hazy", "rainy", "snowy", "raindrop"),
 )
 
 MODELS = {
@@ -241,8 +242,9 @@ MODELS = {
         LITE_JPEG,
         LITE_NOISE,
         LITE_DETAIL,
+        LITE_OVERLAY,  # before the one that covers all of its words, too
+        LITE_WEATHER,
         LITE_LIGHT,
-        LITE_OVERLAY,
         ModelEntry(
             "lite-sde",
             "small, samples with the mean-reverting SDE; works offline",
@@ -264,7 +266,6 @@ MODELS = {
             LITE_CLIP,
             recipe="perceive_lite",
         ),
-        LITE_WEATHER,
         ModelEntry(
             "daclip",
             "the official ten-degradation model (ViT-B/32, 100 steps)",

@@ -230,7 +230,7 @@ def perceive_lite() -> TrainConfig:
         data=replace(WINDOWS, crop=96, positives=True),
         optimizer=replace(third.optimizer, lr=5e-4, adamw_lr=4e-4),
         batch_size=16,
-        steps=1_200,
+        steps=800,
         init_from="lite",
         init_strict=False,
         output="runs/perceive-lite",
