@@ -7,7 +7,7 @@ Each kind of damage can only be undone in its own way: noise, JPEG and blur chan
 whole region; low light is undone by brightening a dark picture, haze by darkening a veiled one; a
 hole is filled where a hole was measured, and nothing else is touched. A change that is none of
 these is not a restoration. Words that cannot be measured (rain, snow, drops, soft shadows) are
-believed, but what was taken away as rain must lie in the direction of the rain.
+believed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ import numpy as np
 from pellucid.degradations import CLEAN
 from pellucid.imaging.evidence import Evidence
 from pellucid.imaging.photo import LUMA
-from pellucid.imaging.streaks import without_texture
 from pellucid.support import supports
 
 Decision = Literal["kept", "softened", "refused"]
 
-TEXTURE = "Rain falls in one direction; what was taken away in others was given back."
 BLOCK = 16  # px; the mean of a block stands for its region
 FINE = ("noisy", "jpeg-compressed", "motion-blurry")  # damage that leaves regions their colours
 # What undoes these words adds light (1) or takes it away (-1).
@@ -51,8 +49,8 @@ class Verdict:
     """What becomes of a restoration.
 
     `picture` is float32 `(H, W, 3)`: `image + strength * (restored - image)`, with the known
-    pixels of a picture with holes, and the texture of one with rain, as they were. `strength` is 1
-    if it is kept, 0 if refused. `reason` is one plain sentence.
+    pixels of a picture with holes as they were. `strength` is 1 if it is kept, 0 if refused.
+    `reason` is one plain sentence.
     """
 
     picture: np.ndarray
@@ -127,10 +125,6 @@ def judge(
         reason = "Holes were measured; all other pixels are untouched."
         return Verdict(restored, "kept", 1.0, reason)
     strength, reason = 1.0, "The change is what the measured damage allows."
-    if tuple(words) == ("rainy",):
-        derained = without_texture(image, restored)
-        if derained is not None:
-            restored, reason = derained, TEXTURE
     for rule in (
         None if told else _unsupported(image, restored, before, words, probabilities or {}),
         _worse(before, after, words),

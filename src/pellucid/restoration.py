@@ -13,8 +13,12 @@ from pellucid.completion import Shadow, mapped, reason_of, without, words_of
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
+from pellucid.imaging.streaks import without_texture
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
+
+RAIN = ("rainy",)
+TEXTURE = "Rain falls in one direction; what was taken away in others was given back."
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,8 @@ class Restoration:
     ) -> Restoration:
         """Keep, soften or refuse it by what was measured before and after.
 
+        Where rain alone was found, what was taken away in other directions is given back first.
+
         Args:
             image: what was restored, `(3, H, W)`.
             answer: its diagnosis.
@@ -60,9 +66,12 @@ class Restoration:
         """
         if evidence is None:
             return self
-        restored = pixels_of(self.picture)
+        restored, given = pixels_of(self.picture), pixels_of(image)
+        derained = without_texture(given, restored) if answer.words == RAIN else None
+        if derained is not None:
+            restored = derained
         verdict = judge(
-            pixels_of(image),
+            given,
             restored,
             evidence,
             measure(restored),
@@ -72,7 +81,10 @@ class Restoration:
             unguided,
         )
         picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
-        return replace(self, picture=picture, decision=verdict.decision, reason=verdict.reason)
+        reason = verdict.reason
+        if derained is not None and verdict.decision != "refused":
+            reason = f"{reason} {TEXTURE}"
+        return replace(self, picture=picture, decision=verdict.decision, reason=reason)
 
     def with_mended(
         self, hole: np.ndarray | None, shadow: Shadow | None, seen: Guidance

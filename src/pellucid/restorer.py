@@ -197,6 +197,7 @@ class Restorer(Engine):
         """
         asked = self._asked(ask, bool(words) or guidance is not None)
         self.check(steps, preset, strength, tile, words, seed)
+        damage = damage and self.maps_damage
         given, photo = opened(image, max_pixels)
         size = len(given), *given.shape[2:]
         if mask is not None and region is not None:
@@ -229,7 +230,7 @@ class Restorer(Engine):
                 restored[i] = Restoration.untouched(batch[i], answer)
             else:  # nothing else is wrong: no network is asked
                 seconds = (time.perf_counter() - began) / len(batch)
-                shown = np.zeros(size[1:], np.float32) if damage and self.maps_damage else None
+                shown = np.zeros(size[1:], np.float32) if damage else None
                 how = "fill" if shadows[i] is None else "relight"
                 restored[i] = Restoration(batch[i], answer, how, seconds, shown)
         done = sum(result is not None for result in restored)
@@ -289,7 +290,7 @@ class Restorer(Engine):
         picture = _one(image, max_pixels, "map of the damage")
         guidance = guidance or self._diagnose(picture, (), self._measured(picture, None))[0]
         chosen = self.route(guidance)
-        if not chosen.network.maps_damage:
+        if not (self.maps_damage and chosen.network.maps_damage):
             raise UsageError(
                 f"the model {chosen.name} has no map of the damage; networks with a SAR encoder do"
             )

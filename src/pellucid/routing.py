@@ -63,6 +63,8 @@ class Specialists(Mapping[tuple[str, ...], Restorer]):
 class Router(Restorer):
     """A restorer that hands pictures with certain degradations to specialists.
 
+    It maps the damage only if its own network does: a map of some damages alone misleads.
+
     Args:
         specialists: restorers by the degradations that each is the better one for; the first that
             covers all that were found restores the picture, that of noise alone where the noise is
@@ -81,11 +83,6 @@ class Router(Restorer):
         super().__init__(*parts, **options)
         self.default = default or self.name
         self.specialists = specialists
-
-    @property
-    def maps_damage(self) -> bool:
-        """Whether one of the models maps the damage."""
-        return any(r.network.maps_damage for r in (self, *self.specialists.values()))
 
     def route(self, guidance: Guidance) -> Restorer:
         """The restorer, this one or a specialist, for a picture with this diagnosis."""

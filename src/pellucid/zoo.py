@@ -182,7 +182,7 @@ LITE_JPEG = ModelEntry(
 )
 LITE_LIGHT = ModelEntry(
     "lite-light",
-    "shadows, and haze at a seventh of the cost; works offline",
+    "soft shadows, also with haze; works offline",
     ShippedFile(
         "lite-light.safetensors",
         sha256="9c7513354b2bbf6e0aa642cda56b71197eee2e823600340f68a7dc5c6451d13c",

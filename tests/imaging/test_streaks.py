@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
-from pellucid.guard import TEXTURE, judge
 from pellucid.imaging.evidence import measure
 from pellucid.imaging.streaks import without_texture
+from pellucid.networks.contract import Guidance
+from pellucid.restoration import TEXTURE, Restoration
 
 SIDE = 96
 
@@ -52,11 +54,35 @@ def test_any_size(shape):
     assert found is None or (found.shape == image.shape and np.isfinite(found).all())
 
 
-def test_the_guard_asks_for_one_direction_where_rain_alone_was_found():
+def test_what_lies_flat_is_no_rain():
+    stripes = np.zeros((SIDE, SIDE, 1), np.float32)
+    stripes[::8] = 0.3  # of blinds
+    lq = 0.4 + stripes + np.zeros((1, 1, 3), np.float32)
+    assert without_texture(lq, lq - 0.6 * stripes) is None
+
+
+def test_large_pictures_are_worked_on_in_bands_without_a_seam(monkeypatch):
     clean, hairs = scene()
-    lq, restored = clean + rain(), clean - hairs
-    verdict = judge(lq, restored, measure(lq), words=("rainy",), told=True)
-    assert verdict.reason == TEXTURE and verdict.decision == "kept"
-    assert np.abs(verdict.picture - clean).mean() < 0.6 * np.abs(restored - clean).mean()
-    snowy = judge(lq, restored, measure(lq), words=("rainy", "snowy"), told=True)
-    assert np.array_equal(snowy.picture, restored)
+    whole = without_texture(clean + rain(25), clean - hairs)
+    monkeypatch.setattr("pellucid.imaging.streaks.ROWS", 13)
+    banded = without_texture(clean + rain(25), clean - hairs)
+    np.testing.assert_allclose(banded, whole, atol=1e-6)
+
+
+def test_a_restoration_is_held_to_one_direction_where_rain_alone_was_found():
+    clean, hairs = scene()
+    lq, restored = (torch.from_numpy(p).permute(2, 0, 1) for p in (clean + rain(), clean - hairs))
+    found = {}
+    for words in (("rainy",), ("rainy", "snowy")):
+        answer = Guidance(words=words, told=True)
+        before = Restoration(restored, answer, "model", 0.0)
+        found[words] = before.judged(lq, answer, measure(clean + rain()), unguided=False)
+    rainy, both = found.values()
+    assert rainy.decision == both.decision == "kept"
+    assert rainy.reason.endswith(TEXTURE) and TEXTURE not in both.reason
+    assert torch.equal(both.picture, restored)
+    errors = [
+        float((p.picture.permute(1, 2, 0) - torch.from_numpy(clean)).abs().mean())
+        for p in (rainy, both)
+    ]
+    assert errors[0] < 0.6 * errors[1]

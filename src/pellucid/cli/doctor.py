@@ -79,7 +79,7 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         "packages": {package: _version(package) for package in PACKAGES},
         "device": f"{device} ({name})",
         "threads": f"{torch.get_num_threads()} of {counted(os.cpu_count() or 1, 'core')}",
-        "bfloat16": "in hardware" if has_fast_bfloat16(device) else "not in hardware: float32",
+        "bfloat16": "in hardware" if has_fast_bfloat16(device) else "no faster here: float32",
         "engines": {n: "yes" if installed(n) else "not installed" for n in ENGINES},
         "measured": speeds or "no engine yet: pellucid restore --engine auto does",
         "formats": formats,

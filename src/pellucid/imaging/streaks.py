@@ -7,56 +7,80 @@ then maximum, along a line), and the direction in which most of it is left is th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 STEP = 7.5  # degrees between two directions
+LEAN = 60.0  # degrees from the vertical, at most
 LONG = 15  # px, of the lines that tell the direction
 SHORT = 9  # px, of those that streaks must hold
 LOOK = 768  # px: the direction is read in a square of this side, in the middle
-# The light that is left in the direction of the rain, in parts of the mean of all directions. Below
-# this there is none; the larger it is, the more of what was taken away is believed.
+ROWS = 512  # that are worked on at once
+# Light that is left in the best direction, in parts of the mean of all: below it there is none.
 TOGETHER = 1.3
-BELIEVED = 1.5  # least factor on the share of light that is left
-FLOOR = 4e-6  # of light, so that none has a share
+# The share of light that is left counts so many times, or half the square of that ratio if it is
+# more: where nearly all that was taken away are streaks, nearly all of it is believed.
+BELIEVED = 1.5
+FLOOR = 4e-6  # of light; the share is defined where none was taken away
+SQUARE = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
 def without_texture(image: np.ndarray, restored: np.ndarray) -> np.ndarray | None:
     """A derained picture with the texture given back that was taken away with the rain.
+
+    What the restoration made brighter away from streaks is undone, too: rain only adds light.
 
     Args:
         image: with rain, float32 `(H, W, 3)`.
         restored: without, of the same shape.
 
     Returns:
-        the same, or None where what was taken away has no one direction.
+        the same, or None where what was taken away has no one direction, or that of no rain.
     """
-    removed = image - restored
-    light = removed.mean(axis=2).clip(0, None)
-    top, left = (max(0, (side - LOOK) // 2) for side in light.shape)
-    look = light[top : top + LOOK, left : left + LOOK]
+    top, left = (max(0, (side - LOOK) // 2) for side in image.shape[:2])
+    middle = slice(top, top + LOOK), slice(left, left + LOOK)
+    light = _taken(image[middle], restored[middle])
     angles = np.deg2rad(np.arange(-90.0, 90.0, STEP))
-    held = np.array([_opened(look, angle, LONG).mean() for angle in angles])
+    held = np.array([_opened(light, angle, LONG).mean() for angle in angles])
     best, mean = int(held.argmax()), float(held.mean())
-    if held[best] <= TOGETHER * mean:
+    if held[best] <= TOGETHER * mean or abs(angles[best]) > np.deg2rad(LEAN):
         return None
-    near = [angles[(best + turn) % len(angles)] for turn in (-1, 0, 1)]
-    streaks = np.maximum.reduce([_opened(light, angle, SHORT) for angle in near])
     believed = max(BELIEVED, (float(held[best]) / mean) ** 2 / 2)
-    square = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-    streaks = _moved(streaks, square, np.maximum)
-    share = (believed * streaks / (light + FLOOR)).clip(0, 1)
-    share = _moved(share, square, np.add) / len(square)
-    return image - share[..., None].astype(np.float32) * removed
+    near = angles[best - 1 : best + 2]
+    result = np.empty_like(restored)
+    for first in range(0, len(image), ROWS):
+        above = max(0, first - SHORT - 2)
+        band = slice(above, first + ROWS + SHORT + 2)
+        share = _share(_taken(image[band], restored[band]), near, believed)
+        rows = slice(first, first + ROWS)
+        share = share[first - above :][: len(image[rows]), :, None]
+        result[rows] = image[rows] + share * (restored[rows] - image[rows])
+    return result
+
+
+def _taken(image: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    """The light `(H, W)` that was taken away, a mean of the channels."""
+    return (image - restored).mean(axis=2).clip(0, None)
+
+
+def _share(light: np.ndarray, angles: Iterable[float], believed: float) -> np.ndarray:
+    """How much of the change is believed, `(H, W)` in [0, 1]."""
+    streaks = np.zeros_like(light)
+    for angle in angles:
+        np.maximum(streaks, _opened(light, angle, SHORT), out=streaks)
+    streaks = _moved(streaks, SQUARE, np.maximum)
+    share = (np.float32(believed) * streaks / (light + np.float32(FLOOR))).clip(0, 1)
+    return _moved(share, SQUARE, np.add) / np.float32(len(SQUARE))
 
 
 def _opened(light: np.ndarray, angle: float, length: int) -> np.ndarray:
-    """The opening of `(H, W)` by a line, `angle` from the vertical."""
-    steps = np.arange(-(length // 2), length // 2 + 1)
+    """The opening of `(H, W)` by a line, `angle` from the vertical, `length` px from end to end."""
     down, right = np.cos(angle), np.sin(angle)
     scale = max(abs(down), abs(right))  # one pixel a step
-    places = zip(np.rint(down / scale * steps), np.rint(right / scale * steps), strict=True)
+    reach = round(length // 2 * scale)
+    steps = np.arange(-reach, reach + 1) / scale
+    places = zip(np.rint(down * steps), np.rint(right * steps), strict=True)
     line = [(int(row), int(column)) for row, column in places]
     return _moved(_moved(light, line, np.minimum), line, np.maximum)
 

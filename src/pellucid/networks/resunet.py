@@ -308,10 +308,6 @@ class DiffusionResUNet(ResUNet):
 
     Input `[x - mu, mu]` as in the official DA-CLIP U-Net; `t` is `(B,)` in steps, 1..T. The
     affine map is applied to `mu`, so the weights of a trained `ResUNet` are a good start.
-
-    Ours: `x - mu` is multiplied by a learned share for each time. At the last step it is all noise,
-    at the first it holds the clean picture; without the share the network trusted it at all times,
-    and the first estimate was worse than that of the `ResUNet`.
     """
 
     in_channels = 6
@@ -320,10 +316,8 @@ class DiffusionResUNet(ResUNet):
         super().__init__(config)
         embed = self.config.embed_dim
         self.time = nn.Sequential(nn.Linear(64, embed), nn.SiLU(), nn.Linear(embed, embed))
-        self.trust = zeroed(nn.Linear(64, 1))
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        when = sinusoidal(t, 64).to(self.stem.weight.dtype)
-        time = self.time(when)
-        x = torch.cat([self.trust(when).sigmoid().view(-1, 1, 1, 1) * (x - mu), mu], 1)
+        time = self.time(sinusoidal(t, 64).to(self.stem.weight.dtype))
+        x = torch.cat([x - mu, mu], 1)
         return self.mapped(mu, x, condition.embedding + time, condition.content)

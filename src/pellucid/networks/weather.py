@@ -288,8 +288,9 @@ class WeatherUNet(RestorationNetwork):
 
         A block's modulation becomes one gain and shift a word: exact for a picture with one word, a
         straight mixture for others. Without `config.words` their mean is folded into the
-        convolutions. The statistics are those of a picture in which all values are as frequent. The
-        content embedding is left out; SAR encoder and prior are missing.
+        convolutions. Of statistics only what an even spread of brightness gives is kept, so a
+        network that has them is not met exactly. The content embedding is left out; SAR encoder and
+        prior are missing.
         """
         if kind != "resunet":
             return state
@@ -318,9 +319,11 @@ class WeatherUNet(RestorationNetwork):
 
 
 def _read_evenly(state: Mapping[str, Tensor], prompts: Tensor) -> Tensor:
-    """What `Statistics` reads beside the prompts in a picture with all values as frequent."""
+    """What `Statistics` reads beside the prompts where every brightness is as frequent."""
     reads = Statistics(prompts.shape[1])
     start = "statistics."
-    reads.load_state_dict({n.removeprefix(start): v for n, v in state.items() if start in n})
+    reads.load_state_dict(
+        {n.removeprefix(start): v for n, v in state.items() if n.startswith(start)}
+    )
     even = torch.linspace(0, 1, Statistics.MOST).repeat_interleave(Statistics.BLOCK)
     return reads(even.view(1, 1, -1, 1).expand(len(prompts), 3, -1, Statistics.BLOCK), prompts)

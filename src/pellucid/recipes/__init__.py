@@ -50,6 +50,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         perceive.perceive_lite,
         weather.weather_allweather,
         weather.weather_lite,
+        weather.weather_lite_map,
     )
 }
 

@@ -111,7 +111,7 @@ def perceive(host: str, variant: str) -> TrainConfig:
         network = replace(network, words=lite.task.network.words)
     off = {loss: 0.0 for loss in _LOSSES if loss not in losses}
     reads = "lite" if adapters else ""
-    task = replace(lite.task, network=network, semantics=reads, prompts="lite", **off)
+    task = replace(lite.task, network=network, semantics=reads, words="", tower="lite", **off)
     return replace(
         lite,
         task=task,

@@ -81,3 +81,19 @@ def weather_lite() -> TrainConfig:
         steps=2_400,
         output="runs/weather-lite",
     )
+
+
+def weather_lite_map() -> TrainConfig:
+    """Second part of `lite-weather`: the same, and the map counts twenty times as much."""
+    first = weather_lite()
+    return replace(
+        first,
+        recipe="weather_lite_map",
+        task=replace(first.task, srd=20.0),
+        optimizer=replace(first.optimizer, lr=5e-4, adamw_lr=4e-4),
+        seed=1,
+        init_from="runs/weather-lite/weights.safetensors",
+        init_strict=True,
+        steps=600,
+        output="runs/weather-lite-map",
+    )
