@@ -24,9 +24,9 @@ TINY = """
 
 def test_flags_change_a_recipes_values_and_keep_the_others():
     config, resume = parse(
-        ["lite_noise", "--data.root", "photos", "--optimizer.lr", "1e-5", "--no-resume"]
+        ["lite_restore", "--data.root", "photos", "--optimizer.lr", "1e-5", "--no-resume"]
     )
-    expected = recipe("lite_noise")
+    expected = recipe("lite_restore")
     expected = replace(
         expected,
         data=replace(expected.data, root="photos"),
@@ -37,7 +37,7 @@ def test_flags_change_a_recipes_values_and_keep_the_others():
 
 def test_a_misspelt_flag_is_refused_and_the_right_one_named(capsys):
     with pytest.raises(SystemExit) as stop:
-        parse(["lite_noise", "--optimiser.lr", "1"])
+        parse(["lite_restore", "--optimiser.lr", "1"])
     assert stop.value.code == 2
     assert "--optimizer.lr" in capsys.readouterr().err
 
@@ -71,7 +71,7 @@ main(["train", "weather_lite", "--help"])
 def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path, capsys):
     clean, out = photos(tmp_path / "photos", SIZES), tmp_path / "run"
     places = ["--data.root", str(clean), "--data.validation", str(clean), "--output", str(out)]
-    assert main(["lite_noise", *TINY.split(), *places, "--steps", "2"]) == 0
+    assert main(["lite_restore", *TINY.split(), *places, "--steps", "2"]) == 0
     said = capsys.readouterr().out
     assert "finished at step 2 of 2" in said and "no validation" not in said
     (clean / "0.png").unlink()
@@ -88,13 +88,12 @@ def test_a_run_can_be_trained_resumed_and_started_from_its_saved_config(tmp_path
 def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
     with pytest.raises(UsageError, match=r"--data\.root"):
         places = ["--data.root", "", "--output", str(tmp_path)]
-        main(["lite_noise", *TINY.split(), *places])
+        main(["lite_restore", *TINY.split(), *places])
 
 
 def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder, capsys):
-    data = "--data.kind generated --data.root photos --data.validation= --data.words rainy"
-    photos(folder / "photos", SIZES)
-    small = f"{data} --data.crop 32 --batch-size 1 --workers 0 --precision no"
+    photos(folder / "data/photos/train", SIZES)
+    small = "--data.validation= --data.crop 32 --batch-size 1 --workers 0 --precision no"
     assert main(["weather_lite", *small.split(), "--steps", "1"]) == 0
     assert (folder / "runs/weather-lite/weights.safetensors").exists()
     assert "no validation; --data.validation" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_every_number_is_checked_in_a_sentence(name, value):
     values = value
     for part in reversed(name.split(".")):
         values = {part: values}
-    config = updated(recipe("lite_noise"), values)
+    config = updated(recipe("lite_restore"), values)
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} .* must be"):
         check(config)
 
@@ -87,12 +87,12 @@ def test_every_number_is_checked_in_a_sentence(name, value):
 )
 def test_a_saved_config_with_a_value_of_another_type_is_refused(values, words):
     with pytest.raises(UsageError, match=words):
-        updated(recipe("lite_noise"), values)
+        updated(recipe("lite_restore"), values)
 
 
 def test_an_output_that_is_a_file_is_said(tmp_path):
     (tmp_path / "run").write_text("")
-    config = updated(recipe("lite_noise"), {"output": str(tmp_path / "run")})
+    config = updated(recipe("lite_restore"), {"output": str(tmp_path / "run")})
     with pytest.raises(UsageError, match="run is a file; name a folder"):
         run(config)
 
@@ -108,7 +108,7 @@ def test_words_that_do_not_exist_are_named(tmp_path):
     from pellucid.training.data import datasets
 
     config = updated(
-        recipe("lite_noise"), {"data": {"root": str(tmp_path), "words": ("nonsense",)}}
+        recipe("lite_restore"), {"data": {"root": str(tmp_path), "words": ("nonsense",)}}
     )
     config = replace(config, data=replace(config.data, kind="generated"))
     with pytest.raises(UsageError, match="'nonsense'"):
@@ -250,5 +250,5 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 
 
 def test_the_command_says_it_and_ends(capsys):
-    assert main(["train", "lite_noise", "--save-every", "0"]) == 2
+    assert main(["train", "lite_restore", "--save-every", "0"]) == 2
     assert "--save-every 0 must be at least 1" in capsys.readouterr().err

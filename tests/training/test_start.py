@@ -31,8 +31,8 @@ def test_updated_goes_into_nested_settings_and_refuses_unknown_names():
 
 def test_generated_data_has_every_class_in_validation_and_no_end_in_training(tmp_path):
     clean = str(photos(tmp_path / "photos", SIZES))
-    config = recipe("lite_noise")
-    data = replace(config.data, root=clean, validation=clean, crop=16, words=())
+    config = recipe("lite_restore")
+    data = replace(config.data, root=clean, validation=clean, crop=16)
     training, validation = datasets(replace(config, data=data, validation_samples=11))
     assert training[10**7]["lq"].shape == (3, 16, 16)
     assert len({validation[i]["word"] for i in range(len(validation))}) == 11

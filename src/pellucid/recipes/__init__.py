@@ -21,6 +21,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_naming,
         lite.lite_controller,
         lite.lite_words,
+        lite.lite_named,
+        lite.lite_restore,
         lite.lite_stage1,
         lite.lite_stage2,
         lite.lite_stage3,
@@ -50,7 +52,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         perceive.perceive_lite,
         weather.weather_allweather,
         weather.weather_lite,
-        weather.weather_lite_map,
+        weather.lite_haze,
     )
 }
 

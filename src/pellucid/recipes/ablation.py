@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pellucid.degradations import WEATHER, WORDS
+from pellucid.degradations import WORDS
 from pellucid.errors import UsageError, look_up
 from pellucid.networks.guided import (
     GuidedNAFNetConfig,
@@ -33,7 +33,7 @@ from pellucid.networks.guided import (
 from pellucid.networks.irsde_unet import UNetConfig
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import LITE, PHOTOS, SIZES
+from pellucid.recipes.lite import LITE
 from pellucid.recipes.perceive import perceive_lite
 from pellucid.recipes.weather import weather_lite
 from pellucid.training.config import TrainConfig
@@ -69,7 +69,7 @@ _NAF = {"width": 16, "encoder_blocks": (1, 1, 2), "middle_blocks": 2, "decoder_b
 _UNET = {"nf": 32, "ch_mult": (1, 2, 4)}
 _D = LITE.embed_dim
 _HOSTS: dict[str, tuple[Any, Any]] = {  # plain, and with adapters
-    "resunet": (replace(SIZES, words=0), replace(GuidedResUNetConfig(**vars(SIZES)), words=0)),
+    "resunet": (ResUNetConfig(context_dim=_D), GuidedResUNetConfig(context_dim=_D)),
     "nafnet": (
         NAFNetConfig(context_dim=_D, **_NAF),
         GuidedNAFNetConfig(context_dim=_D, **_NAF),
@@ -111,11 +111,11 @@ def perceive(host: str, variant: str) -> TrainConfig:
         network = replace(network, words=lite.task.network.words)
     off = {loss: 0.0 for loss in _LOSSES if loss not in losses}
     reads = "lite" if adapters else ""
-    task = replace(lite.task, network=network, semantics=reads, words="", tower="lite", **off)
+    task = replace(lite.task, network=network, semantics=reads, prompts="lite", **off)
     return replace(
         lite,
         task=task,
-        data=replace(PHOTOS, crop=64, validation="", chains=0.1, positives="contrastive" in losses),
+        data=replace(lite.data, crop=64, validation="", positives="contrastive" in losses),
         init_from=lite.init_from if host == "resunet" else "",
     )
 
@@ -148,7 +148,7 @@ def weather(host: str, variant: str) -> TrainConfig:
     return replace(
         lite,
         task=replace(lite.task, network=network, target=target, teacher=teacher),
-        data=replace(PHOTOS, validation="", words=WEATHER, clean=0.1, chains=0.2),
+        data=replace(lite.data, validation=""),
         init_from=lite.init_from if host == "resunet" else "",
     )
 
@@ -210,7 +210,7 @@ def _one(method: str, variant: str, seed: int, folder: str, asked: Ablation) -> 
         words = tuple(word for word in WORDS if word != asked.leave_out)
         config = replace(
             config,
-            task=replace(config.task, tower="", words="", network=_unguided(config.task.network)),
+            task=replace(config.task, tower="", network=_unguided(config.task.network)),
             data=replace(config.data, words=words),
             init_from="",
         )

@@ -161,7 +161,7 @@ class TrainConfig:
     accumulation: int = 1
     """Micro-batches a step: the step's batch is batch_size * accumulation * processes."""
     precision: Literal["auto", "no", "bf16"] = "no"
-    """`bf16`: autocast; `no`: float32; `auto`: bf16 where the hardware multiplies in it."""
+    """`bf16`: autocast; `no`: float32; `auto`: bf16 where the hardware is faster in it."""
     workers: int = 1
     """Processes that load samples; 0 = the training process itself."""
     output: str = "runs/default"
