@@ -314,6 +314,20 @@ def test_diffusion_learns_and_samples_the_same_for_one_index(batch):
         assert torch.equal(task.validate(batch)[1], task.validate(batch)[1])
 
 
+def test_a_diffusion_network_is_told_the_true_words(batch):
+    def embed_words(words):
+        return torch.stack([torch.full((8,), float(len(word))) for word in words])
+
+    class Seen(DiffusionResUNet):
+        def condition(self, image, guidance):
+            self.seen = guidance.degradation
+            return super().condition(image, guidance)
+
+    task = DiffusionTask(Seen(NET), MeanRevertingSDE(), predicts="x0", words=embed_words)
+    task(batch, generator())
+    assert torch.equal(task.network.seen, embed_words(batch["word"]))
+
+
 def test_a_deterministic_network_becomes_a_diffusion_network(batch, tmp_path):
     restore = RestoreTask(ResUNet(NET))
     fit(restore, batch, 5, 0.01)

@@ -119,10 +119,17 @@ def test_options_that_cannot_work_are_refused():
             WeatherOptions(**{"network": NETWORK, **changes}).build()
 
 
+@pytest.mark.parametrize("statistics", [False, True])
 @torch.no_grad()
-def test_a_resunet_is_the_start_of_a_weather_network(tmp_path):
+def test_a_resunet_is_the_start_of_a_weather_network(tmp_path, statistics):
     small = {name: SIZES[name] for name in ("widths", "encoder_blocks", "middle_blocks")}
-    small |= {"decoder_blocks": (1, 1), "context_dim": 12, "embed_dim": 6, "words": 3}
+    small |= {
+        "decoder_blocks": (1, 1),
+        "context_dim": 12,
+        "embed_dim": 6,
+        "words": 3,
+        "statistics": statistics,
+    }
     resunet = randomised(ResUNet(ResUNetConfig(**small)))
     resunet.prompt.words.copy_(torch.eye(3, 12))
     path = str(tmp_path / "resunet.safetensors")
@@ -130,6 +137,8 @@ def test_a_resunet_is_the_start_of_a_weather_network(tmp_path):
     save_bundle(path, resunet.state_dict(), meta)
     words = dataclasses.replace(NETWORK, context_dim=12, words=3)
     network, image = WeatherUNet(words), torch.rand(1, 3, 16, 24)
+    if statistics:  # they are those of an even spread of brightness
+        image = torch.linspace(0, 1, 256).repeat_interleave(4).view(1, 1, -1, 1).expand(1, 3, -1, 8)
     missing = initialise(network, path, strict=False)
     assert {name.split(".")[0] for name in missing} == {"sar", "prior", "attend"}
     for level in network.sar:
@@ -142,6 +151,8 @@ def test_a_resunet_is_the_start_of_a_weather_network(tmp_path):
     initialise(unguided, path, strict=False)
     for level in unguided.sar:
         level.alpha.zero_()
+    if statistics:
+        return
     embedding = resunet.prompt(resunet.prompt.words).mean(0, keepdim=True)
     middle = resunet.condition(image, told())._replace(embedding=embedding)
     found = unguided(image, unguided.condition(image, told()))
