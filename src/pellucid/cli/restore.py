@@ -305,7 +305,7 @@ def _restore(
         **options,
     )
     restored, guidance = found.picture, found.guidance
-    unmapped = args.map and found.damage is None  # by another model than the one that has a map
+    unmapped = args.map and found.damage is None  # an instruction left nothing to do
     record = {
         "input": str(job),
         "output": STREAM if job.target is None else str(job.target),
