@@ -260,7 +260,7 @@ MODELS = {
             "small, samples with the mean-reverting SDE; works offline",
             ShippedFile(
                 "lite-sde.safetensors",
-                sha256="9473d5ff2e90e23360f7b14e341421c8431d562f87aa6a05e307622aebf31b4f",
+                sha256="90bcd8458432a1a4045da30c793d2d00e224cf4222a9d6d13da7df099201df5e",
             ),
             LITE_CLIP,
             recipe="lite_sde",
