@@ -46,13 +46,11 @@ MODELS = {  # preset, photographs (None: all)
     "lite-overlay": (None, None),
     "lite-noise": (None, None),
     "lite-jpeg": (None, None),
-    "lite-haze": (None, None),
 }
 OWN_COLUMNS = {  # of the specialists
     "lite-jpeg": ("jpeg-compressed@0.5", "clean"),
     "lite-noise": ("noisy@0.5", "clean"),
     "lite-weather": (*(f"{word}@0.5" for word in WEATHER), "hazy+rainy@0.5", "clean"),
-    "lite-haze": ("hazy@0.5", "hazy+rainy@0.5", "clean"),
     "lite-overlay": ("rainy@0.5", "snowy@0.5", "raindrop@0.5", "clean"),
     "lite-light": ("hazy@0.5", "low-light@0.5", "shadowed@0.5", "clean"),
     "lite-blur": ("motion-blurry@0.5", "clean"),

@@ -1,12 +1,12 @@
-"""Does the map say where the weather is? AUROC against the true damage, on held-out photographs.
+"""Does the map say where the weather is? AUROC against the true damage.
 
     python benchmarks/sar_auroc.py runs/weather-lite/weights.safetensors ...   # maps of networks
+    python benchmarks/sar_auroc.py lite-weather --sets SETS  # on folders SETS/SET/lq and SET/gt
     python benchmarks/sar_auroc.py --teachers pixels tinyvit random tower     # what they are taught
 
-Windows of pellucid-bench, each weather at three severities. Damaged is where the weather holds
-more than a tenth of the light; of haze, which lies everywhere, the hazier half. 0.5 is chance.
-Beside the map of a network, what it changes is scored as if it were one. Of a teacher its finest
-soft residual map is scored, which a network sees in training alone.
+What counts as damaged is told in `pellucid.evaluation.damage_maps`; 0.5 is chance. Beside the map
+of a network, what it changes is scored as if it were one. Of a teacher its finest soft residual map
+is scored, which a network sees in training alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from rich.progress import track
 from torch.nn.functional import interpolate
 
 import pellucid
-from pellucid.degradations import WEATHER
 from pellucid.evaluation import report
-from pellucid.evaluation.damage_maps import Map, table
+from pellucid.evaluation.damage_maps import Map, from_sets, generated, table
 from pellucid.losses.distillation import strength
 from pellucid.training.tasks.weather import WeatherOptions
 from pellucid.vision_language.spatial import SpatialTeacher
@@ -55,7 +54,8 @@ def main() -> None:
     parser.add_argument("--teachers", nargs="*", default=[], help="as in WeatherOptions.teacher")
     parser.add_argument("--clip", default="", help="RN50.pt, for the teacher clip")
     parser.add_argument("--photos", type=Path, default=Path("data/photos/held_out"))
-    parser.add_argument("--limit", type=int, help="the first N photographs")
+    parser.add_argument("--sets", type=Path, help="a folder of sets by others, in their place")
+    parser.add_argument("--limit", type=int, help="the first N photographs, or pictures of a set")
     args = parser.parse_args()
     maps: dict[str, Map] = {}
     for model in args.models:
@@ -66,9 +66,11 @@ def main() -> None:
         options = WeatherOptions(tower="lite", semantics=args.clip, teacher=name)
         maps[f"teacher {name}"] = taught(options.load_teacher())
     followed = partial(track, transient=True, disable=not sys.stderr.isatty())
-    rows = table(maps, args.photos, args.limit, followed)
-    cells = [["map", *WEATHER]]
-    cells += [[name, *(f"{row[word]:.3f}" for word in WEATHER)] for name, row in rows.items()]
+    cases = from_sets(args.sets, args.limit) if args.sets else generated(args.photos, args.limit)
+    rows = table(maps, cases, followed)
+    columns = list(next(iter(rows.values())))
+    cells = [["map", *columns]]
+    cells += [[name, *(f"{row[c]:.3f}" for c in columns)] for name, row in rows.items()]
     print(report.markdown(cells))
 
 

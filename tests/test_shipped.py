@@ -34,14 +34,13 @@ UNTOUCHED = 42.0
 OTHERS = {
     "lite-blur": {"motion-blurry": 1.5, "clean": 50.0},
     "lite-detail": {"noisy": 7.0, "jpeg-compressed": 0.5, "clean": 40.0},
-    "lite-haze": {"hazy": 4.0, "rainy": 0.5, "clean": 40.0},
     "lite-light": {"hazy": 4.0, "low-light": 12.0, "clean": 40.0},
     "lite-jpeg": {"jpeg-compressed": 0.8, "clean": 40.0},
     "lite-noise": {"noisy": 8.0, "clean": 40.0},
     "lite-overlay": {"rainy": 1.0, "snowy": 3.0, "clean": 40.0},
     "lite-sde": {"noisy": 5.0, "low-light": 6.0, "clean": 35.0},
     "lite-perceive": {"noisy": 5.0, "hazy": 5.0, "clean": 40.0},
-    "lite-weather": {"rainy": 2.5, "snowy": 3.5, "clean": 40.0},
+    "lite-weather": {"hazy": 4.0, "rainy": 0.5, "snowy": 3.0, "clean": 40.0},
 }
 
 

@@ -213,26 +213,16 @@ LITE_OVERLAY = ModelEntry(
     recipe="lite_overlay_last",
     covers=("rainy", "snowy", "raindrop"),
 )
-LITE_HAZE = ModelEntry(
-    "lite-haze",
-    "haze, also with rain, snow or drops; works offline",
-    ShippedFile(
-        "lite-haze.safetensors",
-        sha256="67813c2fdc613a63a24248e1151cfe2f8288495fb691f1d6ce8be0cd01fd3387",
-    ),
-    LITE_CLIP,
-    recipe="lite_haze",
-    covers=("hazy", "rainy", "snowy", "raindrop"),
-)
 LITE_WEATHER = ModelEntry(
     "lite-weather",
     "rain, snow, haze and drops, and where they are; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="774a3e670176328aff24fb8b5bdcc88cb975540b93c79700b4a1d7c4f2c4fb82",
+        sha256="97d7617dd41dd16a53a2fbeb4f54510afcb43fb31e29c0bf9c1731720b506d88",
     ),
     LITE_CLIP,
     recipe="weather_lite",
+    covers=("hazy", "rainy", "snowy", "raindrop"),
 )
 
 MODELS = {
@@ -253,7 +243,7 @@ MODELS = {
         LITE_NOISE,
         LITE_DETAIL,
         LITE_OVERLAY,  # before the one that covers all of its words, too
-        LITE_HAZE,
+        LITE_WEATHER,
         LITE_LIGHT,
         ModelEntry(
             "lite-sde",
@@ -276,7 +266,6 @@ MODELS = {
             LITE_CLIP,
             recipe="perceive_lite",
         ),
-        LITE_WEATHER,
         ModelEntry(
             "daclip",
             "the official ten-degradation model (ViT-B/32, 100 steps)",

@@ -19,6 +19,7 @@ import yaml
 from pellucid.checkpoints.bundle import read_meta
 from pellucid.errors import UsageError
 from pellucid.evaluation.cases import Case
+from pellucid.evaluation.damage_maps import generated
 from pellucid.evaluation.damage_maps import table as map_table
 from pellucid.evaluation.protocols import Protocol
 from pellucid.evaluation.report import by_column
@@ -153,7 +154,7 @@ def scores(
         return values, {}
     maps = {"map": lambda damaged, _: restorer.damage(damaged)}
     limit = 1 + max(case.index for case in cases)
-    return values, map_table(maps, photos, limit, track)["map"]
+    return values, map_table(maps, generated(photos, limit), track)["map"]
 
 
 def compare(found: dict[str, dict[int, tuple[Values, dict[str, float]]]], base: str) -> list:

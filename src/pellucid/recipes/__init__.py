@@ -52,7 +52,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         perceive.perceive_lite,
         weather.weather_allweather,
         weather.weather_lite,
-        weather.lite_haze,
+        weather.weather_lite_more,
     )
 }
 

@@ -14,7 +14,8 @@ the weather prior, of which `cwp-sample` and `cwp-learned` have one half; `full`
 with other teachers.
 
 A host with weights of its own, `resunet` (`lite`), is trained on from them. Others, and all with a
-degradation left out, start from random weights trained by the first variant (`start`).
+degradation left out, start from random weights trained by the first variant (`start`). Data, batch
+and optimizer are of the ablation, not of the recipes of shipped weights.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pellucid.degradations import WORDS
+from pellucid.degradations import WEATHER, WORDS
 from pellucid.errors import UsageError, look_up
 from pellucid.networks.guided import (
     GuidedNAFNetConfig,
@@ -33,10 +34,10 @@ from pellucid.networks.guided import (
 from pellucid.networks.irsde_unet import UNetConfig
 from pellucid.networks.nafnet import NAFNetConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import LITE
+from pellucid.recipes.lite import LITE, PHOTOS, SIZES
 from pellucid.recipes.perceive import perceive_lite
 from pellucid.recipes.weather import weather_lite
-from pellucid.training.config import TrainConfig
+from pellucid.training.config import EMAConfig, OptimizerConfig, TrainConfig
 
 PREFIX = "ablation/"
 START = "start"  # the run that others of its seed start from
@@ -69,13 +70,21 @@ _NAF = {"width": 16, "encoder_blocks": (1, 1, 2), "middle_blocks": 2, "decoder_b
 _UNET = {"nf": 32, "ch_mult": (1, 2, 4)}
 _D = LITE.embed_dim
 _HOSTS: dict[str, tuple[Any, Any]] = {  # plain, and with adapters
-    "resunet": (ResUNetConfig(context_dim=_D), GuidedResUNetConfig(context_dim=_D)),
+    "resunet": (SIZES, GuidedResUNetConfig(**vars(SIZES))),
     "nafnet": (
         NAFNetConfig(context_dim=_D, **_NAF),
         GuidedNAFNetConfig(context_dim=_D, **_NAF),
     ),
     "irsde-unet": (UNetConfig(context_dim=_D, **_UNET), GuidedUNetConfig(context_dim=_D, **_UNET)),
 }
+_GUIDED: dict[str, Any] = {  # as in use: by the tower
+    "tower": "lite",
+    "words": "",
+    "context_dropout": 0.0,
+    "wrong_words": 0.0,
+    "always_told": (),
+}
+_OPTIMIZER = OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5)
 
 
 @dataclass(frozen=True)
@@ -106,18 +115,17 @@ def perceive(host: str, variant: str) -> TrainConfig:
     plain, guided = look_up(_HOSTS, host, "host of ablation/perceive")
     adapters, losses = look_up(_PERCEIVE, variant, "variant of ablation/perceive")
     lite = perceive_lite()
-    network = guided if adapters else plain
-    if host == "resunet":
-        network = replace(network, words=lite.task.network.words)
     off = {loss: 0.0 for loss in _LOSSES if loss not in losses}
-    reads = "lite" if adapters else ""
-    task = replace(lite.task, network=network, semantics=reads, prompts="lite", **off)
-    return replace(
-        lite,
-        task=task,
-        data=replace(lite.data, crop=64, validation="", positives="contrastive" in losses),
-        init_from=lite.init_from if host == "resunet" else "",
+    task = replace(
+        lite.task,
+        network=guided if adapters else plain,
+        semantics="lite" if adapters else "",
+        **_GUIDED,
+        **off,
     )
+    positives = "contrastive" in losses
+    data = replace(PHOTOS, crop=64, validation="", chains=0.1, positives=positives)
+    return _trained(replace(lite, task=task, data=data, steps=4_000, batch_size=4), host)
 
 
 def weather(host: str, variant: str) -> TrainConfig:
@@ -137,19 +145,31 @@ def weather(host: str, variant: str) -> TrainConfig:
         "learned": replace(both, sample_dim=0),
         "both": both,
     }
-    network = replace(
-        lite.task.network,
-        host=kind,
-        sar=lite.task.network.sar if parts.get("sar") else "none",
-        prior=priors[parts.get("prior", "none")],
-        words=0,
+    task = replace(
+        lite.task,
+        network=replace(
+            lite.task.network,
+            host=kind,
+            sar=lite.task.network.sar if parts.get("sar") else "none",
+            prior=priors[parts.get("prior", "none")],
+            words=0,
+        ),
+        target=parts.get("target", "none"),
+        teacher=parts.get("teacher", lite.task.teacher),
+        loss="charbonnier",
+        **_GUIDED,
     )
-    target, teacher = parts.get("target", "none"), parts.get("teacher", lite.task.teacher)
+    data = replace(PHOTOS, validation="", words=WEATHER, clean=0.1, chains=0.2)
+    return _trained(replace(lite, task=task, data=data, steps=10_000, batch_size=8), host)
+
+
+def _trained(config: TrainConfig, host: str) -> TrainConfig:
     return replace(
-        lite,
-        task=replace(lite.task, network=network, target=target, teacher=teacher),
-        data=replace(lite.data, validation=""),
-        init_from=lite.init_from if host == "resunet" else "",
+        config,
+        optimizer=_OPTIMIZER,
+        ema=EMAConfig(decay=0.999),
+        init_from="lite" if host == "resunet" else "",
+        init_strict=False,
     )
 
 

@@ -23,7 +23,7 @@ from pellucid.networks.guided import GuidedResUNetConfig
 from pellucid.networks.perceive_ir import PerceiveIRConfig
 from pellucid.networks.restormer import RestormerMediumConfig
 from pellucid.networks.resunet import ResUNetConfig
-from pellucid.recipes.lite import LITE, PHOTOS, lite_named
+from pellucid.recipes.lite import LITE, PHOTOS, SIZES, WINDOWS, lite_stage3
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.perceive import PerceiveOptions
 from pellucid.training.tasks.prompts import PromptsOptions
@@ -209,26 +209,31 @@ def perceive_lite_prompts() -> TrainConfig:
 
 
 def perceive_lite() -> TrainConfig:
-    """Small: `lite` with adapters, trained further with Perceive-IR's losses; no proxies."""
-    named = lite_named()
+    """Small: `lite` with adapters, trained further with Perceive-IR's losses; no proxies.
+
+    Guided as `lite` is: true words, some missing, some wrong.
+    """
+    third = lite_stage3()
     return replace(
-        named,
+        third,
         recipe="perceive_lite",
         task=PerceiveOptions(
-            network=GuidedResUNetConfig(context_dim=LITE.embed_dim, words=len(CLASSES)),
-            tower="lite",
-            tokenizer="lite",
+            network=GuidedResUNetConfig(**vars(SIZES)),
+            words=third.task.words,
+            tokenizer=third.task.tokenizer,
+            context_dropout=third.task.context_dropout,
+            wrong_words=third.task.wrong_words,
+            always_told=third.task.always_told,
             semantics="lite",
-            prompts="runs/perceive-lite-prompts/weights.safetensors",
+            prompts="lite",
             clip="lite",
             temperature=10.0,
             bounded=True,  # the official data has no clean or lightly damaged pictures
         ),
-        data=replace(PHOTOS, chains=0.1, positives=True),
-        optimizer=replace(named.optimizer, lr=3e-4, lr_min=1e-6),
-        batch_size=4,
-        steps=4_000,
+        data=replace(WINDOWS, crop=96, positives=True),
+        optimizer=replace(third.optimizer, lr=5e-4, adamw_lr=4e-4),
+        steps=1_200,
         init_from="lite",
         init_strict=False,
-        output="runs/perceive-lite",
+        output="runs/lite-perceive",
     )

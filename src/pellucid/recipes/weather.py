@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pellucid.degradations import CLASSES, WEATHER
+from pellucid.degradations import CLASSES
 from pellucid.networks.prior import PriorConfig
-from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.weather import WeatherConfig
-from pellucid.recipes.lite import LITE, PHOTOS, SIZES, WINDOWS, lite_stage3
+from pellucid.recipes.lite import LITE, SIZES, WINDOWS, lite_stage3
 from pellucid.training.config import DataConfig, EMAConfig, OptimizerConfig, TrainConfig
 from pellucid.training.tasks.weather import WeatherOptions
-
-_SIZES = ResUNetConfig()
 
 
 def weather_allweather() -> TrainConfig:
@@ -44,58 +41,17 @@ def weather_allweather() -> TrainConfig:
 
 
 def weather_lite() -> TrainConfig:
-    """The same for CPUs, from `lite`: rain, snow, haze, drops, pairs of these, clean pictures.
+    """The same for CPUs, from `lite-overlay`: rain, snow, haze, drops, several at once, clean.
 
-    DA-CLIP's embedding of the damage is the prior's sample. The teacher with the best map in
+    DA-CLIP's embedding of the damage is the prior's sample; in training it is that of the true
+    words, some missing, some wrong. The teacher with the best map in
     `benchmarks/sar_auroc.py --teachers` is used: the pictures themselves.
-    """
-    return TrainConfig(
-        recipe="weather_lite",
-        task=WeatherOptions(
-            network=WeatherConfig(
-                host="residual",
-                widths=_SIZES.widths,
-                encoder_blocks=_SIZES.encoder_blocks,
-                middle_blocks=_SIZES.middle_blocks,
-                decoder_blocks=_SIZES.decoder_blocks,
-                sar="decoder",
-                prior=PriorConfig(sample_dim=LITE.embed_dim, tokens=16, width=128),
-                context_dim=LITE.embed_dim,
-                words=len(CLASSES),
-            ),
-            tower="lite",
-            tokenizer="lite",
-            teacher="pixels",
-            direction=0.0,
-            srd=1.0,
-        ),
-        data=replace(PHOTOS, words=WEATHER, clean=0.1, chains=0.2),
-        optimizer=OptimizerConfig(lr=3e-4, lr_min=1e-6, warmup=100, clip_norm=0.5),
-        ema=EMAConfig(decay=0.999),
-        init_from="lite",
-        init_strict=False,
-        steps=10_000,
-        batch_size=8,
-        precision="auto",
-        output="runs/weather-lite",
-        save_every=250,
-        validate_every=500,
-        validation_samples=100,
-    )
-
-
-def lite_haze() -> TrainConfig:
-    """A specialist for haze, also with rain, snow or drops: the network of `weather_lite`.
-
-    From `lite-overlay`. DA-CLIP's embedding of the damage is the prior's sample; in training it is
-    that of the true words, some missing, some wrong. So short a training makes no map of the
-    damage worth showing.
     Data: `pellucid data windows --words rainy snowy hazy raindrop`.
     """
     third = lite_stage3()
     return replace(
         third,
-        recipe="lite_haze",
+        recipe="weather_lite",
         task=WeatherOptions(
             network=WeatherConfig(
                 host="residual",
@@ -123,5 +79,23 @@ def lite_haze() -> TrainConfig:
         init_from="lite-overlay",
         init_strict=False,
         steps=2_400,
-        output="runs/lite-haze",
+        output="runs/weather-lite",
+    )
+
+
+def weather_lite_more() -> TrainConfig:
+    """Second part of `lite-weather`: other windows, and the map counts five times as much.
+
+    Data: as that of the first part, with `--seed 61`.
+    """
+    first = weather_lite()
+    return replace(
+        first,
+        recipe="weather_lite_more",
+        task=replace(first.task, srd=5.0),
+        data=replace(first.data, root="data/windows/weather-2"),
+        optimizer=replace(first.optimizer, lr=8e-4, adamw_lr=6e-4),
+        seed=1,
+        init_from="runs/weather-lite/weights.safetensors",
+        output="runs/weather-lite-more",
     )
