@@ -53,9 +53,13 @@ def test_a_file_to_be_fetched_by_hand_says_how_and_is_found_when_converted(tmp_p
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"unknown model 'daclp'.*did you mean daclip\?"):
         zoo.resolve("daclp")
+    with pytest.raises(UsageError, match=r"did you mean auto\?"):
+        zoo.entry("atuo")
+    with pytest.raises(UsageError, match="a choice of models"):
+        zoo.entry(zoo.AUTO)
     known = (
-        "Known: lite, lite-blur, lite-jpeg, lite-noise, lite-detail, lite-overlay, lite-weather, "
-        "lite-light, lite-sde, lite-perceive"
+        "Known: auto, lite, lite-blur, lite-jpeg, lite-noise, lite-detail, lite-overlay, "
+        "lite-weather, lite-light, lite-sde, lite-perceive"
     )
     with pytest.raises(UsageError, match=known):
         zoo.resolve("restormer")

@@ -42,7 +42,7 @@ class Engine:
         sde: of a diffusion network; the official one if not given.
         name: what reports call the model.
         device: "auto" (CUDA, else Apple's, else CPU) or a name PyTorch knows.
-        dtype: "auto" (bfloat16 where the hardware computes in it and the network allows it, else
+        dtype: "auto" (bfloat16 where that is faster and the network allows it, else
             float32), "bfloat16", "float16" or "float32". Weights stay float32; lower precision is
             autocast, and a tile that comes out infinite or undefined is computed again in float32.
         engine: what computes the network's calls: "torch", "compile" (its compiler), "onnxruntime"

@@ -45,7 +45,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The precision of a name; "auto" is bfloat16 where `device` computes in it, else float32.
+    """The precision of a name; "auto" is bfloat16 where `device` is faster in it, else float32.
 
     Raises:
         UsageError: unknown name, or float16 on a CPU (most of its operations do not exist there).

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pellucid.checkpoints.download import RemoteFile, cache_folder, fetch
-from pellucid.errors import CheckpointError, look_up
+from pellucid.errors import CheckpointError, UsageError, look_up
 
 AUTO = "auto"  # a model is chosen by the degradations of the picture
 DEFAULT = "lite"  # if none of the specialists is
@@ -333,9 +333,12 @@ def entry(name: str) -> ModelEntry:
     """Return the row of a model.
 
     Raises:
-        UsageError: there is none; names the nearest.
+        UsageError: there is none (names the nearest), or it is `AUTO`, a choice of several.
     """
-    return look_up(MODELS, name, "model")
+    if name == AUTO:
+        raise UsageError(f"{AUTO} is a choice of models for each picture: name one of them")
+    look_up(dict.fromkeys((AUTO, *MODELS)), name, "model")
+    return MODELS[name]
 
 
 def resolve(name: str = DEFAULT) -> Paths:

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from scipy.stats import rankdata
 
 import tiny
 from pellucid.checkpoints.bundle import load_bundle, save_bundle
 from pellucid.cli import report
 from pellucid.errors import UsageError
 from pellucid.evaluation import runs
-from pellucid.evaluation.damage_maps import auroc
 
 
 def scored(gain):
@@ -59,16 +57,6 @@ def test_the_length_of_the_training_is_told_and_a_stopped_run_named(tmp_path):
 def test_runs_without_a_common_seed_are_not_compared():
     with pytest.raises(UsageError, match="no run of x has a seed that the base has"):
         runs.compare({"l1": {0: scored(0)}, "x": {1: scored(0)}}, "l1")
-
-
-def test_auroc_is_the_mann_whitney_statistic():
-    rng = np.random.default_rng(0)
-    score, damaged = rng.integers(0, 5, (8, 9)), rng.random((8, 9)) < 0.3
-    n = damaged.sum()
-    ranks = rankdata(score).reshape(score.shape)[damaged].sum()
-    assert auroc(score, damaged) == pytest.approx(
-        (ranks - n * (n + 1) / 2) / (n * (damaged.size - n))
-    )
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ class Bulk:
     device: str = "auto"
     """auto, cpu, cuda, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    """Precision of the computation; auto is bfloat16 where that is faster."""
     engine: Literal["torch", "compile", "onnxruntime", "openvino", "auto"] = "torch"
     """What computes the network."""
     tile: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: by size)")] = None

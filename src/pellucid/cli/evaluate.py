@@ -84,7 +84,7 @@ class Evaluate:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    """Precision of the computation; auto is bfloat16 where that is faster."""
     list: Flag = False
     """List the protocols."""
     json: Flag = False

@@ -114,7 +114,7 @@ class Restore:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    """Precision of the computation; auto is bfloat16 where that is faster."""
     engine: Literal["torch", "compile", "onnxruntime", "openvino", "auto"] = "torch"
     """What computes the network; auto is the fastest that is installed, tried once on this machine
     (`pellucid doctor` shows them)."""

@@ -38,7 +38,7 @@ class Serve:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps ..."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Precision of the computation; auto is bfloat16 where the hardware has it."""
+    """Precision of the computation; auto is bfloat16 where that is faster."""
     engine: Literal["torch", "compile", "onnxruntime", "openvino", "auto"] = "torch"
     """What computes the network."""
     max_pixels: int = 100_000_000
