@@ -387,6 +387,52 @@ def test_blur_under_faint_white_noise_is_named_by_its_kernel(
     assert model.diagnose(grainy, words=["rainy"]).words == first
 
 
+class Wiped(Same):
+    """Takes what is bright away."""
+
+    def forward(self, x, condition):
+        return torch.where(x > 0.9, 0.5, x)
+
+
+@pytest.mark.parametrize(
+    ("first", "probable", "large", "named"),
+    [
+        ((), 0.1, 1, ("raindrop",)),
+        ((), 0.1, 4, ("raindrop",)),  # tried on the reduced picture
+        ((), 0.02, 1, ()),  # the controller sees none
+        ((), 0.1, 0, ()),  # the network finds none
+        (("noisy",), 0.1, 1, ("noisy",)),
+    ],
+)
+def test_drops_are_named_where_their_network_changes_much(
+    scene, monkeypatch, first, probable, large, named
+):
+    spotted = np.clip(scene, 0, 200).repeat(max(large, 1), 0).repeat(max(large, 1), 1)
+    if large:
+        spotted[: 30 * large, : 30 * large] = 255
+    parts = controller(), text_features(), CLASSES
+    special = Restorer(Wiped(), *parts, name="wiper", guard=True)
+    model = Router(Same(), *parts, specialists={("raindrop", "rainy"): special}, guard=True)
+    shares = {"clean": 1 - probable, "raindrop": probable}
+    known = model.diagnose(spotted)
+    own = torch.ones_like(known.degradation)
+    answer = replace(known, words=first, probabilities=shares, degradation=own)
+    diagnosed = Restorer._diagnose
+    monkeypatch.setattr(
+        Restorer,
+        "_diagnose",
+        lambda self, batch, words, *rest: (
+            diagnosed(self, batch, words, *rest) if words else [answer]
+        ),
+    )
+    found = model.run(spotted)
+    assert found.guidance.words == named
+    if named == ("raindrop",):
+        assert found.model == "wiper" and next(iter(found.guidance.probabilities)) == "raindrop"
+        assert not torch.equal(found.guidance.degradation, own)
+        assert (found.picture[: 30 * large, : 30 * large] < 140).all()
+
+
 def test_a_person_who_names_noise_gets_no_second_look(scene, monkeypatch):
     parts = Same(), controller(), text_features(), CLASSES
     model = Router(*parts, specialists={}, guard=True)

@@ -72,8 +72,11 @@ def generated(photos: Path, limit: int | None = None) -> Iterator[MapCase]:
                 mask = where > (np.median(where) if word == "hazy" else LEAST)
                 if 0 < mask.mean() < 1:
                     damaged = np.round(damaged * 255) / np.float32(255)
-                    planes = (np.ascontiguousarray(p.transpose(2, 0, 1)) for p in (damaged, clean))
-                    yield MapCase(word, *(torch.from_numpy(p)[None] for p in planes), mask)
+                    yield MapCase(word, _tensor(damaged), _tensor(clean), mask)
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
 def from_sets(root: Path, limit: int | None = None) -> Iterator[MapCase]:

@@ -30,6 +30,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_detail_light,
         lite.lite_noise,
         lite.lite_noise_wide,
+        lite.lite_noise_more,
         lite.lite_jpeg,
         lite.lite_kernel,
         lite.lite_wiener,

@@ -301,6 +301,19 @@ def lite_noise_wide() -> TrainConfig:
     )
 
 
+def lite_noise_more() -> TrainConfig:
+    """Third part of `lite-noise`: as the second, in another order."""
+    second = lite_noise_wide()
+    return replace(
+        second,
+        recipe="lite_noise_more",
+        seed=2,
+        steps=1_100,
+        init_from="runs/lite-noise-wide/weights.safetensors",
+        output="runs/lite-noise-more",
+    )
+
+
 def lite_jpeg() -> TrainConfig:
     """A specialist for JPEG, from `lite-detail`.
 
