@@ -249,6 +249,18 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert not (tmp_path / "weights.safetensors").exists()
 
 
+def test_a_validation_that_fails_after_the_last_step_loses_no_weights(tmp_path):
+    class Broken(RestoreTask):
+        def validate(self, batch):
+            raise UsageError("no validation today")
+
+    with pytest.raises(UsageError, match="no validation today"):
+        task, held_out = Broken(tiny_run.network()), tiny_run.Noisy()
+        train(tiny_run.config(tmp_path, steps=2), task, tiny_run.Noisy(), held_out)
+    assert load_bundle(tmp_path / "weights.safetensors")[1]["step"] == 2
+    assert checkpoint.newest(tmp_path)["step"] == 2
+
+
 def test_the_command_says_it_and_ends(capsys):
     assert main(["train", "lite_restore", "--save-every", "0"]) == 2
     assert "--save-every 0 must be at least 1" in capsys.readouterr().err

@@ -82,6 +82,16 @@ def test_without_weights_the_loss_is_that_of_the_pixels(batch):
     assert set(metrics) == {"psnr"}
 
 
+def test_a_network_with_semantics_is_validated_without_its_words_too(batch):
+    def told(words):
+        return torch.ones(len(words), 16)
+
+    task = PerceiveTask(**guided(), weights=NONE, words=told, context_dropout=0.3)
+    metrics, restored = task.validate(batch)
+    assert set(metrics) == {"psnr", "psnr_input", "psnr_unguided"}
+    assert restored.shape == batch["gt"].shape
+
+
 def test_each_loss_is_added_with_its_weight(batch):
     parts, judge, features = guided(), perceiver(), vgg()
     task = PerceiveTask(

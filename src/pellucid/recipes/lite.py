@@ -308,7 +308,6 @@ def lite_noise_more() -> TrainConfig:
         second,
         recipe="lite_noise_more",
         seed=2,
-        steps=1_100,
         init_from="runs/lite-noise-wide/weights.safetensors",
         output="runs/lite-noise-more",
     )

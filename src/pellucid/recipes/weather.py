@@ -96,6 +96,7 @@ def weather_lite_more() -> TrainConfig:
         data=replace(first.data, root="data/windows/weather-2"),
         optimizer=replace(first.optimizer, lr=8e-4, adamw_lr=6e-4),
         seed=1,
+        steps=1_800,
         init_from="runs/weather-lite/weights.safetensors",
         output="runs/weather-lite-more",
     )

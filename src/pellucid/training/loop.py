@@ -177,13 +177,13 @@ def train(
                 save()
                 result.stopped = reason
                 break
+            if done or step % config.save_every == 0:
+                save()
             if validation is not None and (done or step % config.validate_every == 0):
                 with state.averaged(ema):
                     found = validate(config, task, validation, accelerator, step)
                 result.validation, pictures = found
                 log.validation(step, result.validation, pictures)
-            if done or step % config.save_every == 0:
-                save()
     result.step, result.metrics = step, log.last
     accelerator.wait_for_everyone()
     return result

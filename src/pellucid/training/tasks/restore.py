@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.losses import pixel
-from pellucid.networks.contract import Guidance, RestorationNetwork
+from pellucid.networks.contract import RestorationNetwork
 from pellucid.networks.resunet import ResUNetConfig
 from pellucid.networks.table import network_of
 from pellucid.training.tasks.guidance import (
     FrozenTower,
     GuidanceOptions,
     GuidedTask,
+    guide,
     network_meta,
 )
 
@@ -95,7 +96,7 @@ class RestoreTask(GuidedTask):
         restored = self.network(lq, self.condition(batch))
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
         if self.words is not None and self.context_dropout:
-            alone = self.network.condition(lq, Guidance())
+            alone = guide(self.network, None, lq, semantics=self.semantics)
             metrics["psnr_unguided"] = pixel.psnr(self.network(lq, alone), clean)
         return metrics, restored.clamp(0, 1)
 
