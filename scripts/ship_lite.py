@@ -47,7 +47,7 @@ FILES = {
     "weather-lite": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
     "lite-instructions": (LITE_INSTRUCTIONS.name, torch.float16),
-    "perceive-lite": ("lite-perceive.safetensors", torch.int8),
+    "lite-perceive": ("lite-perceive.safetensors", torch.int8),
 }
 DATA = "photographs of scripts/fetch_photos.py, training split, damaged on the fly"
 SENTENCES = "instructions drawn by laboratory/instructions.py"

@@ -261,7 +261,7 @@ MODELS = {
             "lite with semantic guidance, trained on by Perceive-IR's losses; works offline",
             ShippedFile(
                 "lite-perceive.safetensors",
-                sha256="53d373ab36e9a267d90a5ab17a24e50c42d9830f53d341966d0f8038149514c3",
+                sha256="05d2a5833627b3ec3157635452fba25cfede576699a69975f8110fd443c5671d",
             ),
             LITE_CLIP,
             recipe="perceive_lite",

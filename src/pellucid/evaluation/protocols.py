@@ -196,7 +196,7 @@ _FILE_Y = MetricSettings("y", window="gaussian11")
 _ROWS = (
     Protocol(
         "pellucid-bench",
-        "256 px windows of clean photographs, damaged here: what the README prints",
+        "256 px windows of clean photographs, damaged here, for regressions",
         (),
         (_FILE_RGB, _FILE_Y),
         "ours",
