@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +64,13 @@ def main() -> None:
     for name in args.teachers:
         options = WeatherOptions(tower="lite", semantics=args.clip, teacher=name)
         maps[f"teacher {name}"] = taught(options.load_teacher())
-    followed = partial(track, transient=True, disable=not sys.stderr.isatty())
     cases = from_sets(args.sets, args.limit) if args.sets else generated(args.photos, args.limit)
-    rows = table(maps, cases, followed)
+    if not maps:
+        parser.error("name a network, or --teachers")
+    rows = table(maps, track(cases, "maps", transient=True, disable=not sys.stderr.isatty()))
     columns = list(next(iter(rows.values())))
+    if not columns:
+        parser.error(f"{args.sets or args.photos} holds no pictures with damage in places")
     cells = [["map", *columns]]
     cells += [[name, *(f"{row[c]:.3f}" for c in columns)] for name, row in rows.items()]
     print(report.markdown(cells))

@@ -44,7 +44,7 @@ FILES = {
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
     "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
-    "weather-lite": (LITE_WEATHER.network.name, torch.int8),
+    "weather-lite-more": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
     "lite-instructions": (LITE_INSTRUCTIONS.name, torch.float16),
     "lite-perceive": ("lite-perceive.safetensors", torch.int8),

@@ -23,7 +23,7 @@ from pellucid.support import raised
 HIDDEN = {**dict.fromkeys(OVERLAY, DETECTED), "hazy": 0.7}
 # One restoration takes a part of dense haze. With this probability of haze afterwards, another one
 # brings more than it costs.
-HAZE_LEFT = 0.2
+HAZE_LEFT = 0.3
 # What looks noisy is blurred if blur has this probability, the noise is white (correlation of
 # neighbours: a camera's grain is soft, and looks like blur) and faint (sigma in levels of 255), or
 # the highest frequencies hold hardly anything (the same), and the kernel that is estimated is this
@@ -41,7 +41,7 @@ WIDE = 4.0
 # by so many levels of 255 or more.
 DROPS = "raindrop"
 CONCEIVABLE = 0.08
-TRIAL = 768
+TRIAL = 512
 CHANGED = 15.0
 
 
@@ -144,7 +144,9 @@ class Router(Restorer):
         small = interpolate(image, size, mode="bilinear", antialias=True) if scale < 1 else image
         told = chosen._diagnose(small, (DROPS,), [None])[0]
         tried = chosen._run(small, [told], 1.0, False, None, {})[0].picture
-        change = avg_pool2d((tried - small).mean(dim=1)[None].abs(), 9, 1, 4)
+        change = avg_pool2d(
+            (tried - small).mean(dim=1)[None].abs(), 9, 1, 4, count_include_pad=False
+        )
         if float(change.flatten().quantile(0.99)) * 255 < CHANGED:
             return answer
         shares = raised(shares, (DROPS,))
@@ -164,7 +166,7 @@ class Router(Restorer):
             return first
         image = first.picture[None]
         evidence = self._measured(image, None)
-        answer = self._diagnose(image, (), evidence)[0]
+        answer = super()._diagnose(image, (), evidence)[0]
         shares = answer.probabilities or {}
         sure = {word for word, least in HIDDEN.items() if shares.get(word, 0) >= least}
         if haze and shares.get("hazy", 0) >= HAZE_LEFT:

@@ -218,10 +218,10 @@ LITE_WEATHER = ModelEntry(
     "rain, snow, haze and drops, and where they are; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="97d7617dd41dd16a53a2fbeb4f54510afcb43fb31e29c0bf9c1731720b506d88",
+        sha256="eae8894605a637906214576f31c4eee25d32dfd88960fa8fcc8bb2abf013be4e",
     ),
     LITE_CLIP,
-    recipe="weather_lite",
+    recipe="weather_lite_more",
     covers=("hazy", "rainy", "snowy", "raindrop"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,6 @@ from torch.nn.functional import avg_pool2d
 from pellucid.data.files import pictures
 from pellucid.degradations import WEATHER, weather
 from pellucid.evaluation.bench import SEVERITIES, window
-from pellucid.evaluation.scoring import Track
 from pellucid.evaluation.sets import set_cases
 from pellucid.losses.distillation import strength
 
@@ -91,9 +91,10 @@ def from_sets(root: Path, limit: int | None = None) -> Iterator[MapCase]:
 
     Raises: as `set_cases`.
     """
+    yielded: Counter[str] = Counter()
     for case in set_cases(root):
-        early = limit is None or case.index < limit
-        if case.truth is None or not early or not {*case.words} & LOCAL:
+        full = limit is not None and yielded[case.column] >= limit
+        if case.truth is None or full or not case.words or not {*case.words} <= LOCAL:
             continue
         pair = case.load()
         damaged, clean = (torch.from_numpy(p)[None] for p in pair if p is not None)
@@ -101,17 +102,14 @@ def from_sets(root: Path, limit: int | None = None) -> Iterator[MapCase]:
         size = avg_pool2d(difference, 5, 1, 2, count_include_pad=False).sqrt()[0, 0].numpy()
         mask = size > max(LEAST, 2 * float(np.median(size)))
         if 0 < mask.mean() < 1:
+            yielded[case.column] += 1
             yield MapCase(case.column, damaged, clean, mask)
 
 
-def table(
-    maps: Mapping[str, Map],
-    cases: Iterable[MapCase],
-    track: Track = lambda items, what: items,
-) -> dict[str, dict[str, float]]:
+def table(maps: Mapping[str, Map], cases: Iterable[MapCase]) -> dict[str, dict[str, float]]:
     """Mean AUROC of each map by column."""
     scores: dict[str, dict[str, list[float]]] = {name: {} for name in maps}
-    for case in track(list(cases), "maps"):
+    for case in cases:
         for name, found in maps.items():
             value = auroc(found(case.damaged, case.clean), case.mask)
             scores[name].setdefault(case.column, []).append(value)

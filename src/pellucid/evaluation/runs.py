@@ -154,7 +154,7 @@ def scores(
         return values, {}
     maps = {"map": lambda damaged, _: restorer.damage(damaged)}
     limit = 1 + max(case.index for case in cases)
-    return values, map_table(maps, generated(photos, limit), track)["map"]
+    return values, map_table(maps, track(list(generated(photos, limit)), "maps"))["map"]
 
 
 def compare(found: dict[str, dict[int, tuple[Values, dict[str, float]]]], base: str) -> list:

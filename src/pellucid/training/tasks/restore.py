@@ -96,7 +96,7 @@ class RestoreTask(GuidedTask):
         restored = self.network(lq, self.condition(batch))
         metrics = {"psnr": pixel.psnr(restored, clean), "psnr_input": pixel.psnr(lq, clean)}
         if self.words is not None and self.context_dropout:
-            alone = guide(self.network, None, lq, semantics=self.semantics)
+            alone = guide(self.network, None, lq, semantics=self.semantics, view=batch.get("view"))
             metrics["psnr_unguided"] = pixel.psnr(self.network(lq, alone), clean)
         return metrics, restored.clamp(0, 1)
 
