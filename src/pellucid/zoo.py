@@ -196,10 +196,10 @@ LITE_NOISE = ModelEntry(
     "white noise; works offline",
     ShippedFile(
         "lite-noise.safetensors",
-        sha256="8142d84246ea995a2867eaa1d2d603410b312e2afc7ffd0b6a12e02c23b090f9",
+        sha256="35d06c7cdbae88098e3f4af945bde5a86470f64483e5270bf39471b23c66ec51",
     ),
     LITE_CLIP,
-    recipe="lite_noise_wide",
+    recipe="lite_noise_more",
     covers=("noisy",),
 )
 LITE_OVERLAY = ModelEntry(
