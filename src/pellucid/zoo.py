@@ -215,7 +215,7 @@ LITE_OVERLAY = ModelEntry(
 )
 LITE_WEATHER = ModelEntry(
     "lite-weather",
-    "rain, snow, haze and drops, and where they are; works offline",
+    "haze, also with rain, snow or drops; maps the damage; works offline",
     ShippedFile(
         "lite-weather.safetensors",
         sha256="eae8894605a637906214576f31c4eee25d32dfd88960fa8fcc8bb2abf013be4e",
