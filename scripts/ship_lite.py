@@ -40,7 +40,7 @@ FILES = {
     "lite-wiener": (LITE_BLUR.network.name, torch.float16),
     "lite-detail-light": (LITE_DETAIL.network.name, torch.int8),
     "lite-jpeg": (LITE_JPEG.network.name, torch.int8),
-    "lite-noise-more": (LITE_NOISE.network.name, torch.int8),
+    "lite-noise-long": (LITE_NOISE.network.name, torch.int8),
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
     "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),

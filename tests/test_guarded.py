@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn.functional import cosine_similarity
 
@@ -161,6 +162,21 @@ def test_blur_must_be_likely(scene, monkeypatch, share, named):
     grain = np.random.default_rng(0).normal(0, 1.5, scene.shape)
     grainy = np.rint(np.clip(scene + grain, 0, 255)).astype(np.uint8)
     assert guarded(Brighter()).diagnose(grainy).words == ()  # blur leaves no fine grain
+
+
+@pytest.mark.parametrize(
+    ("share", "softness", "named"),
+    [(0.22, 0.0, ("noisy",)), (0.22, 0.7, ()), (0.01, 0.0, ())],
+)
+def test_grain_of_all_colours_is_named_where_the_controller_half_sees_it(
+    scene, monkeypatch, share, softness, named
+):
+    row = torch.tensor([[{"noisy": share, "clean": 1 - share}.get(w, 0.0) for w in CLASSES]])
+    monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: row)
+    noise = gaussian_filter(np.random.default_rng(1).normal(size=scene.shape[:2]), softness)
+    grainy = np.rint(np.clip(scene + 3.5 * (noise / noise.std())[..., None], 0, 255))
+    found = guarded(Brighter()).diagnose(grainy.astype(np.uint8))
+    assert found.words == named, found.probabilities
 
 
 @pytest.fixture

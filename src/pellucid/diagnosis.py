@@ -13,7 +13,7 @@ from pellucid.degradations import CLEAN
 from pellucid.imaging.evidence import Evidence
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
-from pellucid.support import CERTAIN, MEASURABLE, camera_noise, raised, reweigh, supports
+from pellucid.support import CERTAIN, MEASURABLE, camera_noise, grain, raised, reweigh, supports
 from pellucid.vision_language.classify import classify
 from pellucid.vision_language.controller import DaCLIP
 from pellucid.vision_language.preprocess import embed
@@ -89,7 +89,7 @@ def _named(
     ranked = shares if evidence is None else reweigh(shares, evidence)
     before, told = _found(shares), bool(words)
     likely = _found(ranked) if evidence is None else _found(ranked, _least(evidence, ranked))
-    found = tuple(word for word in likely if word in before or _certain(word, evidence))
+    found = tuple(word for word in likely if word in before or _measured(word, evidence))
     if told:
         found = tuple(word for word in words if word != CLEAN)
     elif evidence is not None and set(found) <= NOISE_LOOKS_LIKE and camera_noise(evidence):
@@ -147,6 +147,12 @@ def _least(evidence: Evidence, known: Iterable[str]) -> dict[str, float]:
     return least if evidence.noise.fine <= SHARP else {**least, "motion-blurry": math.inf}
 
 
+def _measured(word: str, evidence: Evidence | None) -> bool:
+    """Whether a word may be named that became probable enough only by measurement."""
+    noise = evidence is not None and word == "noisy" and grain(evidence)
+    return noise or _certain(word, evidence)
+
+
 def _certain(word: str, evidence: Evidence | None) -> bool:
-    """Whether a word may be named that the controller did not find: only if it is measured."""
+    """Whether a word is measured for certain, whatever its probability."""
     return evidence is not None and (supports(evidence, word) or 0.0) >= CERTAIN

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from pellucid.completion import Shadow, mapped, reason_of, without, words_of
+from pellucid.diagnosis import OVERLAY
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
-from pellucid.imaging.streaks import without_texture
+from pellucid.imaging.streaks import STRONG, TOGETHER, without_texture
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 
@@ -56,7 +57,8 @@ class Restoration:
     ) -> Restoration:
         """Keep, soften or refuse it by what was measured before and after.
 
-        Where rain alone was found, what was taken away in other directions is given back first.
+        Where rain, snow or drops were found, texture that was taken away with them is given back
+        first.
 
         Args:
             image: what was restored, `(3, H, W)`.
@@ -67,7 +69,10 @@ class Restoration:
         if evidence is None:
             return self
         restored, given = pixels_of(self.picture), pixels_of(image)
-        derained = without_texture(given, restored) if answer.words == RAIN else None
+        derained = None
+        if answer.words and set(answer.words) <= OVERLAY:
+            least = TOGETHER if answer.words == RAIN else STRONG
+            derained = without_texture(given, restored, least)
         if derained is not None:
             restored = derained
         verdict = judge(

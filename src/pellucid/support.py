@@ -21,6 +21,12 @@ PRIOR = 0.02  # is added to the probability of a word that measurement favours
 # does no harm and above which it may be coloured texture.
 APART = (-0.2, 0.68)
 GRAIN = (1.8, 10.0)
+# Of grain that is common to the colours, as of film (ours): sigma of the highest frequencies in
+# levels of 255, at least; correlation of neighbours and kurtosis, at most. Fine texture, as of
+# asphalt, is coarser and less even.
+FINE = 2.5
+NEARLY_WHITE = 0.31
+EVEN = 5.0
 
 
 def supports(evidence: Evidence, word: str) -> float | None:
@@ -104,6 +110,12 @@ def camera_noise(found: Evidence) -> bool:
     """
     noise = found.noise
     return APART[0] < noise.common < APART[1] and GRAIN[0] < noise.sigma < GRAIN[1]
+
+
+def grain(found: Evidence) -> bool:
+    """Whether what is finest in a picture is like noise: strong, nearly white and Gaussian."""
+    noise = found.noise
+    return noise.fine >= FINE and noise.lag <= NEARLY_WHITE and noise.tails <= EVEN
 
 
 def reweigh(probabilities: Mapping[str, float], evidence: Evidence) -> dict[str, float]:

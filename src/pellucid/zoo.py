@@ -196,10 +196,10 @@ LITE_NOISE = ModelEntry(
     "white noise; works offline",
     ShippedFile(
         "lite-noise.safetensors",
-        sha256="35d06c7cdbae88098e3f4af945bde5a86470f64483e5270bf39471b23c66ec51",
+        sha256="582f15230cea7d9741f5985163dde344595ffea193e4c508d073cbe711fbdf97",
     ),
     LITE_CLIP,
-    recipe="lite_noise_more",
+    recipe="lite_noise_long",
     covers=("noisy",),
 )
 LITE_OVERLAY = ModelEntry(

@@ -54,11 +54,15 @@ def test_any_size(shape):
     assert found is None or (found.shape == image.shape and np.isfinite(found).all())
 
 
-def test_what_lies_flat_is_no_rain():
-    stripes = np.zeros((SIDE, SIDE, 1), np.float32)
+def test_what_lies_level_is_no_rain_and_is_given_back():
+    stripes = np.zeros((SIDE, SIDE, 3), np.float32)
     stripes[::8] = 0.3  # of blinds
-    lq = 0.4 + stripes + np.zeros((1, 1, 3), np.float32)
-    assert without_texture(lq, lq - 0.6 * stripes) is None
+    flakes = np.zeros_like(stripes)
+    flakes[4::16, 4::16] = 0.3
+    lq = 0.4 + stripes + flakes
+    better = without_texture(lq, lq - 0.6 * stripes - flakes)
+    np.testing.assert_allclose(better[::8], lq[::8], atol=0.01)
+    assert better[4::16, 4::16].max() < 0.42
 
 
 def test_large_pictures_are_worked_on_in_bands_without_a_seam(monkeypatch):
@@ -69,17 +73,25 @@ def test_large_pictures_are_worked_on_in_bands_without_a_seam(monkeypatch):
     np.testing.assert_allclose(banded, whole, atol=1e-6)
 
 
-def test_a_restoration_is_held_to_one_direction_where_rain_alone_was_found():
+def test_flakes_are_held_to_one_direction_only_where_it_stands_out_far():
+    clean, hairs = scene()
+    lq, restored = clean + rain(25), clean - hairs
+    assert without_texture(lq, restored) is not None
+    assert without_texture(lq, restored, least=20.0) is None
+
+
+def test_a_restoration_is_held_to_one_direction_where_rain_was_found():
     clean, hairs = scene()
     lq, restored = (torch.from_numpy(p).permute(2, 0, 1) for p in (clean + rain(), clean - hairs))
     found = {}
-    for words in (("rainy",), ("rainy", "snowy")):
+    for words in (("rainy",), ("snowy",), ("rainy", "hazy")):
         answer = Guidance(words=words, told=True)
         before = Restoration(restored, answer, "model", 0.0)
         found[words] = before.judged(lq, answer, measure(clean + rain()), unguided=False)
-    rainy, both = found.values()
+    rainy, snowy, both = found.values()
     assert rainy.decision == both.decision == "kept"
     assert rainy.reason.endswith(TEXTURE) and TEXTURE not in both.reason
+    assert torch.equal(snowy.picture, rainy.picture)  # the one direction stands out far
     assert torch.equal(both.picture, restored)
     errors = [
         float((p.picture.permute(1, 2, 0) - torch.from_numpy(clean)).abs().mean())

@@ -3,6 +3,7 @@
 A network that has learned rain also takes hair, grass and furrows for it. What it takes away there
 has all directions. So the light that was taken away is opened by short lines (Soille 2003: minimum,
 then maximum, along a line), and the direction in which most of it is left is that of the rain.
+Where that is nearly level, it is no rain, but the joints of a wall or the boards of a fence.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ LOOK = 768  # px: the direction is read in a square of this side, in the middle
 ROWS = 512  # that are worked on at once
 # Light that is left in the best direction, in parts of the mean of all: below it there is none.
 TOGETHER = 1.3
+# The same where the light may also be that of flakes or drops, or lies in a direction of no rain.
+STRONG = 1.7
 # The share of light that is left counts so many times, or half the square of that ratio if it is
 # more: where nearly all that was taken away are streaks, nearly all of it is believed.
 BELIEVED = 1.5
@@ -26,17 +29,21 @@ FLOOR = 4e-6  # of light; the share is defined where none was taken away
 SQUARE = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
-def without_texture(image: np.ndarray, restored: np.ndarray) -> np.ndarray | None:
+def without_texture(
+    image: np.ndarray, restored: np.ndarray, least: float = TOGETHER
+) -> np.ndarray | None:
     """A derained picture with the texture given back that was taken away with the rain.
 
     What the restoration made brighter away from streaks is undone, too: rain only adds light.
+    Where the one direction is that of no rain, what lies in it is given back instead.
 
     Args:
         image: with rain, float32 `(H, W, 3)`.
         restored: without, of the same shape.
+        least: how far one direction must stand out, see `TOGETHER`.
 
     Returns:
-        the same, or None where what was taken away has no one direction, or that of no rain.
+        the same, or None where what was taken away has no one direction.
     """
     top, left = (max(0, (side - LOOK) // 2) for side in image.shape[:2])
     middle = slice(top, top + LOOK), slice(left, left + LOOK)
@@ -44,10 +51,11 @@ def without_texture(image: np.ndarray, restored: np.ndarray) -> np.ndarray | Non
     angles = np.deg2rad(np.arange(-90.0, 90.0, STEP))
     held = np.array([_opened(light, angle, LONG).mean() for angle in angles])
     best, mean = int(held.argmax()), float(held.mean())
-    if held[best] <= TOGETHER * mean or abs(angles[best]) > np.deg2rad(LEAN):
+    level = abs(angles[best]) > np.deg2rad(LEAN)
+    if held[best] <= (STRONG if level else least) * mean:
         return None
-    believed = max(BELIEVED, (float(held[best]) / mean) ** 2 / 2)
-    near = angles[best - 1 : best + 2]
+    believed = BELIEVED if level else max(BELIEVED, (float(held[best]) / mean) ** 2 / 2)
+    near = angles.take(range(best - 1, best + 2), mode="wrap")  # 90 degrees are -90
     result = np.empty_like(restored)
     for first in range(0, len(image), ROWS):
         above = max(0, first - SHORT - 2)
@@ -55,6 +63,7 @@ def without_texture(image: np.ndarray, restored: np.ndarray) -> np.ndarray | Non
         share = _share(_taken(image[band], restored[band]), near, believed)
         rows = slice(first, first + ROWS)
         share = share[first - above :][: len(image[rows]), :, None]
+        share = 1 - share if level else share
         result[rows] = image[rows] + share * (restored[rows] - image[rows])
     return result
 

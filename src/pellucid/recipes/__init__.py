@@ -31,6 +31,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_noise,
         lite.lite_noise_wide,
         lite.lite_noise_more,
+        lite.lite_noise_long,
         lite.lite_jpeg,
         lite.lite_kernel,
         lite.lite_wiener,

@@ -1,0 +1,114 @@
+"""Which optimiser trains `lite` in the fewest seconds, and at which rate?
+
+    python benchmarks/optimizers.py noise
+    python benchmarks/optimizers.py all --runs adamw-1.5e-3 muon-1.2e-3 soap-1e-3
+
+The network of `lite` starts from random weights and sees the same samples in every run: white noise
+alone (as `lite_noise`), or all damages (as `lite_stage3`). Printed
+is what it gains on held-out windows. Time is that of one core, reading and validation included.
+
+SOAP (Vyas et al. 2025) is that of pytorch_optimizer: `pip install pytorch_optimizer`.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from pellucid.errors import PellucidError
+from pellucid.evaluation.report import markdown
+from pellucid.recipes import lite
+from pellucid.training import loop, optim
+from pellucid.training.config import OptimizerConfig, TrainConfig
+from pellucid.training.start import run
+
+RUNS = {
+    "noise": (
+        *("adamw-5e-4", "adamw-1.5e-3", "adamw-4e-3"),
+        *("muon-1.2e-3", "muon-3e-3", "muon-8e-3"),
+        *("soap-1e-3", "soap-3e-3"),
+    ),
+    "all": ("adamw-1.5e-3", "muon-1.2e-3", "muon-3e-3", "soap-1e-3", "soap-3e-3"),
+}
+
+
+def config(task: str, name: str, args: argparse.Namespace) -> TrainConfig:
+    """A run: `name` is OPTIMISER-RATE."""
+    plain = lite.lite_noise() if task == "noise" else lite.lite_stage3()
+    kind, _, rate = name.partition("-")
+    return replace(
+        plain,
+        data=replace(plain.data, root=str(args.root or plain.data.root), crop=64),
+        # SOAP is built in place of AdamW.
+        optimizer=OptimizerConfig(
+            name="muon" if kind == "muon" else "adamw",
+            lr=float(rate),
+            adamw_lr=min(float(rate), 1.5e-3),
+            lr_min=0.0,
+            schedule="linear",
+            warmup=args.steps // 20,
+            clip_norm=1.0,
+        ),
+        ema=replace(plain.ema, decay=0.995),
+        steps=args.steps,
+        batch_size=args.batch,
+        workers=0,
+        init_from="",
+        output=str(args.out / f"{task}-{name}"),
+        save_every=args.steps,
+        validate_every=args.steps,
+    )
+
+
+def soap(settings: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
+    """SOAP for all parameters, its other settings as published."""
+    from pytorch_optimizer import SOAP
+
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return SOAP(trained, lr=settings.lr, weight_decay=0.0)
+
+
+def gains(found: dict[str, float]) -> Iterable[tuple[str, float]]:
+    """What each word gains in dB; of clean windows nothing is told."""
+    for key, value in found.items():
+        word = key.removeprefix("validation/psnr/").removeprefix("psnr/")
+        given = key.replace("psnr/", "psnr_input/")
+        if word not in (key, "clean") and given in found:
+            yield word, value - found[given]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=list(RUNS))
+    parser.add_argument("--runs", nargs="+", help="OPTIMISER-RATE; all of the task if not given")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=16, help="crops of 64 px in a step")
+    parser.add_argument("--root", type=Path, help="photographs, or windows; the recipe's if not")
+    parser.add_argument("--out", type=Path, default=Path("runs/optimizers"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [["optimiser, rate", "seconds", "gain, dB", "of each"]]
+    for name in args.runs or RUNS[args.task]:
+        began = time.process_time()
+        build = soap if name.startswith("soap") else optim.build_optimizer
+        try:
+            with patch.object(loop, "build_optimizer", build):
+                found = dict(gains(run(config(args.task, name, args), resume=False).validation))
+            mean = f"{sum(found.values()) / len(found):.2f}"
+            each = ", ".join(f"{word} {gain:.1f}" for word, gain in found.items())
+        except PellucidError as error:
+            mean, each = "-", str(error).split(":")[0]
+        seconds = time.process_time() - began
+        rows.append([name.replace("-", ", ", 1), f"{seconds:.0f}", mean, each])
+        print(markdown(rows), flush=True)
+
+
+if __name__ == "__main__":
+    main()
