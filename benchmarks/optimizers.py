@@ -4,8 +4,8 @@
     python benchmarks/optimizers.py all --runs adamw-1.5e-3 muon-1.2e-3 soap-1e-3
 
 The network of `lite` starts from random weights and sees the same samples in every run: white noise
-alone (as `lite_noise`), or all damages (as `lite_stage3`). Printed
-is what it gains on held-out windows. Time is that of one core, reading and validation included.
+alone (as `lite_noise`), or all damages (as `lite_stage3`). Printed is what it gains on held-out
+windows, and in the mean of the words. Time is that of one core, reading and validation included.
 
 SOAP (Vyas et al. 2025) is that of pytorch_optimizer: `pip install pytorch_optimizer`.
 """
@@ -20,6 +20,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
+from pellucid.degradations import WORDS
 from pellucid.errors import PellucidError
 from pellucid.evaluation.report import markdown
 from pellucid.recipes import lite
@@ -74,11 +75,11 @@ def soap(settings: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def gains(found: dict[str, float]) -> Iterable[tuple[str, float]]:
-    """What each word gains in dB; of clean windows nothing is told."""
+    """What each single word gains in dB; nothing is told of clean windows."""
     for key, value in found.items():
-        word = key.removeprefix("validation/psnr/").removeprefix("psnr/")
+        word = key.rpartition("/")[2]
         given = key.replace("psnr/", "psnr_input/")
-        if word not in (key, "clean") and given in found:
+        if "psnr/" in key and given in found and word in WORDS:
             yield word, value - found[given]
 
 

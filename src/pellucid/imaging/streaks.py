@@ -21,7 +21,7 @@ ROWS = 512  # that are worked on at once
 # Light that is left in the best direction, in parts of the mean of all: below it there is none.
 TOGETHER = 1.3
 # The same where the light may also be that of flakes or drops, or lies in a direction of no rain.
-STRONG = 1.7
+STRONG = 1.85
 # The share of light that is left counts so many times, or half the square of that ratio if it is
 # more: where nearly all that was taken away are streaks, nearly all of it is believed.
 BELIEVED = 1.5
