@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pellucid.degradations import CLEAN
+from pellucid.degradations import CLEAN, OVERLAY
 from pellucid.imaging.evidence import Evidence
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
@@ -22,9 +22,8 @@ DETECTED = 0.3  # least probability of a degradation that is named
 # The same, once it is corrected by measurement, of those that do the most harm where they are
 # wrongly named: to undo them changes the light of the whole picture, or amplifies its noise.
 SURE = {"hazy": 0.66, "low-light": 0.7, "shadowed": 0.7, "motion-blurry": 0.45}
-# What lies over a picture. Where none of it is found, but all of it together has this probability,
-# the most probable word of all is named if it is one of these.
-OVERLAY = frozenset({"rainy", "snowy", "raindrop"})
+# Where nothing of `OVERLAY` is found, but all of it together has this probability, the most
+# probable word of all is named if it is one of these.
 TOGETHER = 0.55
 # Above this sigma of the highest frequencies, in levels of 255, blur is not named: it leaves none,
 # and to undo it would amplify them.

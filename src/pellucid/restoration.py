@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pellucid.completion import Shadow, mapped, reason_of, without, words_of
-from pellucid.diagnosis import OVERLAY
+from pellucid.degradations import OVERLAY
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from pellucid.diagnosis import DETECTED, OVERLAY
+from pellucid.degradations import OVERLAY
+from pellucid.diagnosis import DETECTED
 from pellucid.imaging.evidence import Evidence
 from pellucid.networks.contract import Guidance
 from pellucid.networks.wiener import WienerUNet

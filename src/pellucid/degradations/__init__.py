@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .wild_pipeline import wild as wild
     from .words import CLASSES as CLASSES
     from .words import CLEAN as CLEAN
+    from .words import OVERLAY as OVERLAY
     from .words import WORDS as WORDS
 
 _NAMES = {
@@ -34,7 +35,7 @@ _NAMES = {
     "compose": ("chain", "degrade", "sample", "weather"),
     "table": ("FORMS", "WEATHER"),
     "wild_pipeline": ("wild",),
-    "words": ("CLASSES", "CLEAN", "WORDS"),
+    "words": ("CLASSES", "CLEAN", "OVERLAY", "WORDS"),
 }
 _HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

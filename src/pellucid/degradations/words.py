@@ -17,3 +17,5 @@ CLEAN = "clean"
 """The word of a picture without damage (ours)."""
 CLASSES = (*WORDS, CLEAN)
 """All words that a picture can be given."""
+OVERLAY = frozenset({"rainy", "snowy", "raindrop"})
+"""What lies over a picture, in some places (ours)."""

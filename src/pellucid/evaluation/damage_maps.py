@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pellucid.data.files import pictures
-from pellucid.degradations import WEATHER, weather
+from pellucid.degradations import OVERLAY, WEATHER, weather
 from pellucid.evaluation.bench import SEVERITIES, window
 from pellucid.evaluation.sets import set_cases
 from pellucid.losses.distillation import strength
 
 LEAST = 0.1  # share of the light that damage holds
-LOCAL = frozenset(WEATHER) - {"hazy"}  # haze lies everywhere
 Map = Callable[[Tensor, Tensor], np.ndarray]
 """From the damaged and the clean picture, (1, 3, H, W) in [0, 1], to a map (H, W)."""
 
@@ -94,7 +93,7 @@ def from_sets(root: Path, limit: int | None = None) -> Iterator[MapCase]:
     yielded: Counter[str] = Counter()
     for case in set_cases(root):
         full = limit is not None and yielded[case.column] >= limit
-        if case.truth is None or full or not case.words or not {*case.words} <= LOCAL:
+        if case.truth is None or full or not case.words or not {*case.words} <= OVERLAY:
             continue
         pair = case.load()
         damaged, clean = (torch.from_numpy(p)[None] for p in pair if p is not None)
