@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from pellucid.degradations import WORDS
-from pellucid.errors import PellucidError
+from pellucid.errors import PellucidError, UsageError
 from pellucid.evaluation.report import markdown
 from pellucid.recipes import lite
 from pellucid.training import loop, optim
@@ -43,6 +43,8 @@ def config(task: str, name: str, args: argparse.Namespace) -> TrainConfig:
     """A run: `name` is OPTIMISER-RATE."""
     plain = lite.lite_noise() if task == "noise" else lite.lite_stage3()
     kind, _, rate = name.partition("-")
+    if kind not in ("adamw", "muon", "soap"):
+        raise UsageError(f"{name} is none of adamw, muon and soap with a rate")
     return replace(
         plain,
         data=replace(plain.data, root=str(args.root or plain.data.root), crop=64),
@@ -59,6 +61,7 @@ def config(task: str, name: str, args: argparse.Namespace) -> TrainConfig:
         ema=replace(plain.ema, decay=0.995),
         steps=args.steps,
         batch_size=args.batch,
+        precision="no",
         workers=0,
         init_from="",
         output=str(args.out / f"{task}-{name}"),
@@ -105,7 +108,9 @@ def main() -> None:
                 found = dict(gains(run(config(args.task, name, args), resume=False).validation))
             mean = f"{sum(found.values()) / len(found):.2f}"
             each = ", ".join(f"{word} {gain:.1f}" for word, gain in found.items())
-        except PellucidError as error:
+        except UsageError:
+            raise
+        except PellucidError as error:  # it diverged
             mean, each = "-", str(error).split(":")[0]
         seconds = time.process_time() - began
         rows.append([name.replace("-", ", ", 1), f"{seconds:.0f}", mean, each])

@@ -13,6 +13,7 @@ import peaks
 from imaging.test_shadows import ground, psnr, shaded, shown
 from pellucid.degradations import CLASSES, WORDS
 from pellucid.degradations.noise import field
+from pellucid.imaging.evidence import measure
 from pellucid.imaging.shadows import cast_shadow, relit
 from pellucid.loading import load
 from pellucid.networks.contract import RestorationNetwork
@@ -165,18 +166,29 @@ def test_blur_must_be_likely(scene, monkeypatch, share, named):
 
 
 @pytest.mark.parametrize(
-    ("share", "softness", "named"),
-    [(0.22, 0.0, ("noisy",)), (0.22, 0.7, ()), (0.01, 0.0, ())],
+    ("share", "noise", "named"),
+    [
+        (0.22, "fine", ("noisy",)),
+        (0.001, "fine", ()),  # measurement alone does not name it
+        (0.29, "soft", ()),
+        (0.29, "uneven", ()),
+        (0.29, "faint", ()),
+    ],
 )
-def test_grain_of_all_colours_is_named_where_the_controller_half_sees_it(
-    scene, monkeypatch, share, softness, named
+def test_fine_grain_is_named_where_measurement_makes_it_probable(
+    scene, monkeypatch, share, noise, named
 ):
     row = torch.tensor([[{"noisy": share, "clean": 1 - share}.get(w, 0.0) for w in CLASSES]])
     monkeypatch.setattr("pellucid.diagnosis.classify", lambda *_: row)
-    noise = gaussian_filter(np.random.default_rng(1).normal(size=scene.shape[:2]), softness)
-    grainy = np.rint(np.clip(scene + 3.5 * (noise / noise.std())[..., None], 0, 255))
-    found = guarded(Brighter()).diagnose(grainy.astype(np.uint8))
-    assert found.words == named, found.probabilities
+    rng = np.random.default_rng(1)
+    grain = rng.normal(size=scene.shape[:2])
+    grain = gaussian_filter(grain, 0.6) if noise == "soft" else grain
+    grain = grain * np.exp(0.9 * rng.normal(size=grain.shape)) if noise == "uneven" else grain
+    grain = grain / grain.std() * (2.3 if noise == "faint" else 3.5 if noise != "soft" else 9.0)
+    grainy = np.rint(np.clip(scene + grain[..., None], 0, 255)).astype(np.uint8)
+    found = guarded(Brighter()).diagnose(grainy)
+    assert found.words == named, measure(grainy / np.float32(255)).noise
+    assert share < 0.01 or found.probabilities["noisy"] > 0.3  # so the grain decides
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from pellucid.degradations import OVERLAY
 from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
-from pellucid.imaging.streaks import STRONG, TOGETHER, without_texture
+from pellucid.imaging.streaks import without_texture
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 
-RAIN = ("rainy",)
-TEXTURE = "Rain falls in one direction; what was taken away in others was given back."
+RAIN = {"rainy"}
+TEXTURE = "Texture that was taken away with the damage was given back."
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ class Restoration:
         restored, given = pixels_of(self.picture), pixels_of(image)
         derained = None
         if answer.words and set(answer.words) <= OVERLAY:
-            least = TOGETHER if answer.words == RAIN else STRONG
-            derained = without_texture(given, restored, least)
+            rain = set(answer.words) == RAIN
+            derained = without_texture(given, restored, rain, upright=not answer.told)
         if derained is not None:
             restored = derained
         verdict = judge(

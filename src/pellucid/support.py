@@ -21,9 +21,9 @@ PRIOR = 0.02  # is added to the probability of a word that measurement favours
 # does no harm and above which it may be coloured texture.
 APART = (-0.2, 0.68)
 GRAIN = (1.8, 10.0)
-# Of grain that is common to the colours, as of film (ours): sigma of the highest frequencies in
-# levels of 255, at least; correlation of neighbours and kurtosis, at most. Fine texture, as of
-# asphalt, is coarser and less even.
+# Of fine grain, as of film (ours): sigma of the highest frequencies in levels of 255, at least;
+# correlation of neighbours and kurtosis, at most. Fine texture, as of asphalt, is coarser and less
+# even.
 FINE = 2.5
 NEARLY_WHITE = 0.31
 EVEN = 5.0

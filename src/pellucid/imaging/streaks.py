@@ -3,7 +3,8 @@
 A network that has learned rain also takes hair, grass and furrows for it. What it takes away there
 has all directions. So the light that was taken away is opened by short lines (Soille 2003: minimum,
 then maximum, along a line), and the direction in which most of it is left is that of the rain.
-Where that is nearly level, it is no rain, but the joints of a wall or the boards of a fence.
+Where that is nearly level, it is no rain, but the joints of a wall or the boards of a fence, and
+these are given back.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ LOOK = 768  # px: the direction is read in a square of this side, in the middle
 ROWS = 512  # that are worked on at once
 # Light that is left in the best direction, in parts of the mean of all: below it there is none.
 TOGETHER = 1.3
-# The same where the light may also be that of flakes or drops, or lies in a direction of no rain.
+# The same where the light may also be that of flakes or drops, or lies in a direction of no rain;
+# and the share of all light that must be left then.
 STRONG = 1.85
+HELD = 0.3
 # The share of light that is left counts so many times, or half the square of that ratio if it is
 # more: where nearly all that was taken away are streaks, nearly all of it is believed.
 BELIEVED = 1.5
@@ -30,21 +33,24 @@ SQUARE = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
 def without_texture(
-    image: np.ndarray, restored: np.ndarray, least: float = TOGETHER
+    image: np.ndarray, restored: np.ndarray, rain: bool = True, upright: bool = True
 ) -> np.ndarray | None:
-    """A derained picture with the texture given back that was taken away with the rain.
+    """A restored picture with the texture given back that was taken away with rain, snow or drops.
 
-    What the restoration made brighter away from streaks is undone, too: rain only adds light.
-    Where the one direction is that of no rain, what lies in it is given back instead.
+    Away from the streaks, what the restoration made brighter is undone, too: rain only adds light.
 
     Args:
-        image: with rain, float32 `(H, W, 3)`.
-        restored: without, of the same shape.
-        least: how far one direction must stand out, see `TOGETHER`.
+        image: the damaged picture, float32 `(H, W, 3)`.
+        restored: without the damage, of the same shape.
+        rain: it was rain alone; else what was taken away must be streaks for the most part.
+        upright: light that lies level was no rain and is given back, the rest stays as it is.
 
     Returns:
-        the same, or None where what was taken away has no one direction.
+        the same, or None where what was taken away has no one direction, or lies level in a picture
+        that may not be upright.
     """
+    if min(image.shape[:2]) < LONG:
+        return None
     top, left = (max(0, (side - LOOK) // 2) for side in image.shape[:2])
     middle = slice(top, top + LOOK), slice(left, left + LOOK)
     light = _taken(image[middle], restored[middle])
@@ -52,7 +58,9 @@ def without_texture(
     held = np.array([_opened(light, angle, LONG).mean() for angle in angles])
     best, mean = int(held.argmax()), float(held.mean())
     level = abs(angles[best]) > np.deg2rad(LEAN)
-    if held[best] <= (STRONG if level else least) * mean:
+    if held[best] <= TOGETHER * mean or (level and not upright):
+        return None
+    if (level or not rain) and (held[best] < STRONG * mean or held[best] < HELD * light.mean()):
         return None
     believed = BELIEVED if level else max(BELIEVED, (float(held[best]) / mean) ** 2 / 2)
     near = angles.take(range(best - 1, best + 2), mode="wrap")  # 90 degrees are -90
