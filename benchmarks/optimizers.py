@@ -6,9 +6,6 @@
 The network of `lite` starts from random weights and sees the same samples in every run: white noise
 alone (as `lite_noise`), or all damages (as `lite_stage3`). Printed is what it gains on held-out
 windows, and in the mean of the words. Time is that of one core, reading and validation included.
-
-SOAP (Vyas et al. 2025) is that of pytorch_optimizer (measured: 4.1.0): `pip install
-pytorch_optimizer`.
 """
 
 import argparse
@@ -16,16 +13,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
-from torch import nn
 
 from pellucid.degradations import WORDS
 from pellucid.errors import PellucidError, UsageError
 from pellucid.evaluation.report import markdown
 from pellucid.recipes import lite
-from pellucid.training import loop, optim
 from pellucid.training.config import OptimizerConfig, TrainConfig
 from pellucid.training.start import run
 
@@ -48,9 +42,9 @@ def config(task: str, name: str, args: argparse.Namespace) -> TrainConfig:
     return replace(
         plain,
         data=replace(plain.data, root=str(args.root or plain.data.root), crop=64),
-        # SOAP is built in place of AdamW.
         optimizer=OptimizerConfig(
-            name="muon" if kind == "muon" else "adamw",
+            name=kind,
+            betas=(0.95, 0.95) if kind == "soap" else OptimizerConfig.betas,
             lr=float(rate),
             adamw_lr=min(float(rate), 1.5e-3),
             lr_min=0.0,
@@ -68,14 +62,6 @@ def config(task: str, name: str, args: argparse.Namespace) -> TrainConfig:
         save_every=args.steps,
         validate_every=args.steps,
     )
-
-
-def soap(settings: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """SOAP for all parameters, its other settings as published."""
-    from pytorch_optimizer import SOAP
-
-    trained = [p for p in module.parameters() if p.requires_grad]
-    return SOAP(trained, lr=settings.lr, weight_decay=0.0)
 
 
 def gains(found: dict[str, float]) -> Iterable[tuple[str, float]]:
@@ -102,10 +88,8 @@ def main() -> None:
     rows = [["optimiser, rate", "seconds", "gain, dB", "of each"]]
     for name in args.runs or RUNS[args.task]:
         began = time.process_time()
-        build = soap if name.startswith("soap") else optim.build_optimizer
         try:
-            with patch.object(loop, "build_optimizer", build):
-                found = dict(gains(run(config(args.task, name, args), resume=False).validation))
+            found = dict(gains(run(config(args.task, name, args), resume=False).validation))
             mean = f"{sum(found.values()) / len(found):.2f}"
             each = ", ".join(f"{word} {gain:.1f}" for word, gain in found.items())
         except UsageError:

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pellucid.checkpoints.bundle import load_bundle
-from pellucid.errors import PellucidError
-from pellucid.training import checkpoint
+from pellucid.errors import PellucidError, UsageError
+from pellucid.training import checkpoint, loop
 from pellucid.training.batches import StepSampler, seed_of
 from pellucid.training.config import EMAConfig, OptimizerConfig
 from pellucid.training.tasks.restore import RestoreTask
@@ -139,6 +140,19 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
     lines = (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
     assert last["validation/psnr"] == pytest.approx(one.validation["psnr"], abs=1e-3)
+
+
+def test_soap_is_refused_where_kernels_are_cut_up(tmp_path, monkeypatch):
+    def sharding(config):
+        accelerator = plain(config)
+        accelerator.state.distributed_type = DistributedType.FSDP
+        return accelerator
+
+    plain = loop._accelerator
+    monkeypatch.setattr(loop, "_accelerator", sharding)
+    with pytest.raises(UsageError, match="SOAP needs whole kernels"):
+        tiny_run.run(tmp_path, optimizer=OptimizerConfig("soap"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_step_whose_gradient_is_not_finite_changes_nothing(tmp_path):

@@ -83,9 +83,11 @@ def test_a_run_killed_while_it_saves_goes_on_from_what_is_whole(tmp_path):
         assert not half.exists()
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_either_precision_resumes_bit_for_bit(tmp_path, precision):
-    chosen = tiny_run.OptimizerConfig(lr=3e-3, weight_decay=0.01, clip_norm=1.0)
+@pytest.mark.parametrize(
+    ("precision", "name"), [("no", "adamw"), ("bf16", "adamw"), ("no", "muon"), ("no", "soap")]
+)
+def test_either_precision_and_every_optimiser_resume_bit_for_bit(tmp_path, precision, name):
+    chosen = tiny_run.OptimizerConfig(name, lr=3e-3, weight_decay=0.01, clip_norm=1.0)
     changes = {"precision": precision, "accumulation": 2, "optimizer": chosen}
     tiny_run.run(tmp_path / "whole", **changes)
     with pytest.raises(tiny_run.Stop):

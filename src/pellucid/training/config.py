@@ -24,15 +24,17 @@ from pellucid.training.writing import write_text
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Muon, with a schedule that moves every step.
+    """AdamW, Muon or SOAP, with a schedule that moves every step.
 
-    Muon trains the inner kernels; AdamW trains the rest, at `adamw_lr`, on the same schedule.
+    Muon trains the inner kernels; AdamW trains the rest, at `adamw_lr`, on the same schedule. SOAP
+    (Vyas et al. 2025) is AdamW in the eigenbases of a kernel's gradients; its paper has both
+    `betas` at 0.95.
     Weight decay applies to matrices and kernels, not to other tensors or `logit_scale`, unless
     `decay_all` is set.
     """
 
-    name: Literal["adamw", "muon"] = "adamw"
-    """AdamW for all, or Muon for the inner kernels."""
+    name: Literal["adamw", "muon", "soap"] = "adamw"
+    """AdamW or SOAP for all, or Muon for the inner kernels."""
     lr: float = 3e-4
     """Peak learning rate."""
     adamw_lr: float = 1e-3

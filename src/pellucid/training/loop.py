@@ -31,6 +31,7 @@ from torch.utils.data import Dataset
 
 from pellucid import hardware
 from pellucid.data.crops import Samples
+from pellucid.errors import UsageError
 from pellucid.training import checkpoint, sources, state
 from pellucid.training.batches import closing, loader, seed_of, to_device
 from pellucid.training.config import TrainConfig, check_resumable, save_yaml
@@ -82,14 +83,20 @@ def train(
 
     Raises:
         PellucidError: a loss or the weights are not finite; see `training.finite`.
-        UsageError: the run to resume has another network, seed, batch size or data.
+        UsageError: the run to resume has another network, seed, batch size or data; SOAP, sharded.
     """
     accelerator = _accelerator(config)
     device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
     output = Path(config.output)
+    sharded = accelerator.distributed_type == DistributedType.FSDP
+    if sharded and config.optimizer.name == "soap":
+        raise UsageError(
+            "SOAP needs whole kernels, which FSDP cuts up: start the processes without sharding "
+            "(torchrun alone), or take --optimizer.name muon"
+        )
 
     task.to(device).train()
-    if accelerator.distributed_type != DistributedType.FSDP:  # it takes contiguous kernels alone
+    if not sharded:  # FSDP takes contiguous kernels alone
         task.to(memory_format=torch.channels_last)  # pyright: ignore - the stub lacks this overload
     task.begin(dataset)
     model, optimizer = accelerator.prepare(task, build_optimizer(config.optimizer, task))

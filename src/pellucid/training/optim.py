@@ -145,6 +145,10 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> torch.optim.O
         kernels = {"params": [p for _, p in muon], "weight_decay": config.weight_decay}
         groups.append({**kernels, "muon": True})
         return Muon(groups, lr=config.lr, betas=config.betas, eps=config.eps)
+    if config.name == "soap":
+        from pytorch_optimizer import SOAP
+
+        return SOAP(groups, lr=config.lr, betas=config.betas, eps=config.eps)
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 

@@ -25,6 +25,7 @@ from pellucid.training.optim import EMA
 TAKE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 NAMES = StateDictOptions(ignore_frozen_params=True)  # shards, whose shape is the whole's
 PUT = StateDictOptions(full_state_dict=True, strict=False)
+PUT_UNSHARDED = StateDictOptions(strict=False)  # the other loses empty lists, which SOAP holds
 
 
 def collect(
@@ -53,7 +54,9 @@ def restore(
     moments = {name: dict(held) for name, held in state["optimizer"]["state"].items()}
     # (Copies: the functions below put shards into the dicts that they are given.)
     held = {"state": moments, "param_groups": state["optimizer"]["param_groups"]}
-    set_optimizer_state_dict(model, optimizer, held, options=PUT)
+    sharded = any(isinstance(part, FSDPModule) for part in model.modules())
+    put = PUT if sharded else PUT_UNSHARDED
+    set_optimizer_state_dict(model, optimizer, held, options=put)
     # That gave moments to parameters which never had a gradient, too; they are to start when used.
     for name, p in getattr(model, "module", model).named_parameters():
         name = name.replace("_checkpoint_wrapped_module.", "")  # of activation checkpointing
