@@ -15,11 +15,13 @@ from pellucid.guard import Decision, judge
 from pellucid.imaging.convert import pixels_of
 from pellucid.imaging.evidence import Evidence, measure
 from pellucid.imaging.streaks import without_texture
+from pellucid.imaging.veil import without_veil
 from pellucid.instruction import Understood
 from pellucid.networks.contract import Guidance
 
 RAIN = {"rainy"}
 TEXTURE = "Texture that was taken away with the damage was given back."
+VEIL = "The veil that was left was taken away by the black of the picture."
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Restoration:
         """Keep, soften or refuse it by what was measured before and after.
 
         Where rain, snow or drops were found, texture that was taken away with them is given back
-        first.
+        first; where it was snow above all, what is left of its veil is taken away.
 
         Args:
             image: what was restored, `(3, H, W)`.
@@ -69,12 +71,17 @@ class Restoration:
         if evidence is None:
             return self
         restored, given = pixels_of(self.picture), pixels_of(image)
-        derained = None
+        done = []
         if answer.words and set(answer.words) <= OVERLAY:
             rain = set(answer.words) == RAIN
-            derained = without_texture(given, restored, rain, upright=not answer.told)
-        if derained is not None:
-            restored = derained
+            textured = without_texture(given, restored, rain, upright=not answer.told)
+            if textured is not None:
+                restored = textured
+                done.append(TEXTURE)
+            clear = without_veil(given, restored) if answer.words[0] == "snowy" else None
+            if clear is not None:
+                restored = clear
+                done.append(VEIL)
         verdict = judge(
             given,
             restored,
@@ -87,8 +94,8 @@ class Restoration:
         )
         picture = torch.from_numpy(verdict.picture).permute(2, 0, 1).to(image)
         reason = verdict.reason
-        if derained is not None and verdict.decision != "refused":
-            reason = f"{reason} {TEXTURE}"
+        if verdict.decision != "refused":
+            reason = " ".join((reason, *done))
         return replace(self, picture=picture, decision=verdict.decision, reason=reason)
 
     def with_mended(
