@@ -38,9 +38,12 @@ def test_a_window_is_a_function_of_photographs_seed_and_number(folder):
 
 def test_windows_of_plain_scenes_are_other_windows(folder):
     clean = CleanPhotos(folder / "clean")
-    make_windows(clean, folder / "plain", 6, side=48, vary=False)
-    plain, varied = (Windows(folder / name, None) for name in ("plain", "out"))
+    make_windows(clean, folder / "plain", 6, side=48, plain=1.0)
+    make_windows(clean, folder / "half", 6, side=48, plain=0.5)
+    plain, varied, half = (Windows(folder / name, None) for name in ("plain", "out", "half"))
     assert any((plain[i]["gt"] != varied[i]["gt"]).any() for i in range(6))
+    alike = [[(half[i]["gt"] == w[i]["gt"]).all() for i in range(6)] for w in (plain, varied)]
+    assert all(map(any, alike)) and all(map(any, zip(*alike, strict=True)))
     with pytest.raises(UsageError, match="use a new folder"):
         make_windows(clean, folder / "plain", 12, side=48)
 

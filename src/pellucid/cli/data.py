@@ -187,7 +187,7 @@ def windows(
     side: int = 160,
     seed: int = 0,
     words: tuple[str, ...] = (),
-    plain: Flag = False,
+    plain: float = 0.0,
     workers: int = 0,
 ) -> int:
     """Write damaged windows of clean photographs for a training, with the wide generators.
@@ -202,8 +202,8 @@ def windows(
         side: Of a window, in pixels; crops for training are cut from it.
         seed: Another seed gives other windows.
         words: Only these degradations, and clean windows; all ten if not given.
-        plain: Take the scenes as they are: no other tone or colours, no print, no drawing. Grain,
-            JPEG and the like still vary.
+        plain: Share of windows that show the scene as it is: no other tone or colours, no print,
+            no drawing. Grain, JPEG and the like still vary.
         workers: Processes; 0 = one for each core.
     """
     import os
@@ -217,12 +217,14 @@ def windows(
     _at_least(0, seed=seed, workers=workers)
     _at_least(1, count=count)
     _at_least(16, side=side)
+    if not 0 <= plain <= 1:
+        raise UsageError(f"--plain {plain:g} must be from 0 to 1")
     for word in words:
         look_up(dict.fromkeys(WORDS), word, "degradation")
     with _progress("windows") as progress:
         workers = workers or os.cpu_count() or 1
         photos = CleanPhotos(clean)
-        made = make_windows(photos, out, count, side, seed, workers, progress, words, not plain)
+        made = make_windows(photos, out, count, side, seed, workers, progress, words, plain)
     print(f"{out}: {counted(made, 'window')}")
     return 0
 

@@ -41,7 +41,7 @@ def make_windows(
     workers: int = 1,
     progress: Callable[[float], None] = lambda share: None,
     words: Sequence[str] = (),
-    vary: bool = True,
+    plain: float = 0.0,
 ) -> int:
     """Write shards until `out` holds `count` windows (rounded up to shards); returns the number.
 
@@ -54,7 +54,7 @@ def make_windows(
         workers: processes.
         progress: called with the share that is done, in [0, 1], after each shard.
         words: only these degradations, and clean windows; empty = all.
-        vary: vary the scenes, see `photograph`.
+        plain: share whose scenes are not varied, see `photograph`.
 
     Raises:
         UsageError: `out` holds windows made with other arguments or of other photographs.
@@ -65,15 +65,15 @@ def make_windows(
     settings: dict[str, Any] = {"side": side, "seed": seed, "photos": photos.fingerprint()}
     if words:
         settings["words"] = sorted(words)
-    if not vary:
-        settings["vary"] = False
+    if plain:
+        settings["plain"] = plain
     held = _settings(out)
     if held not in (None, settings):
         raise UsageError(f"{out} holds windows made with {held}, not {settings}; use a new folder")
     (out / SETTINGS).write_text(json.dumps(settings))
     shards = -(-count // SHARD)
     missing = [i for i in range(shards) if not _shard(out, i).with_suffix(".json").exists()]
-    jobs = [(photos, out, i, side, seed, tuple(words), vary) for i in missing]
+    jobs = [(photos, out, i, side, seed, tuple(words), plain) for i in missing]
     with ProcessPoolExecutor(workers) as pool:
         for done, _ in enumerate(pool.map(_make_shard, jobs), shards - len(missing) + 1):
             progress(done / shards)
@@ -90,12 +90,13 @@ def _shard(folder: Path, index: int) -> Path:
 
 
 def _make_shard(job: tuple) -> None:
-    photos, out, shard, side, seed, wanted, vary = job
+    photos, out, shard, side, seed, wanted, plain = job
     weights = dict.fromkeys(wanted or PHYSICAL_ORDER, 1.0)
     pairs = np.empty((SHARD, 2, side, side, 3), np.uint8)
     words = []
     for i in range(SHARD):
         rng = np.random.default_rng((seed, shard * SHARD + i))
+        vary = np.random.default_rng((seed, shard * SHARD + i, 1)).random() >= plain
         scene = _scene(photos, side + 2 * SPARE, rng)
         sample = photograph(scene, rng, weights, margin=SPARE, vary=vary)
         for place, picture in enumerate((sample.lq, sample.gt)):

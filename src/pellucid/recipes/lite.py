@@ -330,7 +330,7 @@ def lite_noise_long() -> TrainConfig:
 def lite_jpeg() -> TrainConfig:
     """A specialist for JPEG, from `lite-detail`.
 
-    Data: `pellucid data windows --words jpeg-compressed --plain --side 96`.
+    Data: `pellucid data windows --words jpeg-compressed --plain 1 --side 96`.
     """
     detail = lite_detail_light()
     return replace(
@@ -355,7 +355,7 @@ def lite_jpeg() -> TrainConfig:
 def lite_kernel() -> TrainConfig:
     """First part of `lite-blur`, a specialist for blur alone: the estimate of the kernel.
 
-    Data: `pellucid data windows --words motion-blurry --plain --side 144`.
+    Data: `pellucid data windows --words motion-blurry --plain 1 --side 144`.
     """
     first = lite_stage1()
     return replace(
@@ -492,7 +492,7 @@ def lite_light() -> TrainConfig:
 
     The light comes from above and haze thickens there, so pictures are mirrored, not turned. The
     network looks at no more than 64 px, so small windows serve, and four times as many of them.
-    Data: `pellucid data windows --side 96 --words hazy low-light shadowed`, last with `--plain`.
+    Data: `pellucid data windows --side 96 --words hazy low-light shadowed`, last with `--plain 1`.
     """
     first = lite_stage1()
     return replace(
