@@ -50,7 +50,7 @@ COMMANDS = {
     "export": Command("pellucid.cli.export:main", "write a model as ONNX graphs"),
     "doctor": Command("pellucid.cli.doctor:main", "check this installation"),
 }
-EXTRAS = dict.fromkeys(("accelerate", "pytorch_optimizer", "tensorboard"), "train")
+EXTRAS: dict[str, str] = dict.fromkeys(("accelerate", "pytorch_optimizer", "tensorboard"), "train")
 EXTRAS |= {"matplotlib": "eval", "cv2": "eval"}
 EXTRAS |= {"ray": "bulk", "pyarrow": "bulk", "aiohttp": "bulk"}
 EXTRAS |= {"onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "av": "video"}
