@@ -123,3 +123,16 @@ def test_windows_of_chosen_degradations_hold_no_other(folder):
     assert "noisy" in found and found <= {"noisy", "jpeg-compressed", "clean"}
     with pytest.raises(UsageError, match="use a new folder"):
         make_windows(clean, folder / "noise", 12, side=48)
+
+
+def test_a_word_that_is_given_more_often_is_drawn_more_often(folder):
+    make_windows(
+        CleanPhotos(folder / "clean"),
+        folder / "often",
+        36,
+        side=48,
+        words=["noisy"] * 9 + ["rainy"],
+    )
+    held = Windows(folder / "often", None).words
+    noise, rain = (sum(word in w for w in held) for word in ("noisy", "rainy"))
+    assert noise > 4 * rain > 0  # 9 to 1

@@ -201,7 +201,8 @@ def windows(
         count: Windows in all, rounded up to whole files.
         side: Of a window, in pixels; crops for training are cut from it.
         seed: Another seed gives other windows.
-        words: Only these degradations, and clean windows; all ten if not given.
+        words: Only these degradations, and clean windows; one that is given twice is drawn twice as
+            often. All ten if not given.
         plain: Share of windows that show the scene as it is: no other tone or colours, no print,
             no drawing. Grain, JPEG and the like still vary.
         workers: Processes; 0 = one for each core.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -53,7 +54,8 @@ def make_windows(
         seed: another seed gives other windows.
         workers: processes.
         progress: called with the share that is done, in [0, 1], after each shard.
-        words: only these degradations, and clean windows; empty = all.
+        words: only these degradations, and clean windows; one that is given twice is drawn twice as
+            often; empty = all.
         plain: share whose scenes are not varied, see `photograph`.
 
     Raises:
@@ -91,7 +93,7 @@ def _shard(folder: Path, index: int) -> Path:
 
 def _make_shard(job: tuple) -> None:
     photos, out, shard, side, seed, wanted, plain = job
-    weights = dict.fromkeys(wanted or PHYSICAL_ORDER, 1.0)
+    weights = dict(Counter(wanted or PHYSICAL_ORDER))
     pairs = np.empty((SHARD, 2, side, side, 3), np.uint8)
     words = []
     for i in range(SHARD):
