@@ -148,3 +148,14 @@ def test_a_tensor_batch_is_its_pictures_one_by_one(lite):
     batch = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     together = lite.restore(batch)
     assert (together[1:] - lite.restore(batch[1:])).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", [row.name for row in zoo.MODELS.values() if row.covers])
+def test_words_that_a_specialist_did_not_learn_do_not_guide_it(photographs, name):
+    model, row = pellucid.load(name, "cpu", "float32", guard=False), zoo.MODELS[name]
+    others = [word for word in WORDS if word not in row.covers + row.also]
+    alone = model.restore(photographs[0], words=others)
+    assert psnr(alone, photographs[0]) > 30  # noise and worse than 10 dB if they did
+    for word in row.covers:
+        told = model.restore(photographs[0], words=[word])
+        assert psnr(model.restore(photographs[0], words=[others[0], word]), told) > 60

@@ -113,7 +113,7 @@ def judge(
             explain a change.
         told: the words were given by a person, who knows better than any measurement: only known
             pixels, noise and quality are looked at.
-        unguided: the network was told nothing, for nothing was found.
+        unguided: the network was told nothing, for nothing was found that it learned.
         quality: probabilities of "terrible", "mediocre" and "excellent" before and after, by a
             quality perceiver; may be None.
     """
@@ -129,7 +129,7 @@ def judge(
         None if told else _unsupported(image, restored, before, words, probabilities or {}),
         _worse(before, after, words),
         _rated(quality),
-        _unnamed(image, restored, before) if unguided else None,
+        _unnamed(image, restored, before, words) if unguided else None,
     ):
         if rule is not None and rule[0] < strength:
             strength, reason = rule
@@ -141,15 +141,20 @@ def judge(
     return Verdict(mixed, "softened", strength, reason)
 
 
-def _unnamed(image: np.ndarray, restored: np.ndarray, before: Evidence) -> tuple[float, str]:
-    """`(strength, reason)` where no damage was found."""
+def _unnamed(
+    image: np.ndarray, restored: np.ndarray, before: Evidence, words: Sequence[str]
+) -> tuple[float, str]:
+    """`(strength, reason)` where no damage was found, or none that the network learned."""
+    found = "No damage was found"
+    if words:
+        found = f"Found was {' and '.join(words)}, which this model did not learn"
     if before.tones[1] < BLACK:
-        return 0.0, "No damage was found, and half of the picture is black."
+        return 0.0, f"{found}, and half of the picture is black."
     change = change_of(image, restored)
     allowed = 1 / max(change.details / LITTLE, change.regions / EVEN, 1e-6)
     if allowed < UNNAMED:
-        return allowed, "No damage was found, so a change as large as this is not made in full."
-    return UNNAMED, "No damage was found for certain, so half of the change is made."
+        return allowed, f"{found}, so a change as large as this is not made in full."
+    return UNNAMED, f"{found}{'' if words else ' for certain'}, so half of the change is made."
 
 
 def _unsupported(

@@ -78,6 +78,7 @@ class Parts:
     predicts: Prediction | None
     sde: MeanRevertingSDE
     name: str
+    learned: tuple[str, ...] = ()
 
 
 def load(
@@ -194,6 +195,7 @@ def load_parts(
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
         name=str(name_or_path) if default_tower else _called(path),
+        learned=row.covers + row.also if (row := zoo.MODELS.get(str(name_or_path))) else (),
     )
 
 

@@ -52,6 +52,7 @@ class Restorer(Engine):
         words: the names of the degradations, one a row of `text_features`.
         perceiver: measures how good pictures are (`vision_language.prompts`); may be None.
         tokenizer: makes the one of the controller's text tower, which reads `pellucid.phrases`.
+        learned: the degradations that the network learned; empty = all. Others do not guide it.
         guard: correct the diagnosis by what can be measured (`imaging.evidence`), and soften or
             refuse a restoration that the measurement does not explain (`pellucid.guard`).
         others: those of `Engine`.
@@ -66,6 +67,7 @@ class Restorer(Engine):
         *,
         perceiver: QualityPerceiver | None = None,
         tokenizer: Callable[[], Tokenizer] | None = None,
+        learned: Sequence[str] = (),
         guard: bool = False,
         **others: Any,
     ):
@@ -74,7 +76,7 @@ class Restorer(Engine):
         super().__init__(network, **others)
         self.controller = controller
         self.perceiver, self.tokenizer = perceiver, tokenizer
-        self.guard = guard
+        self.guard, self.learned = guard, tuple(learned)
         for tower in (controller, perceiver):
             if tower is not None:
                 tower.eval().requires_grad_(False).to(self.device)
@@ -368,15 +370,27 @@ class Restorer(Engine):
         self.check(words=[*asked.wanted, *asked.kept] if asked else ())
         return asked
 
+    def guiding(self, answer: Guidance) -> tuple[str, ...]:
+        """Of the words that were found those that the network learned."""
+        return tuple(word for word in answer.words if word in (self.learned or answer.words))
+
     def unguided(self, answer: Guidance) -> bool:
-        """Whether nothing guides the network: no word was found, and it can do without."""
-        return self.network.unguided and not (answer.words or answer.told)
+        """Whether nothing guides the network: no word for it was found, and it can do without."""
+        told_clean = answer.told and not answer.words
+        return self.network.unguided and not (self.guiding(answer) or told_clean)
 
     def asked(self, answer: Guidance) -> Guidance:
         """What guides the network."""
-        if answer.degradation is None or not self.unguided(answer):
+        degradation = answer.degradation
+        if degradation is None:
             return answer
-        return replace(answer, degradation=torch.zeros_like(answer.degradation))
+        if self.unguided(answer):
+            return replace(answer, degradation=torch.zeros_like(degradation))
+        if not self.learned or self.text_features is None or not degradation.any():
+            return answer
+        vectors = dict(zip(self.words, self.text_features, strict=True))
+        told = told_by(self.guiding(answer) or (CLEAN,), vectors, degradation)
+        return replace(answer, degradation=told)
 
     def _run(
         self,

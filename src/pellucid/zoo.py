@@ -76,6 +76,7 @@ class ModelEntry:
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
     which `auto` chooses this model, if a picture has no others (noise alone: if it is white).
+    `also`: others that a model with `covers` learned; one without learned all.
     `samples`: whether it draws noise.
     """
 
@@ -85,6 +86,7 @@ class ModelEntry:
     tower: WeightFile
     recipe: str = ""
     covers: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     samples: bool = False
 
     @property
@@ -190,6 +192,7 @@ LITE_LIGHT = ModelEntry(
     LITE_CLIP,
     recipe="lite_light",
     covers=("hazy", "shadowed"),
+    also=("low-light",),
 )
 LITE_NOISE = ModelEntry(
     "lite-noise",
