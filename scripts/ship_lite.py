@@ -40,11 +40,11 @@ FILES = {
     "lite-wiener": (LITE_BLUR.network.name, torch.float16),
     "lite-detail-light": (LITE_DETAIL.network.name, torch.int8),
     "lite-jpeg": (LITE_JPEG.network.name, torch.int8),
-    "lite-noise-long": (LITE_NOISE.network.name, torch.int8),
+    "lite-noise-dense": (LITE_NOISE.network.name, torch.int8),
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
-    "lite-overlay-last": (LITE_OVERLAY.network.name, torch.int8),
+    "lite-overlay-mixed": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
-    "weather-lite-more": (LITE_WEATHER.network.name, torch.int8),
+    "weather-lite-mixed": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),
     "lite-instructions": (LITE_INSTRUCTIONS.name, torch.float16),
     "lite-perceive": ("lite-perceive.safetensors", torch.int8),
@@ -59,11 +59,13 @@ def lineage(meta: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that made weights, the first one first: recipe, steps, sizes, seed, data.
 
     ``windows`` is the hash of the photographs that windows were made of, ``photographs`` of those
-    that were damaged on the fly. A run that began with a
-    model in the zoo begins with its lineage, as far as its file tells it.
+    that were damaged on the fly; ``parents`` are the runs of an average, with their shares. A run
+    that began with a model in the zoo begins with its lineage, as far as its file tells it.
     """
     config = meta.get("train")
     if config is None:
+        if "parents" in meta:
+            return [{"parents": meta["parents"]}]
         held = meta.get("lineage")
         return held or [{"recipe": meta.get("recipe"), "steps": meta.get("step")}]
     data, start = config["data"], config["init_from"]

@@ -154,8 +154,24 @@ def test_a_tensor_batch_is_its_pictures_one_by_one(lite):
 def test_words_that_a_specialist_did_not_learn_do_not_guide_it(photographs, name):
     model, row = pellucid.load(name, "cpu", "float32", guard=False), zoo.MODELS[name]
     others = [word for word in WORDS if word not in row.covers + row.also]
-    alone = model.restore(photographs[0], words=others)
-    assert psnr(alone, photographs[0]) > 30  # noise and worse than 10 dB if they did
+    done = model.run(photographs[0], words=others)
+    assert psnr(done.picture, photographs[0]) > 30  # 4 dB of lite-noise if they did
+    assert f"{name} did not learn {' and '.join(others)}." in done.reason
     for word in row.covers:
-        told = model.restore(photographs[0], words=[word])
-        assert psnr(model.restore(photographs[0], words=[others[0], word]), told) > 60
+        told = model.run(photographs[0], words=[word])
+        both = model.run(photographs[0], words=[others[0], word])
+        if both.guidance.degradation is not None:
+            torch.testing.assert_close(both.guidance.degradation, told.guidance.degradation)
+        assert np.abs(both.picture - told.picture).max() < 1e-3
+
+
+def test_a_specialist_is_known_by_its_file(photographs):
+    model = pellucid.load(zoo.LITE_NOISE.network.path, "cpu", "float32")
+    assert "did not learn rainy" in model.run(photographs[0], words=["rainy"]).reason
+
+
+@pytest.mark.parametrize("word", ["snowy", "noisy", "hazy"])
+def test_strength_is_a_share_of_what_the_guard_leaves(lite, photographs, word):
+    damaged = degrade(photographs[0], word, 0.5, np.random.default_rng(0))
+    full, part = (lite.run(damaged, strength=s).picture for s in (1.0, 0.25))
+    np.testing.assert_allclose(part, damaged + 0.25 * (full - damaged), atol=1e-5)

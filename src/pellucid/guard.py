@@ -145,9 +145,7 @@ def _unnamed(
     image: np.ndarray, restored: np.ndarray, before: Evidence, words: Sequence[str]
 ) -> tuple[float, str]:
     """`(strength, reason)` where no damage was found, or none that the network learned."""
-    found = "No damage was found"
-    if words:
-        found = f"Found was {' and '.join(words)}, which this model did not learn"
+    found = "Nothing guided the network" if words else "No damage was found"
     if before.tones[1] < BLACK:
         return 0.0, f"{found}, and half of the picture is black."
     change = change_of(image, restored)

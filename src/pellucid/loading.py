@@ -195,8 +195,14 @@ def load_parts(
         predicts=loaded.predicts,
         sde=_sde(path, loaded.sde),
         name=str(name_or_path) if default_tower else _called(path),
-        learned=row.covers + row.also if (row := zoo.MODELS.get(str(name_or_path))) else (),
+        learned=_learned(path),
     )
+
+
+def _learned(path: Path) -> tuple[str, ...]:
+    """The degradations that a shipped specialist learned; of other files nothing is known."""
+    rows = (row for row in zoo.MODELS.values() if isinstance(row.network, zoo.ShippedFile))
+    return next((r.covers + r.also for r in rows if _same_file(r.network.path, path)), ())
 
 
 def _called(path: Path) -> str:

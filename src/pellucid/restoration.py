@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,7 +79,8 @@ class Restoration:
             if textured is not None:
                 restored = textured
                 done.append(TEXTURE)
-            clear = without_veil(given, restored) if answer.words[0] == "snowy" else None
+            snowy = "snowy" in (answer.words if answer.told else answer.words[:1])
+            clear = without_veil(given, restored) if snowy else None
             if clear is not None:
                 restored = clear
                 done.append(VEIL)
@@ -97,6 +99,14 @@ class Restoration:
         if verdict.decision != "refused":
             reason = " ".join((reason, *done))
         return replace(self, picture=picture, decision=verdict.decision, reason=reason)
+
+    def with_unlearned(self, guiding: Sequence[str]) -> Restoration:
+        """The same; its report names the words that are not among those that guide the network."""
+        others = [word for word in self.guidance.words if word not in guiding]
+        if not others:
+            return self
+        note = f"{self.model} did not learn {' and '.join(others)}."
+        return replace(self, reason=f"{self.reason} {note}".strip())
 
     def with_mended(
         self, hole: np.ndarray | None, shadow: Shadow | None, seen: Guidance

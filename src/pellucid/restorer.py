@@ -245,20 +245,19 @@ class Restorer(Engine):
                 told = None
                 if progress is not None:
                     told = share_of(progress, done / len(batch), len(part) / len(batch))
-                found = chosen._run(
-                    batch[part], [answers[i] for i in part], strength, damage, told, options
-                )
+                found = chosen._run(batch[part], [answers[i] for i in part], damage, told, options)
                 for i, restoration in zip(part, found, strict=True):
                     unguided = chosen.unguided(answers[i])
-                    restored[i] = restoration.judged(batch[i], answers[i], evidence[i], unguided)
+                    restoration = restoration.judged(batch[i], answers[i], evidence[i], unguided)
+                    restored[i] = restoration.with_unlearned(chosen.guiding(answers[i]))
                     if evidence[i] is not None and not gone[i] and asked is None:
-                        restored[i] = self.second_look(restored[i], strength, options)
+                        restored[i] = self.second_look(restored[i], options)
                 done += len(part)
         for i, result in enumerate(restored):
             picture = result.picture
             result = result.with_mended(holes[i], shadows[i], seen[i])
             if strength < 1:
-                picture = picture + (1 - strength) * (given[i] - batch[i])
+                picture = given[i] + strength * (picture - given[i])
             if where is not None:
                 picture = given[i] + feathered(where[i]).to(picture) * (picture - given[i])
             restored[i] = replace(result, picture=keep_neutral(given[i], picture), asked=asked)
@@ -386,17 +385,16 @@ class Restorer(Engine):
             return answer
         if self.unguided(answer):
             return replace(answer, degradation=torch.zeros_like(degradation))
-        if not self.learned or self.text_features is None or not degradation.any():
+        guiding = self.guiding(answer)
+        if guiding == answer.words or self.text_features is None:
             return answer
         vectors = dict(zip(self.words, self.text_features, strict=True))
-        told = told_by(self.guiding(answer) or (CLEAN,), vectors, degradation)
-        return replace(answer, degradation=told)
+        return replace(answer, degradation=told_by(guiding or (CLEAN,), vectors, degradation))
 
     def _run(
         self,
         batch: Tensor,
         answers: list[Guidance],
-        strength: float,
         damage: bool,
         progress: Progress | None,
         options: dict[str, Any],
@@ -407,8 +405,6 @@ class Restorer(Engine):
         condition = self.condition(batch, guidance)
         result = self.restored(batch, condition, **options, progress=progress)
         result = held(batch, result, answers)
-        if strength < 1:
-            result = batch + strength * (result - batch)
         maps: list[Any] = [None] * len(batch)
         if damage and self.network.maps_damage:
             maps = list(self.mapped(batch, condition, options["tile"]).cpu().numpy())
@@ -418,9 +414,7 @@ class Restorer(Engine):
             for i, (picture, answer, where) in enumerate(zip(result, answers, maps, strict=True))
         ]
 
-    def second_look(
-        self, first: Restoration, strength: float, options: dict[str, Any]
-    ) -> Restoration:
+    def second_look(self, first: Restoration, options: dict[str, Any]) -> Restoration:
         """Restore what the first restoration uncovered; here nothing, see `Router`."""
         return first
 

@@ -144,7 +144,7 @@ class Router(Restorer):
         size = [max(1, round(scale * length)) for length in image.shape[-2:]]
         small = interpolate(image, size, mode="bilinear", antialias=True) if scale < 1 else image
         told = chosen._diagnose(small, (DROPS,), [None])[0]
-        tried = chosen._run(small, [told], 1.0, False, None, {})[0].picture
+        tried = chosen._run(small, [told], False, None, {})[0].picture
         change = avg_pool2d(
             (tried - small).mean(dim=1)[None].abs(), 9, 1, 4, count_include_pad=False
         )
@@ -153,9 +153,7 @@ class Router(Restorer):
         shares = raised(shares, (DROPS,))
         return replace(answer, words=(DROPS,), degradation=told.degradation, probabilities=shares)
 
-    def second_look(
-        self, first: Restoration, strength: float, options: dict[str, Any]
-    ) -> Restoration:
+    def second_look(self, first: Restoration, options: dict[str, Any]) -> Restoration:
         """Restore what noise hid, and haze that is left, if the result is named so (ours).
 
         `words` of the result are those of both diagnoses, `model` names the models, and the
@@ -175,7 +173,7 @@ class Router(Restorer):
         elif haze or not answer.words or not {*answer.words} <= sure - {*seen.words}:
             return first
         chosen = self.route(answer)
-        found = chosen._run(image, [answer], strength, False, None, options)[0]
+        found = chosen._run(image, [answer], False, None, options)[0]
         found = found.judged(image[0], answer, evidence[0], unguided=False)
         if found.decision == "refused":
             return first

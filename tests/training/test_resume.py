@@ -185,6 +185,12 @@ def test_a_run_with_other_samples_is_not_resumed_and_nothing_is_lost(tmp_path, c
     assert (tmp_path / "config.yaml").read_text() == config
 
 
+def test_a_run_with_another_optimiser_is_not_resumed(tmp_path):
+    tiny_run.run(tmp_path, steps=3)
+    with pytest.raises(UsageError, match=r"--optimizer.name is soap, but .* has adamw"):
+        tiny_run.run(tmp_path, steps=6, optimizer=tiny_run.OptimizerConfig("soap"))
+
+
 def test_a_run_with_a_network_of_other_sizes_is_not_resumed_and_the_flag_is_named(tmp_path):
     path = tmp_path / "config.yaml"
     sizes = [ResUNetConfig(widths, (1,), 1, (1,)) for widths in ((8, 8), (8, 16))]

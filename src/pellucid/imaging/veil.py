@@ -3,6 +3,7 @@
 A veil of light `v` makes `(1 - v) * scene + v` of a scene, and grey of its black. Few scenes have
 no black at all, yet a network cannot be sure and takes too little of the veil away. So where it
 took light from most of the picture and left no black, the darkest places tell how much is left.
+The network's own change is the bound: a scene without black loses no more than it again.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ def without_veil(image: np.ndarray, restored: np.ndarray) -> np.ndarray | None:
         restored: without the snow, of the same shape.
     """
     luma = restored @ LUMA
-    if np.percentile(image @ LUMA - luma, 25) < SEEN:
-        return None
+    taken = float(np.percentile(image @ LUMA - luma, 25))
     black = float(np.percentile(luma, DARKEST))
-    if black < GREY:
+    if taken < SEEN or black < GREY:
         return None
-    veil = np.float32((black - BLACK) / (1 - BLACK))
+    left = max(BLACK, black - taken)
+    veil = np.float32((black - left) / (1 - left))
     return ((restored - veil) / (1 - veil)).clip(0, 1)

@@ -32,6 +32,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_noise_wide,
         lite.lite_noise_more,
         lite.lite_noise_long,
+        lite.lite_noise_dense,
         lite.lite_jpeg,
         lite.lite_kernel,
         lite.lite_wiener,
@@ -41,6 +42,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_overlay_more,
         lite.lite_overlay_long,
         lite.lite_overlay_last,
+        lite.lite_overlay_plain,
+        lite.lite_overlay_mixed,
         lite.lite_light,
         lite.lite_sde,
         lite.lite_own,
@@ -55,6 +58,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         weather.weather_allweather,
         weather.weather_lite,
         weather.weather_lite_more,
+        weather.weather_lite_mixed,
     )
 }
 

@@ -327,6 +327,24 @@ def lite_noise_long() -> TrainConfig:
     )
 
 
+def lite_noise_dense() -> TrainConfig:
+    """Fifth part of `lite-noise`: by SOAP, on photographs at a fifth of their size at least.
+
+    A photograph that is made smaller has more detail in each window.
+    """
+    fourth = lite_noise_long()
+    return replace(
+        fourth,
+        recipe="lite_noise_dense",
+        data=replace(fourth.data, shrink=0.2, by="photo"),
+        optimizer=replace(fourth.optimizer, name="soap", betas=(0.95, 0.95)),
+        seed=4,
+        steps=1_200,
+        init_from="runs/lite-noise-long/weights.safetensors",
+        output="runs/lite-noise-dense",
+    )
+
+
 def lite_jpeg() -> TrainConfig:
     """A specialist for JPEG, from `lite-detail`.
 
@@ -484,6 +502,46 @@ def lite_overlay_last() -> TrainConfig:
         steps=4_000,
         init_from="runs/lite-overlay-long/weights.safetensors",
         output="runs/lite-overlay-last",
+    )
+
+
+def lite_overlay_plain() -> TrainConfig:
+    """Sixth part of `lite-overlay`: by SOAP, on larger windows of photographs as they are.
+
+    Data: `pellucid data windows --seed 71 --side 224 --plain 1 --count 10240 --words rainy snowy
+    raindrop`.
+    """
+    fifth = lite_overlay_last()
+    return replace(
+        fifth,
+        recipe="lite_overlay_plain",
+        data=replace(fifth.data, root="data/windows/overlay-plain", crop=192, symmetries=2),
+        optimizer=replace(fifth.optimizer, name="soap", lr=1.5e-3, betas=(0.95, 0.95)),
+        seed=4,
+        steps=2_400,
+        batch_size=8,
+        init_from="runs/lite-overlay-last/weights.safetensors",
+        output="runs/lite-overlay-plain",
+    )
+
+
+def lite_overlay_mixed() -> TrainConfig:
+    """Seventh part of `lite-overlay`: half of the scenes are varied in tone and colour again.
+
+    Among photographs as they are a scene without black is a scene behind a veil.
+    Data: `pellucid data windows --seed 73 --side 224 --plain 0.5 --count 14336 --words rainy snowy
+    raindrop`.
+    """
+    sixth = lite_overlay_plain()
+    return replace(
+        sixth,
+        recipe="lite_overlay_mixed",
+        data=replace(sixth.data, root="data/windows/overlay-mixed"),
+        optimizer=replace(sixth.optimizer, lr=2e-3),
+        seed=5,
+        steps=4_800,
+        init_from="runs/lite-overlay-plain/weights.safetensors",
+        output="runs/lite-overlay-mixed",
     )
 
 

@@ -293,7 +293,7 @@ def check_resumable(config: TrainConfig, path: str | Path, before: int, now: int
         flags of what differs and may, but for steps, the output and how samples are shared out.
 
     Seed, training data and samples a step must be the same: they decide which samples a step gets.
-    So must the network.
+    So must the network and the kind of optimiser.
     How a step's samples are shared out over micro-batches and processes may change, as may steps,
     learning rate and other options.
 
@@ -357,9 +357,11 @@ def _samples(values: dict) -> dict:
 
 
 def _sizes(values: dict) -> dict:
-    """The options of a saved config that decide what the network is, by dotted name."""
+    """The options that decide what a checkpoint's network and optimiser are, by dotted name."""
     network = (values.get("task") or {}).get("network")
-    return _options(network, "task.network.") if isinstance(network, dict) else {}
+    sizes = _options(network, "task.network.") if isinstance(network, dict) else {}
+    name = (values.get("optimizer") or {}).get("name")
+    return sizes if name is None else sizes | {"optimizer.name": name}
 
 
 def _plain(value: Any) -> Any:

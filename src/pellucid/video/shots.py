@@ -138,7 +138,7 @@ def diagnosed(
     if asked is not None and not guidance.words:
         return Shot(first, last, restorer, guidance, 0.0, "kept", "Nothing is left to do.")
     chosen = restorer.route(without(guidance, (UNCOMPLETED,)) if restorer.guard else guidance)
-    guidance = chosen.completed(_batch(samples[len(samples) // 2]), guidance)
+    guidance = chosen.completed(_batch(samples[len(samples) // 2]), chosen.asked(guidance))
     shot = Shot(first, last, chosen, guidance, strength, "kept", "")
     if not restorer.guard or strength == 0 or shot.only_holes:
         return shot
