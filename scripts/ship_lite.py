@@ -42,7 +42,7 @@ FILES = {
     "lite-jpeg": (LITE_JPEG.network.name, torch.int8),
     "lite-noise-dense": (LITE_NOISE.network.name, torch.int8),
     "lite-light": (LITE_LIGHT.network.name, torch.float16),
-    "lite-overlay-mixed": (LITE_OVERLAY.network.name, torch.int8),
+    "lite-overlay-rain": (LITE_OVERLAY.network.name, torch.int8),
     "lite-sde": ("lite-sde.safetensors", torch.float16),
     "weather-lite-mixed": (LITE_WEATHER.network.name, torch.int8),
     "perceive-lite-prompts": (LITE_PROMPTS.name, torch.float16),

@@ -201,8 +201,10 @@ def load_parts(
 
 def _learned(path: Path) -> tuple[str, ...]:
     """The degradations that a shipped specialist learned; of other files nothing is known."""
-    rows = (row for row in zoo.MODELS.values() if isinstance(row.network, zoo.ShippedFile))
-    return next((r.covers + r.also for r in rows if _same_file(r.network.path, path)), ())
+    for row in zoo.MODELS.values():
+        if isinstance(row.network, zoo.ShippedFile) and _same_file(path, row.network.path):
+            return row.covers + row.also
+    return ()
 
 
 def _called(path: Path) -> str:

@@ -43,7 +43,7 @@ WIDE = 4.0
 DROPS = "raindrop"
 CONCEIVABLE = 0.08
 TRIAL = 512
-CHANGED = 15.0
+CHANGED = 25.0
 
 
 class Specialists(Mapping[tuple[str, ...], Restorer]):

@@ -76,7 +76,7 @@ class ModelEntry:
 
     `recipe`: the function in `pellucid.recipes` that trains it, if any. `covers`: degradations for
     which `auto` chooses this model, if a picture has no others (noise alone: if it is white).
-    `also`: others that a model with `covers` learned; one without learned all.
+    `also`: others that such a specialist learned.
     `samples`: whether it draws noise.
     """
 
@@ -199,10 +199,10 @@ LITE_NOISE = ModelEntry(
     "white noise; works offline",
     ShippedFile(
         "lite-noise.safetensors",
-        sha256="582f15230cea7d9741f5985163dde344595ffea193e4c508d073cbe711fbdf97",
+        sha256="12894bf674946fc25843666851e85a64ea898a63ef9d7b685610f169fa39a648",
     ),
     LITE_CLIP,
-    recipe="lite_noise_long",
+    recipe="lite_noise_dense",
     covers=("noisy",),
 )
 LITE_OVERLAY = ModelEntry(
@@ -210,10 +210,10 @@ LITE_OVERLAY = ModelEntry(
     "rain, snow and drops; works offline",
     ShippedFile(
         "lite-overlay.safetensors",
-        sha256="f827e21321bc5394fdadaf705db8792d8717321c8ab63a9a288d593ade702f67",
+        sha256="69c85ae2e0360432ad07b95ac6a9db4c384137e11895ee4d6dbe88e32484947f",
     ),
     LITE_CLIP,
-    recipe="lite_overlay_last",
+    recipe="lite_overlay_rain",
     covers=("rainy", "snowy", "raindrop"),
 )
 LITE_WEATHER = ModelEntry(
@@ -221,10 +221,10 @@ LITE_WEATHER = ModelEntry(
     "haze, also with rain, snow or drops; maps the damage; works offline",
     ShippedFile(
         "lite-weather.safetensors",
-        sha256="eae8894605a637906214576f31c4eee25d32dfd88960fa8fcc8bb2abf013be4e",
+        sha256="d3238073d7c3d74cfd92f1b2d6cbf96b7f821ebc8d5d5c21b2b39cc83dfe1a9f",
     ),
     LITE_CLIP,
-    recipe="weather_lite_more",
+    recipe="weather_lite_mixed",
     covers=("hazy", "rainy", "snowy", "raindrop"),
 )
 

@@ -44,6 +44,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         lite.lite_overlay_last,
         lite.lite_overlay_plain,
         lite.lite_overlay_mixed,
+        lite.lite_overlay_rain,
         lite.lite_light,
         lite.lite_sde,
         lite.lite_own,

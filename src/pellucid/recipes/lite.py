@@ -545,6 +545,25 @@ def lite_overlay_mixed() -> TrainConfig:
     )
 
 
+def lite_overlay_rain() -> TrainConfig:
+    """Eighth part of `lite-overlay`: on new windows, of which more show rain or drops.
+
+    Data: `pellucid data windows --seed 74 --side 224 --plain 0.5 --count 14336 --words rainy rainy
+    snowy raindrop raindrop`.
+    """
+    seventh = lite_overlay_mixed()
+    return replace(
+        seventh,
+        recipe="lite_overlay_rain",
+        data=replace(seventh.data, root="data/windows/overlay-rain"),
+        optimizer=replace(seventh.optimizer, lr=1.5e-3),
+        seed=6,
+        steps=3_600,
+        init_from="runs/lite-overlay-mixed/weights.safetensors",
+        output="runs/lite-overlay-rain",
+    )
+
+
 def lite_light() -> TrainConfig:
     """A specialist for light: haze, low light and shadows, on whole pictures, from random weights.
 
