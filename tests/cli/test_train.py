@@ -91,12 +91,12 @@ def test_missing_data_is_said_before_anything_is_built_twice(tmp_path):
         main(["lite_restore", *TINY.split(), *places])
 
 
-def test_weather_lite_starts_from_the_shipped_weights_in_any_folder(folder, capsys):
+def test_a_recipe_starts_from_the_shipped_weights_in_any_folder(folder, capsys):
     photos(folder / "data/photos/train", SIZES)
     small = "--data.validation= --data.crop 32 --batch-size 1 --workers 0 --precision no"
     small += " --data.kind generated --data.root data/photos/train"
-    assert main(["weather_lite", *small.split(), "--steps", "1"]) == 0
-    assert (folder / "runs/weather-lite/weights.safetensors").exists()
+    assert main(["lite_jpeg", *small.split(), "--steps", "1"]) == 0
+    assert (folder / "runs/lite-jpeg/weights.safetensors").exists()
     assert "no validation; --data.validation" in capsys.readouterr().out
 
 
